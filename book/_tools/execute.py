@@ -1,0 +1,170 @@
+"""Execute the chapters, each once, into the cache that the site is built from.
+
+Safe when several processes do it at the same time: a chapter that another one is executing is waited for.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from myst_nb.core.read import myst_nb_reader_plugin
+from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbformat import NotebookNode
+
+from layout import BOOK, ROOT, chapters, results_digest
+
+STATE = ROOT / ".cache"
+CACHE = STATE / "chapters"
+AT_A_TIME = 2
+CELL_LIMIT_S = 300
+
+
+class ChapterError(Exception):
+    """A chapter that did not run through; its text is for the reader of a terminal."""
+
+
+@dataclass
+class Executed:
+    """A chapter's code cells with their outputs, the seconds they took, and whether they ran just now."""
+
+    notebook: NotebookNode
+    seconds: float
+    fresh: bool
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold a lock that all processes of this checkout share."""
+    STATE.mkdir(exist_ok=True)
+    with FileLock(STATE / f"{name}.lock"):
+        yield
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Wait until fewer than `AT_A_TIME` chapters run on this machine."""
+    STATE.mkdir(exist_ok=True)
+    places = [FileLock(STATE / f"turn-{place}.lock") for place in range(AT_A_TIME)]
+    while True:
+        for place in places:
+            try:
+                place.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield
+            finally:
+                place.release()
+            return
+        time.sleep(0.1)
+
+
+def open_cache():
+    """Return the cache, emptied if the library or the data changed. Call with the lock "cache" held."""
+    filled_with = CACHE / "results-digest"
+    if not filled_with.exists() or filled_with.read_text() != results_digest():
+        shutil.rmtree(CACHE, ignore_errors=True)
+        CACHE.mkdir(parents=True)
+        filled_with.write_text(results_digest())
+    return get_cache(CACHE)
+
+
+def find(chapter: Path) -> Executed | None:
+    """Return what the cache holds of a chapter, None if nothing."""
+    with lock("cache"):
+        cache = open_cache()
+        try:
+            record = cache.match_cache_notebook(myst_nb_reader_plugin(str(chapter)))
+            return Executed(cache.get_cache_bundle(record.pk).nb, record.data["execution_seconds"], fresh=False)
+        except KeyError:
+            return None
+
+
+def store(chapter: Path, executed: Executed, depends_on: str) -> None:
+    """Put an executed chapter in the cache, and its seconds where the next run can order by them."""
+    with lock("cache"):
+        if results_digest() != depends_on:
+            raise ChapterError("the library or the data changed while the chapter ran; run it again")
+        bundle = CacheBundleIn(executed.notebook, chapter.name, data={"execution_seconds": executed.seconds})
+        open_cache().cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        (STATE / "seconds.json").write_text(json.dumps(known_seconds() | {chapter.stem: executed.seconds}, indent=1))
+
+
+def known_seconds() -> dict[str, float]:
+    """Return how long each chapter took when it last ran."""
+    path = STATE / "seconds.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def run(chapter: Path) -> Executed:
+    """Execute a chapter in a fresh kernel."""
+    notebook = myst_nb_reader_plugin(str(chapter))
+    # Cell timings would become part of the cache's key, which the build could then not find.
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_LIMIT_S,
+        kernel_name=notebook.metadata.kernelspec.name,
+        record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(BOOK)}},
+    )
+    start = time.perf_counter()
+    try:
+        client.execute(env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
+    except (CellControlSignal, DeadKernelError) as error:
+        raise ChapterError(re.sub(r"\x1b\[[0-9;]*m", "", str(error))) from None
+    seconds = round(time.perf_counter() - start, 1)
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    stderr = "".join(output.text for output in outputs if output.get("name") == "stderr")
+    if stderr:
+        raise ChapterError(f"a cell wrote to standard error:\n{stderr}")
+    return Executed(notebook, seconds, fresh=True)
+
+
+def execute(chapter: Path) -> Executed:
+    """Return a chapter's results, from the cache or else by executing it."""
+    with lock(f"chapter-{chapter.stem}"):
+        executed = find(chapter)
+        if executed is None:
+            depends_on = results_digest()
+            with turn():
+                executed = run(chapter)
+            store(chapter, executed, depends_on)
+        return executed
+
+
+def execute_all() -> list[str]:
+    """Execute every chapter that needs it, say so line by line, and return the names of those that failed."""
+    import matplotlib.font_manager  # noqa: F401  builds the font cache here: in a chapter it would write to stderr
+
+    seconds = known_seconds()
+    order = sorted(chapters(), key=lambda chapter: -seconds.get(chapter.stem, float("inf")))
+    failed = []
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        running = {pool.submit(execute, chapter): chapter.stem for chapter in order}
+        for future in as_completed(running):
+            name = running[future]
+            try:
+                executed = future.result()
+            except ChapterError as error:
+                failed.append(name)
+                print(f"{name:32} FAILED\n{error}", flush=True)
+            else:
+                print(f"{name:32} {executed.seconds:5.1f} s{'' if executed.fresh else ' (cached)'}", flush=True)
+    return sorted(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(bool(execute_all()))

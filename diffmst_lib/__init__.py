@@ -1,0 +1,27 @@
+"""Mixing style transfer: stems and a reference song in, console settings and a stereo mix out.
+
+Audio is float32 in [-1, 1]: tracks (batch, num_tracks, num_samples), mixes (batch, 2, num_samples), a leading batch
+axis may be left out. The modules follow the chapters of the book.
+"""
+
+from . import effects, features, losses, params
+from .audio import (
+    InputError,
+    InputNote,
+    Multitrack,
+    data_dir,
+    load_audio,
+    load_multitrack,
+    loudness,
+    normalize_loudness,
+    save_audio,
+)
+from .baselines import equal_loudness, unity
+from .console import ConsoleOutput, MixingConsole
+from .features import audio_features
+from .losses import audio_feature_loss, mrstft_loss
+from .optimize import optimize_mix
+from .params import ConsoleParams, ParamSpec, param_table
+from .result import MixResult
+
+__version__ = "0.1.0"

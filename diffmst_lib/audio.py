@@ -1,0 +1,276 @@
+"""Audio in and out: files, sample rates, loudness, and a song as named tracks. Chapter 1."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pandas as pd
+import pyloudnorm
+import soundfile
+import torch
+
+SAMPLE_RATE = 44100
+MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
+AUDIO_SUFFIXES = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf",
+                  ".w64", ".rf64", ".m4a", ".aac", ".mp4", ".wma"}
+
+
+class InputError(ValueError):
+    """Something is wrong with what the user gave; the message is one line for that user."""
+
+
+class InputNote(UserWarning):
+    """Something in the input was changed to fit (resampled, padded, ignored) and is worth one line."""
+
+
+def data_dir() -> Path:
+    """The tiny data set: `data/` in a checkout, a copy of it inside an installed wheel.
+
+    >>> sorted(p.name for p in data_dir().iterdir() if p.is_dir())[-2:]
+    ['multitracks', 'references']
+    """
+    package = Path(__file__).resolve().parent
+    checkout = package.parent / "data"
+    if (checkout / "SOURCES.md").is_file() and (package.parent / "pyproject.toml").is_file():
+        return checkout
+    return package / "_data"
+
+
+def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Tensor:
+    """Read an audio file: float32 (channels, num_samples) at `sample_rate`, resampled with an `InputNote` if needed.
+
+    Raises InputError when the file is missing, is no audio, is empty, or holds NaN or infinite samples.
+
+    >>> load_audio(data_dir() / "references" / "vibe_ace.ogg").shape[0]
+    2
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        hint = "; convert it to WAV or FLAC" if path.suffix.lower() in {".m4a", ".aac", ".mp4", ".wma"} else ""
+        raise InputError(f"{path}: not an audio file that can be read here{hint} ({_reason(error)})") from None
+    if samples.shape[0] == 0:
+        raise InputError(f"{path}: no audio in it (length 0)")
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path}: holds NaN or infinite samples")
+    samples = samples.T
+    if rate != sample_rate:
+        warnings.warn(f"{path.name}: resampled from {rate} Hz to {sample_rate} Hz", InputNote, stacklevel=2)
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=sample_rate)
+    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rsplit(": ", 1)[-1].strip().rstrip(".")
+
+
+def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> Path:
+    """Write (channels, num_samples) as a 32-bit float WAV, which keeps peaks above full scale.
+
+    The file appears whole or not at all. Raises InputError for NaN or infinite samples.
+    """
+    path = Path(path)
+    samples = audio.detach().cpu().numpy()
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path}: not written, the audio holds NaN or infinite samples")
+    write_whole(path, lambda part: soundfile.write(part, samples.T, sample_rate, subtype="FLOAT", format="WAV"))
+    return path
+
+
+def write_whole(path: Path, write) -> None:
+    """Call `write(temporary path)` beside `path`, then move the result into place, so that no partial file is left."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        write(part)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(part, 0o666 & ~umask)  # mkstemp makes files that nobody else can read
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4, pyloudnorm) of (channels, num_samples) or (num_samples,).
+
+    Silence, or anything below the standard's absolute gate at -70 LUFS, gives -inf. Clips shorter than the
+    standard's 0.4 s block are measured as one block.
+
+    >>> t = torch.arange(44100) / 44100
+    >>> round(loudness(torch.sin(2 * torch.pi * 997 * t)), 1)     # a full-scale sine in one channel
+    -3.0
+    """
+    samples = np.atleast_2d(audio.detach().cpu().numpy()).T.astype(np.float64)
+    block_s = min(0.4, samples.shape[0] / sample_rate)
+    with np.errstate(divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(pyloudnorm.Meter(sample_rate, block_size=block_s).integrated_loudness(samples))
+
+
+def normalize_loudness(
+    audio: torch.Tensor, lufs: float = MIX_LUFS, *, sample_rate: int = SAMPLE_RATE
+) -> torch.Tensor:
+    """Scale audio (channels, num_samples) to `lufs`; silence stays silence. The factor is a constant to autograd.
+
+    >>> round(loudness(normalize_loudness(torch.randn(2, 44100), -16.0)), 2)
+    -16.0
+    """
+    level = loudness(audio, sample_rate=sample_rate)
+    return audio if not np.isfinite(level) else audio * 10.0 ** ((lufs - level) / 20.0)
+
+
+def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> int:
+    """First sample of the window of this length with the most energy, on a grid of a tenth of a second."""
+    length, hop = int(seconds * sample_rate), sample_rate // 10
+    if audio.shape[-1] <= length:
+        return 0
+    energy = torch.nn.functional.pad(audio.double().square().reshape(-1, audio.shape[-1]).sum(0).cumsum(0), (1, 0))
+    starts = torch.arange(0, audio.shape[-1] - length + 1, hop)
+    return int(starts[(energy[starts + length] - energy[starts]).argmax()])
+
+
+@dataclass
+class Multitrack:
+    """A song as mono tracks: `audio` (num_tracks, num_samples), `names`, `sample_rate`, `channels`.
+
+    A stereo stem is two tracks, "name.L" and "name.R", as in the paper; `channels` says of each track whether it is
+    "left", "right" or "mono". `title` is for people.
+
+    >>> song = load_multitrack(data_dir() / "multitracks" / "caesium")
+    >>> song.audio.shape[0] == len(song.names)
+    True
+    """
+
+    names: list[str]
+    audio: torch.Tensor
+    sample_rate: int = SAMPLE_RATE
+    channels: list[str] = field(default_factory=list)
+    title: str = ""
+
+    def __post_init__(self):
+        if self.audio.ndim != 2 or self.audio.shape[0] != len(self.names):
+            raise ValueError(f"{len(self.names)} names need audio ({len(self.names)}, num_samples), "
+                             f"got {tuple(self.audio.shape)}")
+        if not self.channels:
+            sides = {".L": "left", ".R": "right"}
+            self.channels = [sides.get(name[-2:], "mono") for name in self.names]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.audio.shape[-1] / self.sample_rate
+
+    @property
+    def stems(self) -> dict[str, torch.Tensor]:
+        """The stems as they came: {name: (1 or 2, num_samples)}."""
+        stems: dict[str, list[torch.Tensor]] = {}
+        for name, channel, track in zip(self.names, self.channels, self.audio):
+            stems.setdefault(name if channel == "mono" else name[:-2], []).append(track)
+        return {name: torch.stack(tracks) for name, tracks in stems.items()}
+
+    def spread_pans(self) -> list[float]:
+        """Pans that give a mix some width to start from: left and right channels to their sides, mono alternately."""
+        pans, mono = [], 0
+        for channel in self.channels:
+            if channel == "mono":
+                mono += 1
+            pans.append(0.18 if channel == "left" or (channel == "mono" and mono % 2) else 0.82)
+        return pans
+
+    def excerpt(self, start_s: float, duration_s: float) -> Multitrack:
+        """A part of the song."""
+        first = round(start_s * self.sample_rate)
+        audio = self.audio[:, first : first + round(duration_s * self.sample_rate)]
+        if audio.shape[-1] == 0:
+            raise ValueError(f"nothing at {start_s} s in a song of {self.duration_s:.1f} s")
+        return Multitrack(list(self.names), audio, self.sample_rate, list(self.channels), self.title)
+
+    def levels(self) -> pd.DataFrame:
+        """A table of the stems: channels, LUFS, peak in dBFS, crest factor in dB (silence: -inf)."""
+        rows = {}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for name, stem in self.stems.items():
+                peak, power = stem.abs().max().item(), stem.square().mean().item()
+                rows[name] = {
+                    "channels": stem.shape[0],
+                    "loudness_lufs": loudness(stem, sample_rate=self.sample_rate),
+                    "peak_dbfs": float(20 * np.log10(peak)),
+                    "crest_factor_db": float(20 * np.log10(peak) - 10 * np.log10(power)),
+                }
+        return pd.DataFrame(rows).T.astype({"channels": int}).rename_axis("stem")
+
+
+def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Multitrack:
+    """Read a folder of stems, one audio file each, mono or stereo, as a `Multitrack`.
+
+    Files are taken in the order of their names. Stems of different lengths are padded at the end, other sample rates
+    are resampled, files that are no audio are left out; each says so in an `InputNote`. A stereo file with two equal
+    channels is one mono track. Raises InputError for a missing or empty folder, for an audio file that cannot be
+    used, and for two files of one name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of stems")
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    stems = [p for p in files if p.suffix.lower() in AUDIO_SUFFIXES]
+    if not stems:
+        raise InputError(f"{folder}: no audio files in this folder")
+    others = [p.name for p in files if p not in stems]
+    if others:
+        warnings.warn(f"not audio, left out: {', '.join(others)}", InputNote, stacklevel=2)
+    doubles = {p.stem for p in stems if sum(q.stem == p.stem for q in stems) > 1}
+    if doubles:
+        raise InputError(f"{folder}: several files are named {', '.join(sorted(doubles))}")
+
+    names, tracks, channels = [], [], []
+    for path in stems:
+        audio = load_audio(path, sample_rate=sample_rate)
+        if audio.shape[0] > 2:
+            raise InputError(f"{path}: {audio.shape[0]} channels; a stem is mono or stereo")
+        if audio.shape[0] == 2 and torch.equal(audio[0], audio[1]):
+            audio = audio[:1]
+        stereo = audio.shape[0] == 2
+        names += [f"{path.stem}.L", f"{path.stem}.R"] if stereo else [path.stem]
+        channels += ["left", "right"] if stereo else ["mono"]
+        tracks += list(audio)
+    longest = max(t.shape[-1] for t in tracks)
+    short = [n for n, t in zip(names, tracks) if t.shape[-1] < longest]
+    if short:
+        seconds = longest / sample_rate
+        warnings.warn(f"padded with silence to {seconds:.2f} s: {', '.join(short)}", InputNote, stacklevel=2)
+    audio = torch.stack([torch.nn.functional.pad(t, (0, longest - t.shape[-1])) for t in tracks])
+    return Multitrack(names, audio, sample_rate, channels, folder.name)
+
+
+def check_song(song: Multitrack) -> None:
+    """Raise InputError when a song cannot be mixed: NaN samples, or silence from end to end."""
+    for name, track in zip(song.names, song.audio):
+        if not bool(torch.isfinite(track).all()):
+            raise InputError(f"track {name} holds NaN or infinite samples")
+    if not bool(song.audio.any()):
+        raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent")
+
+
+def check_reference(reference: torch.Tensor) -> torch.Tensor:
+    """The reference as (2, num_samples), or InputError in one line: not stereo, silent, not finite."""
+    if reference.ndim == 3 and reference.shape[0] == 1:
+        reference = reference[0]
+    if reference.ndim != 2 or reference.shape[0] != 2:
+        channels = 1 if reference.ndim == 1 else reference.shape[-2]
+        raise InputError(f"the reference has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed")
+    if not bool(torch.isfinite(reference).all()):
+        raise InputError("the reference holds NaN or infinite samples")
+    if not np.isfinite(loudness(reference)):
+        raise InputError("the reference is silent")
+    return reference

@@ -1,0 +1,124 @@
+"""The differentiable mixing console: a strip for each track, an effects bus and a master bus. Fig. 3 of the paper.
+
+    track -> input gain -> equalizer -> compressor -> panner ---+--> sum -> gain -> equalizer -> compressor -> gain
+                                                       \\-> send -> reverb -^
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+
+from . import effects, reference
+from .params import EQ_BANDS, ConsoleParams, _check_preset
+
+TRACK_LOOKAHEAD, MASTER_LOOKAHEAD = 2048, 1024  # samples, as in the released code
+
+
+@dataclass
+class ConsoleOutput:
+    """What the console gives: `mix` (..., 2, T) and the processed tracks before summing, `tracks` (..., N, 2, T)."""
+
+    mix: torch.Tensor
+    tracks: torch.Tensor
+
+
+def _equalizer_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.stack([p[f"{band}_{name}"].flatten() for band in EQ_BANDS], dim=-1)
+        for name in ("gain_db", "cutoff_hz", "q")
+    }
+
+
+def _compressor_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    names = ("threshold_db", "ratio", "attack_ms", "release_ms", "knee_db", "makeup_gain_db")
+    return {name: p[name].flatten() for name in names}
+
+
+class MixingConsole:
+    """Raw tracks and `ConsoleParams` in, a stereo mix out; differentiable in both. Equation 2 of the paper, h(T, P).
+
+    Args:
+        sample_rate: Hz.
+        preset: "default" (our effects) or "reference" (the released code's, through dasp-pytorch).
+
+    >>> console = MixingConsole(44100)
+    >>> params = ConsoleParams.neutral(["kick", "bass"], pans=[0.3, 0.7])
+    >>> console(torch.randn(2, 4410), params).mix.shape
+    torch.Size([2, 4410])
+    """
+
+    def __init__(self, sample_rate: int = 44100, preset: str = "default"):
+        _check_preset(preset)
+        self.sample_rate, self.preset = sample_rate, preset
+        self.fx: ModuleType = effects if preset == "default" else reference
+
+    def __call__(
+        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool = False, master_bus: bool = True
+    ) -> ConsoleOutput:
+        """Mix `tracks` (B, N, T) or (N, T). `fx_bus` and `master_bus` switch the two buses.
+
+        Raises ValueError when the number of tracks or the batch sizes of tracks and parameters differ.
+        """
+        batched = tracks.ndim == 3
+        tracks = tracks if batched else tracks[None]
+        batch, num_tracks, num_samples = tracks.shape
+        if params.tracks.shape[-2] != num_tracks or params.tracks.shape[:-2] not in ((), (batch,)):
+            raise ValueError(
+                f"tracks {tuple(tracks.shape)} need parameters for {num_tracks} tracks, "
+                f"got {tuple(params.tracks.shape)}"
+            )
+        shared = params.tracks.ndim == 2
+        track_p = {k: v.expand(batch, num_tracks) if shared else v for k, v in params.values("track").items()}
+        wet = self.strip(tracks.reshape(batch * num_tracks, num_samples), track_p)  # (B N, 2, T)
+        wet = wet.view(batch, num_tracks, 2, num_samples)
+        mix = wet.sum(dim=1)                                                       # (B, 2, T)
+        if fx_bus:
+            sends = effects.db_to_gain(track_p["send_db"])[..., None, None]
+            mix = mix + self.fx_bus((wet * sends).sum(dim=1), params)
+        if master_bus:
+            mix = self.master_bus(mix, params)
+        return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
+
+    def strip(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The channel strip: mono tracks (B, T) to stereo (B, 2, T), with the track parameters by name."""
+        x = self.fx.gain(x, gain_db=p["input_gain_db"].flatten())
+        x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
+        x = self.fx.compressor(
+            x, sample_rate=self.sample_rate, lookahead_samples=TRACK_LOOKAHEAD, **_compressor_settings(p)
+        )
+        return self.fx.panner(x, pan=p["pan"].flatten())
+
+    def fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
+        """The effects bus: the sum of the sends (B, 2, T) through the reverb, wet only, as in the released code."""
+        values = params.fx_bus_values.expand(x.shape[0], -1)
+        return self.fx.reverb(
+            x, sample_rate=self.sample_rate, band_gains=values[:, :12], band_decays=values[:, 12:24],
+            mix=torch.ones_like(values[:, 24]),
+        )
+
+    def master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
+        """The master bus: input gain, stereo equalizer, compressor, output gain on (B, 2, T)."""
+        p = {k: v.expand(x.shape[0]) for k, v in params.values("master_bus").items()}
+        x = self.fx.gain(x, gain_db=p["input_gain_db"])
+        x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
+        x = self.fx.compressor(
+            x, sample_rate=self.sample_rate, lookahead_samples=MASTER_LOOKAHEAD, **_compressor_settings(p)
+        )
+        return self.fx.gain(x, gain_db=p["output_gain_db"])
+
+    @torch.no_grad()
+    def render(self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool = False) -> torch.Tensor:
+        """The mix (2, T) of tracks (N, T), one track at a time: the memory of one track, however many there are."""
+        mix, send = torch.zeros(1, 2, tracks.shape[-1]), torch.zeros(1, 2, tracks.shape[-1])
+        values = params.values("track")
+        for i, track in enumerate(tracks):
+            wet = self.strip(track[None], {k: v[i : i + 1] for k, v in values.items()})
+            mix += wet
+            if fx_bus:
+                send += wet * effects.db_to_gain(values["send_db"][i])
+        if fx_bus:
+            mix += self.fx_bus(send, params)
+        return self.master_bus(mix, params)[0]
