@@ -4,7 +4,7 @@ Audio is float32 in [-1, 1]: tracks (batch, num_tracks, num_samples), mixes (bat
 axis may be left out. The modules follow the chapters of the book.
 """
 
-from . import effects, features, losses, params
+from . import effects, features, losses, params, plots, reference
 from .audio import (
     InputError,
     InputNote,
@@ -17,11 +17,13 @@ from .audio import (
     save_audio,
 )
 from .baselines import equal_loudness, unity
+from .check import check
 from .console import ConsoleOutput, MixingConsole
 from .features import audio_features
 from .losses import audio_feature_loss, mrstft_loss
 from .optimize import optimize_mix
 from .params import ConsoleParams, ParamSpec, param_table
 from .result import MixResult
+from .widgets import faders, listen
 
 __version__ = "0.1.0"

@@ -121,13 +121,22 @@ def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
 def normalize_loudness(
     audio: torch.Tensor, lufs: float = MIX_LUFS, *, sample_rate: int = SAMPLE_RATE
 ) -> torch.Tensor:
-    """Scale audio (channels, num_samples) to `lufs`; silence stays silence. The factor is a constant to autograd.
+    """Scale audio (channels, num_samples) to `lufs`; silence stays silence.
+
+    Differentiable: the gradient takes the RMS for the loudness, whose gates have no gradient. So it knows that a
+    change of level alone is undone.
 
     >>> round(loudness(normalize_loudness(torch.randn(2, 44100), -16.0)), 2)
     -16.0
     """
     level = loudness(audio, sample_rate=sample_rate)
-    return audio if not np.isfinite(level) else audio * 10.0 ** ((lufs - level) / 20.0)
+    if not np.isfinite(level):
+        return audio
+    scaled = audio * 10.0 ** ((lufs - level) / 20.0)
+    if not scaled.requires_grad:
+        return scaled
+    rms = scaled.square().mean().sqrt()
+    return scaled * (rms.detach() / rms)
 
 
 def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> int:
@@ -195,6 +204,19 @@ class Multitrack:
         if audio.shape[-1] == 0:
             raise ValueError(f"nothing at {start_s} s in a song of {self.duration_s:.1f} s")
         return Multitrack(list(self.names), audio, self.sample_rate, list(self.channels), self.title)
+
+    def select(self, *stems: str) -> Multitrack:
+        """Only these stems, in the song's order. KeyError names what is not there.
+
+        >>> load_multitrack(data_dir() / "multitracks" / "caesium").select("kick").names
+        ['kick.L', 'kick.R']
+        """
+        missing = [name for name in stems if name not in self.stems]
+        if missing:
+            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(self.stems)}")
+        keep = [i for i, name in enumerate(self.names) if name in stems or name[:-2] in stems]
+        return Multitrack([self.names[i] for i in keep], self.audio[keep], self.sample_rate,
+                          [self.channels[i] for i in keep], self.title)
 
     def levels(self) -> pd.DataFrame:
         """A table of the stems: channels, LUFS, peak in dBFS, crest factor in dB (silence: -inf)."""

@@ -114,7 +114,7 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: int = 44100, preset: str = "d
         return_complex=True,
     )
     power = spectrum.real.square() + spectrum.imag.square()                 # (B 2, F, frames)
-    magnitude = torch.sqrt(power.clamp(min=1e-16)) if preset == "default" else spectrum.abs()
+    magnitude = torch.sqrt(power.clamp(min=1e-30)) if preset == "default" else spectrum.abs()
     bank = bark_filterbank(sample_rate, preset=preset, device=both.device).to(both.dtype)
     bands = torch.log(magnitude.mean(dim=-1) @ bank + 1e-8)                 # (B 2, 24)
     return bands.view(*both.shape[:-1], BARK_BANDS).transpose(-1, -2)

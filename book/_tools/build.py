@@ -12,6 +12,10 @@ HTML = ROOT / "_build" / "html"
 BUILT_FROM = ROOT / "_build" / "site-digest"
 
 
+class SiteError(Exception):
+    """Why there is no site; its text is for the reader of a terminal."""
+
+
 def executed_chapters() -> set[str]:
     """Return the keys of the chapters in the cache."""
     return {path.name for path in (CACHE / "executed").iterdir()}
@@ -21,7 +25,7 @@ def build() -> Path:
     """Return the site's first page, built anew if anything it depends on changed."""
     failed = execute_all()
     if failed:
-        raise SystemExit(f"no site: {', '.join(failed)} did not run through")
+        raise SiteError(f"no site: {', '.join(failed)} did not run through")
     with lock("site"):
         wanted = site_digest()
         if not BUILT_FROM.exists() or BUILT_FROM.read_text() != wanted:
@@ -30,7 +34,7 @@ def build() -> Path:
             before = executed_chapters()
             jupyter_book()
             if executed_chapters() != before:
-                raise SystemExit("no site: the chapters changed while it was built; run it again")
+                raise SiteError("no site: the chapters changed while it was built; run it again")
             BUILT_FROM.write_text(wanted)
     return HTML / "index.html"
 
@@ -42,8 +46,11 @@ def jupyter_book() -> None:
     options = ["--path-output", ".", "-W", "-n", "--keep-going"]
     result = subprocess.run([*command, *options], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode:
-        raise SystemExit(f"{result.stdout}\nno site: jupyter-book reported the warnings or errors above")
+        raise SiteError(f"{result.stdout}\nno site: jupyter-book reported the warnings or errors above")
 
 
 if __name__ == "__main__":
-    print(build())
+    try:
+        print(build())
+    except SiteError as error:
+        sys.exit(str(error))

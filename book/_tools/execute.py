@@ -3,6 +3,7 @@
 Safe when several processes do it at the same time: a chapter that another one is executing is waited for.
 """
 
+import importlib
 import json
 import os
 import re
@@ -37,11 +38,20 @@ class ChapterError(Exception):
 
 @dataclass
 class Executed:
-    """A chapter's code cells with their outputs, the seconds they took, and whether they ran just now."""
+    """A chapter with its outputs, the seconds it took, and whether it ran just now."""
 
     notebook: NotebookNode
     seconds: float
     fresh: bool
+
+    @property
+    def cells(self) -> list[NotebookNode]:
+        """The code cells."""
+        return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+
+    def stderr(self) -> str:
+        """Return what the cells wrote to standard error."""
+        return "".join(output.text for cell in self.cells for output in cell.outputs if output.get("name") == "stderr")
 
 
 @contextmanager
@@ -110,6 +120,8 @@ def known_seconds() -> dict[str, float]:
 
 def run(chapter: Path) -> Executed:
     """Execute a chapter in a fresh kernel."""
+    # The first import builds a font cache and says so on standard error: here, not in a chapter.
+    importlib.import_module("matplotlib.font_manager")
     notebook = myst_nb_reader_plugin(str(chapter))
     # Cell timings would become part of the cache's key, which the build could then not find.
     client = NotebookClient(
@@ -125,12 +137,10 @@ def run(chapter: Path) -> Executed:
         client.execute(env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
     except (CellControlSignal, DeadKernelError) as error:
         raise ChapterError(re.sub(r"\x1b\[[0-9;]*m", "", str(error))) from None
-    seconds = round(time.perf_counter() - start, 1)
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    stderr = "".join(output.text for output in outputs if output.get("name") == "stderr")
-    if stderr:
-        raise ChapterError(f"a cell wrote to standard error:\n{stderr}")
-    return Executed(notebook, seconds, fresh=True)
+    executed = Executed(notebook, round(time.perf_counter() - start, 1), fresh=True)
+    if executed.stderr():
+        raise ChapterError(f"a cell wrote to standard error:\n{executed.stderr()}")
+    return executed
 
 
 def execute(chapter: Path) -> Executed:
@@ -147,9 +157,8 @@ def execute(chapter: Path) -> Executed:
 
 def execute_all() -> list[str]:
     """Execute every chapter that needs it, say so line by line, and return the names of those that failed."""
-    import matplotlib.font_manager  # noqa: F401  builds the font cache here: in a chapter it would write to stderr
-
-    seconds = known_seconds()
+    with lock("cache"):
+        seconds = known_seconds()
     order = sorted(chapters(), key=lambda chapter: -seconds.get(chapter.stem, float("inf")))
     failed = []
     with ThreadPoolExecutor(AT_A_TIME) as pool:

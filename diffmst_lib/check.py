@@ -1,0 +1,47 @@
+"""Answers to the book's exercises, checked at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check: shows itself as one line, is true when the answer is right."""
+
+    right: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def __repr__(self) -> str:
+        return ("Correct. " if self.right else "Not yet. ") + self.message
+
+
+def check(answer, expected, *, tolerance: float = 1e-3, hint: str = "") -> Verdict:
+    """Compare an answer (number, array, tensor) with the expected one; never raises, whatever the answer is.
+
+    The tolerance is absolute, on the largest difference. A wrong answer gets the difference and the hint.
+
+    >>> check(3.01, 3.0, tolerance=0.1)
+    Correct. Largest difference 0.01, allowed 0.1.
+    >>> check(None, 3.0, hint="10 log10(2)")
+    Not yet. There is no answer to compare: it is None. Hint: 10 log10(2)
+    """
+    tail = f" Hint: {hint}" if hint else ""
+    if answer is None:
+        return Verdict(False, f"There is no answer to compare: it is None.{tail}")
+    try:
+        got, want = (np.asarray(v.detach() if hasattr(v, "detach") else v, dtype=float) for v in (answer, expected))
+    except (TypeError, ValueError):
+        return Verdict(False, f"A {type(answer).__name__} is no number, array or tensor.{tail}")
+    if got.shape != want.shape:
+        return Verdict(False, f"The shape is {got.shape}, wanted {want.shape}.{tail}")
+    if not np.isfinite(got).all():
+        return Verdict(False, f"It holds NaN or infinite values.{tail}")
+    worst = float(np.max(np.abs(got - want))) if got.size else 0.0
+    line = f"Largest difference {worst:.3g}, allowed {tolerance:g}."
+    return Verdict(worst <= tolerance, line if worst <= tolerance else line + tail)

@@ -1,0 +1,150 @@
+"""The command line: `diffmst mix` and `diffmst bench`. Exit code 2 and one line for bad input. Chapter 17."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import __version__
+from .audio import SAMPLE_RATE, InputError, InputNote, check_reference, check_song, load_audio, load_multitrack, loudness
+from .baselines import equal_loudness
+from .optimize import optimize_mix
+from .result import writable_folder
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(prog="diffmst", description="Mix stems in the style of a reference song.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    mix = commands.add_parser("mix", help="stems and a reference in, a stereo mix and console settings out")
+    mix.add_argument("tracks", metavar="TRACKS_DIR", help="folder with one audio file a stem, mono or stereo")
+    mix.add_argument("--reference", metavar="FILE", help="stereo mix whose style to take")
+    mix.add_argument("--output", metavar="DIR", required=True, help="folder for mix.wav, params.json, params.csv")
+    mix.add_argument("--method", choices=("optimize", "equal-loudness"), default="optimize",
+                     help="fit the console to the reference (default), or the baseline without a reference")
+    mix.add_argument("--steps", type=_steps, default=200, help="gradient steps of optimize (default: 200)")
+    mix.add_argument("--fit-seconds", type=_seconds, default=15.0,
+                     help="fit on the loudest window of this length; the whole song is rendered (default: 15)")
+    mix.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    mix.set_defaults(run=run_mix)
+
+    bench = commands.add_parser("bench", help="speed and memory of the default console beside the reference")
+    bench.add_argument("--tracks", type=int, nargs="+", default=[4, 8, 16], help="numbers of tracks (default: 4 8 16)")
+    bench.add_argument("--seconds", type=_seconds, default=10.0, help="length of the audio (default: 10)")
+    bench.add_argument("--repeats", type=_steps, default=3, help="alternating runs of each (default: 3)")
+    bench.set_defaults(run=run_bench)
+    return parser
+
+
+def _steps(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError("must be between 0.1 and 3600")
+    return value
+
+
+@contextmanager
+def _notes_on_stderr():
+    """Turn the library's InputNotes into plain lines; other warnings pass as they are."""
+    def show(message, category, *rest, **options):
+        if issubclass(category, InputNote):
+            print(f"diffmst: note: {message}", file=sys.stderr)
+        else:
+            plain(message, category, *rest, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputNote)
+        plain, warnings.showwarning = warnings.showwarning, show
+        yield
+
+
+def run_mix(options: argparse.Namespace) -> None:
+    """`diffmst mix`: everything is read and checked before anything is computed or written."""
+    song = load_multitrack(options.tracks)
+    check_song(song)
+    reference = None
+    if options.reference:
+        reference = _load_reference(options.reference)
+    elif options.method == "optimize":
+        raise InputError("--method optimize needs a --reference")
+    existed = Path(options.output).exists()
+    folder = writable_folder(options.output)
+    try:
+        if options.method == "optimize":
+            result = optimize_mix(song, reference, steps=options.steps, fit_seconds=options.fit_seconds,
+                                  progress=not options.quiet)
+        else:
+            result = equal_loudness(song)
+        result.save(folder)
+    except BaseException:
+        if not existed:
+            _remove_if_empty(folder)
+        raise
+    if options.quiet:
+        return
+    peak = result.audio.abs().max().item()
+    print(f"{len(song.stems)} stems, {song.duration_s:.1f} s, {loudness(result.audio):.1f} LUFS, "
+          f"peak {peak:.2f}{' (above full scale: kept, the file is 32-bit float)' if peak > 1 else ''}")
+    if result.history is not None:
+        print(f"audio-feature loss {result.history['total'].iloc[0]:.4f} -> {result.history['total'].min():.4f}")
+    print(f"written: {folder}/mix.wav, params.json, params.csv")
+
+
+def _load_reference(path: str):
+    try:
+        return check_reference(load_audio(path))
+    except InputError as error:
+        named = str(error) if str(error).startswith(str(Path(path))) else f"{path}: {error}"
+        raise InputError(named) from None
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass  # not empty: somebody else's files
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    """`diffmst bench`: a table of forward+backward times and peak memory."""
+    from .bench import console_table
+
+    print(console_table(options.tracks, seconds=options.seconds, repeats=options.repeats).to_string())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        with _notes_on_stderr():
+            options.run(options)
+    except InputError as error:
+        print(f"diffmst: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"diffmst: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("diffmst: stopped, nothing written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

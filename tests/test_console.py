@@ -1,0 +1,105 @@
+"""The console as a whole: shapes, symmetries, buses, extremes."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffmst_lib import ConsoleParams, MixingConsole, param_table
+from diffmst_lib.effects import pan_gains
+
+CONSOLE = MixingConsole(44100)
+
+
+def noise(*shape, seed=0):
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def unit(num_tracks, seed=0, batch=()):
+    generator = torch.Generator().manual_seed(seed)
+    widths = (num_tracks, len(param_table("track"))), (len(param_table("fx_bus")),), (len(param_table("master_bus")),)
+    return [torch.rand(*batch, *width, generator=generator) for width in widths]
+
+
+def test_neutral_console_is_a_panned_sum():
+    tracks, pans = noise(3, 5000), [0.1, 0.5, 0.9]
+    out = CONSOLE(tracks, ConsoleParams.neutral(["a", "b", "c"], pans=pans))
+    want = (tracks[:, None] * pan_gains(torch.tensor(pans))[..., None]).sum(0)
+    torch.testing.assert_close(out.mix, want, rtol=0, atol=1e-5)
+    assert out.tracks.shape == (3, 2, 5000)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 4000), st.integers(0, 1000))
+def test_permuting_tracks_changes_nothing_in_the_mix(num_tracks, num_samples, seed):
+    tracks, (t, f, m) = noise(num_tracks, num_samples, seed=seed), unit(num_tracks, seed)
+    order = torch.randperm(num_tracks, generator=torch.Generator().manual_seed(seed))
+    mix = CONSOLE(tracks, ConsoleParams.from_unit(t, f, m)).mix
+    permuted = CONSOLE(tracks[order], ConsoleParams.from_unit(t[order], f, m)).mix
+    torch.testing.assert_close(permuted, mix, rtol=1e-3, atol=1e-4 * mix.abs().max().item() + 1e-7)
+
+
+def test_batch_equals_loop_and_render_equals_call():
+    tracks, params = noise(2, 3, 6000), ConsoleParams.from_unit(*unit(3, batch=(2,)))
+    mix = CONSOLE(tracks, params, fx_bus=True).mix
+    for i in range(2):
+        one = ConsoleParams(params.tracks[i], params.fx_bus_values[i], params.master_bus_values[i])
+        scale = mix[i].abs().max().item()
+        torch.testing.assert_close(CONSOLE(tracks[i], one, fx_bus=True).mix, mix[i], rtol=0, atol=1e-5 * scale)
+        torch.testing.assert_close(CONSOLE.render(tracks[i], one, fx_bus=True), mix[i], rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("num_tracks", [1, 64])
+@pytest.mark.parametrize("num_samples", [1, 700])
+def test_any_number_of_tracks_and_samples(num_tracks, num_samples):
+    mix = CONSOLE(noise(num_tracks, num_samples), ConsoleParams.from_unit(*unit(num_tracks))).mix
+    assert mix.shape == (2, num_samples) and torch.isfinite(mix).all()
+
+
+@pytest.mark.parametrize("fx_bus", [False, True])
+@pytest.mark.parametrize("corner", [0.0, 1.0])
+@pytest.mark.parametrize("kind", ["noise", "silence", "one silent track"])
+def test_corners_are_finite_in_value_and_gradient(kind, corner, fx_bus):
+    tracks = noise(2, 3000) * {"noise": 1.0, "silence": 0.0, "one silent track": torch.tensor([[1.0], [0.0]])}[kind]
+    knobs = [torch.full_like(u, corner).requires_grad_() for u in unit(2)]
+    out = CONSOLE(tracks, ConsoleParams.from_unit(*knobs), fx_bus=fx_bus)
+    (out.mix / out.mix.detach().abs().max().clamp(min=1.0)).square().sum().backward()
+    assert torch.isfinite(out.mix).all()
+    assert all(k.grad is None or torch.isfinite(k.grad).all() for k in knobs)
+    if kind == "silence":
+        assert not out.mix.any()
+
+
+def test_every_knob_of_the_default_console_is_alive():
+    """Random settings, loud enough to work the compressors: all but the sends of an idle fx bus have a gradient."""
+    knobs = [0.2 + 0.6 * u for u in unit(2)]
+    knobs[0][:, 0] = 0.6                                     # loud enough for both strips' compressors
+    knobs = [u.requires_grad_() for u in knobs]
+    tracks = noise(2, 44100) * torch.linspace(0.05, 3, 44100)
+    CONSOLE(tracks, ConsoleParams.from_unit(*knobs), fx_bus=True).mix.square().mean().backward()
+    for knob, section in zip(knobs, ("track", "fx_bus", "master_bus")):
+        dead = {s.name for s, g in zip(param_table(section), knob.grad.reshape(-1, knob.shape[-1]).abs().sum(0)) if g == 0}
+        assert dead == ({"mix"} if section == "fx_bus" else set())
+
+
+def test_master_bus_can_be_left_out():
+    tracks, params = noise(2, 3000), ConsoleParams.from_unit(*unit(2))
+    out = CONSOLE(tracks, params, master_bus=False)
+    torch.testing.assert_close(out.mix, out.tracks.sum(0))
+    assert not torch.allclose(CONSOLE(tracks, params).mix, out.mix)
+
+
+def test_same_input_same_mix():
+    tracks, params = noise(2, 3000), ConsoleParams.from_unit(*unit(2))
+    assert torch.equal(CONSOLE(tracks, params, fx_bus=True).mix, CONSOLE(tracks, params, fx_bus=True).mix)
+
+
+def test_wrong_numbers_are_named():
+    with pytest.raises(ValueError, match="parameters for 3 tracks"):
+        CONSOLE(noise(3, 100), ConsoleParams.neutral(["a", "b"]))
+    with pytest.raises(ValueError, match="default, reference"):
+        MixingConsole(44100, preset="other")
+    with pytest.raises(ValueError, match="pan: unit value 1.5 is outside 0 to 1"):
+        t, f, m = unit(1)
+        t[0, 25] = 1.5
+        ConsoleParams.from_unit(t, f, m)

@@ -1,0 +1,154 @@
+"""The `reference` preset against numbers computed with the authors' code (torch 2.13, CPU, float32).
+
+| what | keys of golden/reference_console.npz | ours | tolerance |
+| --- | --- | --- | --- |
+| physical parameters, track, fx bus, master | denorm/* | ConsoleParams.from_unit | 1e-5 of the range |
+| mixes, master bus on and off, second draw | mix_master_*, ref_mix | MixingConsole | float32 floor 1e-5 |
+| panned tracks | mixed_tracks_b0 | ConsoleOutput.tracks | float32 floor 1e-5 |
+| gain, equalizer mono and stereo, biquads | fx_gain_*, fx_parametric_eq_*, biquad/* | reference.gain, parametric_eq | 1e-5 |
+| compressor mono, stereo with look-ahead | fx_compressor_* | reference.compressor | 1e-5 |
+| panner, pan law, send bus | fx_stereo_panner, pan_law_*, fx_stereo_bus | reference.panner, pan_gains, console sends | 1e-5 |
+| features of two mixes | feat/* | audio_features | 1e-3 relative |
+| loss terms and total | af_loss/* | audio_feature_loss | 1e-3 relative |
+| gradients of the total towards the unit parameters | grad_af_* | autograd | 1e-3 relative to the largest |
+| multi-resolution STFT, released and paper's | mrstft_* | mrstft_loss | 1e-3 relative |
+| Bark filterbank, 32,768 and 2,048 points | bark_fb_* | bark_filterbank | 1e-5 |
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffmst_lib import ConsoleParams, MixingConsole, audio_feature_loss, audio_features, effects, mrstft_loss, reference
+from diffmst_lib.features import bark_filterbank
+from diffmst_lib.params import EQ_BANDS
+
+GOLDEN = np.load(Path(__file__).parent / "golden" / "reference_console.npz")
+FLOOR = float(GOLDEN["mix_master_on_fx_off_f64_maxdiff"])  # float32 against float64 in the authors' code
+SECTION = {"track": "track", "fx": "fx_bus", "master": "master_bus"}
+NAME = {"cutoff_freq": "cutoff_hz", "q_factor": "q"}
+
+
+def golden(key):
+    return torch.from_numpy(GOLDEN[key])
+
+
+def close(ours, key, tolerance=FLOOR):
+    torch.testing.assert_close(ours, golden(key), rtol=0, atol=tolerance)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return ConsoleParams.from_unit(
+        golden("track_params"), golden("fx_bus_params"), golden("master_bus_params"), preset="reference")
+
+
+@pytest.fixture(scope="module")
+def console():
+    return MixingConsole(44100, preset="reference")
+
+
+@pytest.mark.parametrize("key", [k for k in GOLDEN.files if k.startswith("denorm/") and k != "denorm/fx/reverberation/mix"])
+def test_physical_parameters(params, key):
+    _, section, effect, name = key.split("/")
+    for theirs, ours in NAME.items():
+        name = name.replace(theirs, ours)
+    name = {"input_fader": "input_gain_db", "output_fader": "output_gain_db"}.get(effect, name)
+    spec = next(s for s in params.specs(SECTION[section]) if s.name == name)
+    close(params.values(SECTION[section])[name], key, 1e-5 * (spec.high - spec.low))
+
+
+def test_mixes_and_panned_tracks(params, console):
+    out = console(golden("tracks"), params)
+    close(out.mix, "mix_master_on_fx_off")
+    close(out.tracks[0].transpose(0, 1)[..., :22050], "mixed_tracks_b0")
+    close(console(golden("tracks"), params, master_bus=False).mix, "mix_master_off_fx_off")
+
+
+def test_second_draw(console):
+    params = ConsoleParams.from_unit(
+        golden("ref_track_params"), golden("fx_bus_params"), golden("ref_master_bus_params"), preset="reference")
+    close(console(golden("tracks"), params).mix, "ref_mix")
+
+
+def test_gain():
+    close(reference.gain(golden("fx_input_mono"), gain_db=torch.tensor([-6.5, 3.0])), "fx_gain_-6.5dB_3dB")
+
+
+@pytest.mark.parametrize("channels", ["mono", "stereo"])
+def test_equalizer(channels):
+    settings = {"gain_db": golden("eq_gain_db"), "cutoff_hz": golden("eq_freq"), "q": golden("eq_q")}
+    x = golden(f"fx_input_{channels}")
+    close(reference.parametric_eq(x, sample_rate=44100, **settings), f"fx_parametric_eq_{channels}")
+
+
+@pytest.mark.parametrize("kind", ["low_shelf", "peaking", "high_shelf"])
+def test_default_equalizer_is_the_same_filter(kind):
+    b, a = np.split(GOLDEN[f"biquad/{kind}"][0].astype(float), 2)
+    band = {"low_shelf": 0, "peaking": 2, "high_shelf": 5}[kind]
+    gain_db = torch.zeros(1, 6)
+    gain_db[0, band] = 6.0
+    ours = effects.eq_response(
+        512, sample_rate=44100, gain_db=gain_db, cutoff_hz=torch.full((1, 6), 1000.0), q=torch.full((1, 6), 0.9))
+    theirs = np.fft.rfft(b, 512) / np.fft.rfft(a, 512)
+    np.testing.assert_allclose(ours[0].numpy(), theirs, atol=1e-4)  # the golden coefficients are float32
+
+
+@pytest.mark.parametrize(("channels", "lookahead"), [("mono", 0), ("stereo", 512)])
+def test_compressor(channels, lookahead):
+    settings = {
+        "threshold_db": [-30.0, -45.0], "ratio": [4.0, 10.0], "attack_ms": [5.0, 50.0], "release_ms": [50.0, 100.0],
+        "knee_db": [6.0, 3.0], "makeup_gain_db": [0.0, 6.0],
+    }
+    settings = {k: torch.tensor(v) for k, v in settings.items()}
+    y = reference.compressor(golden(f"fx_input_{channels}"), sample_rate=44100, lookahead_samples=lookahead, **settings)
+    close(y, f"fx_compressor_{channels}_la{lookahead}")
+
+
+def test_panner_and_pan_law():
+    panned = reference.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8]))  # (tracks, 2, T)
+    close(panned.transpose(0, 1)[None], "fx_stereo_panner")
+    close(effects.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8])).transpose(0, 1)[None], "fx_stereo_panner")
+    close(effects.pan_gains(golden("pan_law_pan")).T, "pan_law_gains")
+
+
+def test_send_bus():
+    panned = golden("fx_stereo_panner").transpose(1, 2)                                       # (1, tracks, 2, T)
+    sends = effects.db_to_gain(torch.tensor([[-6.0, -20.0]]))[..., None, None]
+    close((panned * sends).sum(dim=1), "fx_stereo_bus")
+
+
+@pytest.mark.parametrize(("which", "key"), [("mix", "mix_master_on_fx_off"), ("ref", "ref_mix")])
+def test_features(which, key):
+    names = {"bark_spectrum": "barkspectrum"}
+    for name, value in audio_features(golden(key), preset="reference").items():
+        torch.testing.assert_close(value, golden(f"feat/{which}/{names.get(name, name)}"), rtol=1e-3, atol=1e-6)
+
+
+def test_loss_terms_and_gradients(console):
+    unit = [golden("track_params").requires_grad_(), golden("fx_bus_params"), golden("master_bus_params").requires_grad_()]
+    mix = console(golden("tracks"), ConsoleParams.from_unit(*unit, preset="reference")).mix
+    terms = audio_feature_loss(mix, golden("ref_mix"), preset="reference")
+    terms["total"].backward()
+    for name, term in terms.items():
+        key = "af_loss/total" if name == "total" else f"af_loss/mix-{name.replace('bark_s', 'barks')}"
+        torch.testing.assert_close(term.detach(), golden(key), rtol=1e-3, atol=0)
+    for ours, key in ((unit[0].grad, "grad_af_track_params"), (unit[2].grad, "grad_af_master_bus_params")):
+        close(ours, key, 1e-3 * golden(key).abs().max().item())
+
+
+@pytest.mark.parametrize(("preset", "key"), [("reference", "mrstft_config_yaml"), ("default", "mrstft_paper_L1lin_log")])
+def test_mrstft(preset, key):
+    loss = mrstft_loss(golden("mix_master_on_fx_off"), golden("ref_mix"), preset=preset)
+    torch.testing.assert_close(loss, golden(key), rtol=1e-3, atol=0)
+
+
+def test_bark_filterbank():
+    bank = bark_filterbank(44100, preset="reference")
+    dense = torch.zeros_like(bank)
+    rows, columns = golden("bark_fb_sparse_idx").long().T
+    dense[rows, columns] = golden("bark_fb_sparse_val")
+    torch.testing.assert_close(bank, dense, rtol=0, atol=1e-5)
+    close(bark_filterbank(44100, 2048, preset="reference"), "bark_fb_small_1025x24", 1e-5)
