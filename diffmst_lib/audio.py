@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import warnings
@@ -51,10 +52,19 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Ten
     2
     """
     path = Path(path)
+    audio, rate = _read(path, sample_rate)
+    if rate != sample_rate:
+        warnings.warn(f"{path.name}: resampled from {rate} Hz to {sample_rate} Hz", InputNote, stacklevel=2)
+    return audio
+
+
+def _read(path: Path, sample_rate: int) -> tuple[torch.Tensor, int]:
+    """The file's audio at `sample_rate`, and the rate that it had."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        name = os.fsencode(path) if os.name == "posix" else path  # a name that is no UTF-8 is read as well
+        samples, rate = soundfile.read(name, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
         hint = "; convert it to WAV or FLAC" if path.suffix.lower() in {".m4a", ".aac", ".mp4", ".wma"} else ""
         raise InputError(f"{path}: not an audio file that can be read here{hint} ({_reason(error)})") from None
@@ -64,9 +74,8 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Ten
         raise InputError(f"{path}: holds NaN or infinite samples")
     samples = samples.T
     if rate != sample_rate:
-        warnings.warn(f"{path.name}: resampled from {rate} Hz to {sample_rate} Hz", InputNote, stacklevel=2)
         samples = librosa.resample(samples, orig_sr=rate, target_sr=sample_rate)
-    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)), rate
 
 
 def _reason(error: Exception) -> str:
@@ -76,13 +85,19 @@ def _reason(error: Exception) -> str:
 def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> Path:
     """Write (channels, num_samples) as a 32-bit float WAV, which keeps peaks above full scale.
 
-    The file appears whole or not at all. Raises InputError for NaN or infinite samples.
+    The file appears whole or not at all. Raises InputError for NaN or infinite samples, and when `path` cannot be
+    written.
     """
     path = Path(path)
     samples = audio.detach().cpu().numpy()
     if not np.isfinite(samples).all():
-        raise InputError(f"{path}: not written, the audio holds NaN or infinite samples")
-    write_whole(path, lambda part: soundfile.write(part, samples.T, sample_rate, subtype="FLOAT", format="WAV"))
+        raise InputError(f"{path.name}: not written, the audio holds NaN or infinite samples")
+    data = io.BytesIO()  # Python's own files, unlike libsndfile's, say why a write failed
+    soundfile.write(data, samples.T, sample_rate, subtype="FLOAT", format="WAV")
+    try:
+        write_whole(path, lambda part: Path(part).write_bytes(data.getbuffer()))
+    except OSError as error:
+        raise InputError(f"{path.name}: not written ({error.strerror or error})") from None
     return path
 
 
@@ -111,7 +126,11 @@ def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
     >>> round(loudness(torch.sin(2 * torch.pi * 997 * t)), 1)     # a full-scale sine in one channel
     -3.0
     """
+    if audio.ndim > 2:
+        raise ValueError(f"loudness is of one sound, (channels, num_samples), got {tuple(audio.shape)}")
     samples = np.atleast_2d(audio.detach().cpu().numpy()).T.astype(np.float64)
+    if len(samples) == 0:
+        return -float("inf")
     block_s = min(0.4, samples.shape[0] / sample_rate)
     with np.errstate(divide="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -171,6 +190,9 @@ class Multitrack:
         if self.audio.ndim != 2 or self.audio.shape[0] != len(self.names):
             raise ValueError(f"{len(self.names)} names need audio ({len(self.names)}, num_samples), "
                              f"got {tuple(self.audio.shape)}")
+        doubles = sorted({name for name in self.names if self.names.count(name) > 1})
+        if doubles:
+            raise ValueError(f"several tracks are named {', '.join(doubles)}")
         if not self.channels:
             sides = {".L": "left", ".R": "right"}
             self.channels = [sides.get(name[-2:], "mono") for name in self.names]
@@ -184,9 +206,13 @@ class Multitrack:
     def stems(self) -> dict[str, torch.Tensor]:
         """The stems as they came: {name: (1 or 2, num_samples)}."""
         stems: dict[str, list[torch.Tensor]] = {}
-        for name, channel, track in zip(self.names, self.channels, self.audio):
-            stems.setdefault(name if channel == "mono" else name[:-2], []).append(track)
+        for name, track in zip(self._stem_names(), self.audio):
+            stems.setdefault(name, []).append(track)
         return {name: torch.stack(tracks) for name, tracks in stems.items()}
+
+    def _stem_names(self) -> list[str]:
+        """Of every track, the stem that it belongs to."""
+        return [name if channel == "mono" else name[:-2] for name, channel in zip(self.names, self.channels)]
 
     def spread_pans(self) -> list[float]:
         """Pans that give a mix some width to start from: left and right channels to their sides, mono alternately."""
@@ -198,9 +224,9 @@ class Multitrack:
         return pans
 
     def excerpt(self, start_s: float, duration_s: float) -> Multitrack:
-        """A part of the song."""
-        first = round(start_s * self.sample_rate)
-        audio = self.audio[:, first : first + round(duration_s * self.sample_rate)]
+        """A part of the song, shorter than `duration_s` where the song ends. ValueError when nothing is there."""
+        first, length = round(start_s * self.sample_rate), round(duration_s * self.sample_rate)
+        audio = self.audio[:, first : first + length] if first >= 0 and length > 0 else self.audio[:, :0]
         if audio.shape[-1] == 0:
             raise ValueError(f"nothing at {start_s} s in a song of {self.duration_s:.1f} s")
         return Multitrack(list(self.names), audio, self.sample_rate, list(self.channels), self.title)
@@ -211,10 +237,11 @@ class Multitrack:
         >>> load_multitrack(data_dir() / "multitracks" / "caesium").select("kick").names
         ['kick.L', 'kick.R']
         """
-        missing = [name for name in stems if name not in self.stems]
+        owners = self._stem_names()
+        missing = [name for name in stems if name not in owners]
         if missing:
-            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(self.stems)}")
-        keep = [i for i, name in enumerate(self.names) if name in stems or name[:-2] in stems]
+            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(dict.fromkeys(owners))}")
+        keep = [i for i, name in enumerate(owners) if name in stems]
         return Multitrack([self.names[i] for i in keep], self.audio[keep], self.sample_rate,
                           [self.channels[i] for i in keep], self.title)
 
@@ -240,6 +267,9 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
     are resampled, files that are no audio are left out; each says so in an `InputNote`. A stereo file with two equal
     channels is one mono track. Raises InputError for a missing or empty folder, for an audio file that cannot be
     used, and for two files of one name.
+
+    >>> load_multitrack(data_dir() / "multitracks" / "caesium").names[:2]
+    ['alt_hats.L', 'alt_hats.R']
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -248,39 +278,54 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
     stems = [p for p in files if p.suffix.lower() in AUDIO_SUFFIXES]
     if not stems:
         raise InputError(f"{folder}: no audio files in this folder")
-    others = [p.name for p in files if p not in stems]
+    others = [_text(p.name) for p in files if p not in stems]
     if others:
         warnings.warn(f"not audio, left out: {', '.join(others)}", InputNote, stacklevel=2)
-    doubles = {p.stem for p in stems if sum(q.stem == p.stem for q in stems) > 1}
+    doubles = {_text(p.stem) for p in stems if sum(q.stem == p.stem for q in stems) > 1}
     if doubles:
         raise InputError(f"{folder}: several files are named {', '.join(sorted(doubles))}")
 
-    names, tracks, channels = [], [], []
+    loaded, resampled = {}, []
     for path in stems:
-        audio = load_audio(path, sample_rate=sample_rate)
+        audio, rate = _read(path, sample_rate)
         if audio.shape[0] > 2:
             raise InputError(f"{path}: {audio.shape[0]} channels; a stem is mono or stereo")
         if audio.shape[0] == 2 and torch.equal(audio[0], audio[1]):
             audio = audio[:1]
-        stereo = audio.shape[0] == 2
-        names += [f"{path.stem}.L", f"{path.stem}.R"] if stereo else [path.stem]
-        channels += ["left", "right"] if stereo else ["mono"]
-        tracks += list(audio)
-    longest = max(t.shape[-1] for t in tracks)
-    short = [n for n, t in zip(names, tracks) if t.shape[-1] < longest]
+        if rate != sample_rate:
+            resampled.append(f"{_text(path.name)} ({rate} Hz)")
+        loaded[path] = audio
+    if resampled:
+        warnings.warn(f"resampled to {sample_rate} Hz: {', '.join(resampled)}", InputNote, stacklevel=2)
+    longest = max(audio.shape[-1] for audio in loaded.values())
+    short = [_text(path.name) for path, audio in loaded.items() if audio.shape[-1] < longest]
     if short:
         seconds = longest / sample_rate
         warnings.warn(f"padded with silence to {seconds:.2f} s: {', '.join(short)}", InputNote, stacklevel=2)
-    audio = torch.stack([torch.nn.functional.pad(t, (0, longest - t.shape[-1])) for t in tracks])
-    return Multitrack(names, audio, sample_rate, channels, folder.name)
+
+    names, tracks, channels = [], [], []
+    for path, audio in loaded.items():
+        name, stereo = _text(path.stem), audio.shape[0] == 2
+        names += [f"{name}.L", f"{name}.R"] if stereo else [name]
+        channels += ["left", "right"] if stereo else ["mono"]
+        tracks += list(torch.nn.functional.pad(audio, (0, longest - audio.shape[-1])))
+    try:
+        return Multitrack(names, torch.stack(tracks), sample_rate, channels, _text(folder.resolve().name))
+    except ValueError as error:
+        raise InputError(f"{folder}: {error}") from None
+
+
+def _text(name: str) -> str:
+    """A file's name as text that can be written anywhere: bytes that are no UTF-8 become question marks."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def check_song(song: Multitrack) -> None:
-    """Raise InputError when a song cannot be mixed: NaN samples, or silence from end to end."""
+    """Raise InputError when a song cannot be mixed: NaN samples, or every track below the -70 LUFS of silence."""
     for name, track in zip(song.names, song.audio):
         if not bool(torch.isfinite(track).all()):
             raise InputError(f"track {name} holds NaN or infinite samples")
-    if not bool(song.audio.any()):
+    if not any(np.isfinite(loudness(track, sample_rate=song.sample_rate)) for track in song.audio):
         raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent")
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from .console import MixingConsole
+from .memory import keep_large_blocks
 from .params import ConsoleParams, param_table
 
 
@@ -63,9 +64,10 @@ def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int 
             for step in steps.values():
                 step()  # compile, allocate, fill caches
             times: dict[str, list[float]] = {preset: [] for preset in steps}
-            for _ in range(repeats):
-                for preset, step in steps.items():
-                    times[preset].append(step())
+            with keep_large_blocks():
+                for _ in range(repeats):
+                    for preset, step in steps.items():
+                        times[preset].append(step())
             seconds_of = {preset: statistics.median(values) for preset, values in times.items()}
             rows[n] = {
                 "reference (s)": seconds_of["reference"],

@@ -13,7 +13,7 @@ from . import __version__
 from .audio import SAMPLE_RATE, InputError, InputNote, check_reference, check_song, load_audio, load_multitrack, loudness
 from .baselines import equal_loudness
 from .optimize import optimize_mix
-from .result import writable_folder
+from .result import output_folder
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,31 +28,33 @@ def build_parser() -> argparse.ArgumentParser:
     mix.add_argument("--output", metavar="DIR", required=True, help="folder for mix.wav, params.json, params.csv")
     mix.add_argument("--method", choices=("optimize", "equal-loudness"), default="optimize",
                      help="fit the console to the reference (default), or the baseline without a reference")
-    mix.add_argument("--steps", type=_steps, default=200, help="gradient steps of optimize (default: 200)")
+    mix.add_argument("--steps", type=_count, default=200, help="gradient steps of optimize (default: 200)")
     mix.add_argument("--fit-seconds", type=_seconds, default=15.0,
                      help="fit on the loudest window of this length; the whole song is rendered (default: 15)")
     mix.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     mix.set_defaults(run=run_mix)
 
     bench = commands.add_parser("bench", help="speed and memory of the default console beside the reference")
-    bench.add_argument("--tracks", type=int, nargs="+", default=[4, 8, 16], help="numbers of tracks (default: 4 8 16)")
+    bench.add_argument("--tracks", type=_count, nargs="+", default=[4, 8, 16], help="numbers of tracks (default: 4 8 16)")
     bench.add_argument("--seconds", type=_seconds, default=10.0, help="length of the audio (default: 10)")
-    bench.add_argument("--repeats", type=_steps, default=3, help="alternating runs of each (default: 3)")
+    bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
     return parser
 
 
-def _steps(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0.1 <= value <= 3600:
-        raise argparse.ArgumentTypeError("must be between 0.1 and 3600")
+        raise argparse.ArgumentTypeError(f"must be a number between 0.1 and 3600, not {text}")
     return value
 
 
@@ -80,19 +82,13 @@ def run_mix(options: argparse.Namespace) -> None:
         reference = _load_reference(options.reference)
     elif options.method == "optimize":
         raise InputError("--method optimize needs a --reference")
-    existed = Path(options.output).exists()
-    folder = writable_folder(options.output)
-    try:
+    with output_folder(options.output) as folder:
         if options.method == "optimize":
             result = optimize_mix(song, reference, steps=options.steps, fit_seconds=options.fit_seconds,
                                   progress=not options.quiet)
         else:
             result = equal_loudness(song)
         result.save(folder)
-    except BaseException:
-        if not existed:
-            _remove_if_empty(folder)
-        raise
     if options.quiet:
         return
     peak = result.audio.abs().max().item()
@@ -111,13 +107,6 @@ def _load_reference(path: str):
         raise InputError(named) from None
 
 
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        pass  # not empty: somebody else's files
-
-
 def run_bench(options: argparse.Namespace) -> None:
     """`diffmst bench`: a table of forward+backward times and peak memory."""
     from .bench import console_table
@@ -128,21 +117,24 @@ def run_bench(options: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = build_parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal has no characters for is no reason to stop
     try:
         with _notes_on_stderr():
             options.run(options)
+        sys.stdout.flush()
     except InputError as error:
         print(f"diffmst: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the report has closed: what was written is whole
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"diffmst: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("diffmst: stopped, nothing written", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return 0
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 import torch
 
 from . import effects, reference
+from .memory import keep_large_blocks
 from .params import EQ_BANDS, ConsoleParams, _check_preset
 
 TRACK_LOOKAHEAD, MASTER_LOOKAHEAD = 2048, 1024  # samples, as in the released code
@@ -112,13 +113,14 @@ class MixingConsole:
     @torch.no_grad()
     def render(self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool = False) -> torch.Tensor:
         """The mix (2, T) of tracks (N, T), one track at a time: the memory of one track, however many there are."""
-        mix, send = torch.zeros(1, 2, tracks.shape[-1]), torch.zeros(1, 2, tracks.shape[-1])
+        mix, send = torch.zeros(2, 1, 2, tracks.shape[-1])
         values = params.values("track")
-        for i, track in enumerate(tracks):
-            wet = self.strip(track[None], {k: v[i : i + 1] for k, v in values.items()})
-            mix += wet
+        with keep_large_blocks():
+            for i, track in enumerate(tracks):
+                wet = self.strip(track[None], {k: v[i : i + 1] for k, v in values.items()})
+                mix += wet
+                if fx_bus:
+                    send += wet * effects.db_to_gain(values["send_db"][i])
             if fx_bus:
-                send += wet * effects.db_to_gain(values["send_db"][i])
-        if fx_bus:
-            mix += self.fx_bus(send, params)
-        return self.master_bus(mix, params)[0]
+                mix += self.fx_bus(send, params)
+            return self.master_bus(mix, params)[0]

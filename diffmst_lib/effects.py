@@ -162,7 +162,7 @@ def gain_computer(level_db: torch.Tensor, *, threshold_db, ratio, knee_db) -> to
     knee, slope u above W/2.
     """
     over = level_db - threshold_db
-    inside = torch.minimum((over + knee_db / 2).clamp(min=0.0), knee_db)
+    inside = torch.clamp(over + knee_db / 2, torch.zeros_like(knee_db), knee_db)
     bent = inside * inside / (2 * knee_db) + (over - knee_db / 2).clamp(min=0.0)
     return (1.0 / ratio - 1.0) * bent
 
@@ -199,7 +199,7 @@ def compressor(
     s = {name: _per_item(value, x3, name) for name, value in settings.items()}
     curve = {name: s[name][:, None] for name in ("threshold_db", "ratio", "knee_db")}
 
-    side_chain = x3.abs().amax(dim=1)                                                   # (B, T)
+    side_chain = x3[:, 0].abs() if x3.shape[1] == 1 else x3.abs().amax(dim=1)           # (B, T)
     level_db = (20.0 / math.log(10.0)) * torch.log(side_chain.clamp(min=SILENCE))
     static_db = torch.nn.functional.pad(gain_computer(level_db, **curve), (0, lookahead_samples))
     poles = (torch.exp(-math.log(9.0) / (s[name] * (sample_rate / 1000.0))) for name in ("attack_ms", "release_ms"))

@@ -11,6 +11,7 @@ from .baselines import neutral_params
 from .console import MixingConsole
 from .features import audio_features
 from .losses import feature_distance
+from .memory import keep_large_blocks
 from .params import ConsoleParams
 from .result import MixResult, finish
 
@@ -64,20 +65,22 @@ def optimize_mix(
     optimizer = torch.optim.Adam(logits, lr=learning_rate)
 
     history, best, best_loss = [], None, float("inf")
-    bar = tqdm(range(steps + 1), desc="fit", unit="step", disable=not progress)
-    for step in bar:
-        unit = [torch.sigmoid(z) for z in logits]
-        params = ConsoleParams.from_unit(*unit, preset=init.preset, sample_rate=rate, names=song.names)
-        mix = normalize_loudness(console(tracks, params).mix, sample_rate=rate)
-        terms = feature_distance(audio_features(mix, sample_rate=rate), target)
-        loss = terms["total"].item()
-        history.append({name: term.item() for name, term in terms.items()})
-        bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-        if loss < best_loss:
-            best, best_loss = params.clone(), loss
-        if step < steps:
+    with keep_large_blocks(), tqdm(total=steps, desc="fit", unit="step", disable=not progress) as bar:
+        for step in range(steps + 1):
+            unit = [torch.sigmoid(z) for z in logits]
+            params = ConsoleParams.from_unit(*unit, preset=init.preset, sample_rate=rate, names=song.names)
+            mix = normalize_loudness(console(tracks, params).mix, sample_rate=rate)
+            terms = feature_distance(audio_features(mix, sample_rate=rate), target)
+            loss = terms["total"].item()
+            history.append({name: term.item() for name, term in terms.items()})
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            if loss < best_loss:
+                best, best_loss = params.clone(), loss
+            if step == steps:
+                break
             optimizer.zero_grad()
             terms["total"].backward()
             optimizer.step()
+            bar.update()
     return finish(song, best, history=pd.DataFrame(history).rename_axis("step"))
 

@@ -70,6 +70,8 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
             if preset == "default":
                 high = min(high, 0.45 * sample_rate)
                 low = min(low, high / 2)
+            if not low < high:
+                raise ValueError(f"preset {preset} has no room for its equalizer at a sample rate of {sample_rate} Hz")
             specs += [
                 ParamSpec(f"{band}_gain_db", "eq", "dB", -12.0, 12.0, "linear", 0.0),
                 ParamSpec(f"{band}_cutoff_hz", "eq", "Hz", float(low), float(high), log, math.sqrt(low * high)),
@@ -169,11 +171,16 @@ class Strip:
     def __setitem__(self, name: str, value) -> None:
         i = self._find(name)
         spec = self._specs[i]
-        values = np.broadcast_to(np.asarray(value, dtype=float), (len(self._rows),))
-        for v in values:
-            if not spec.low <= v <= spec.high:
-                raise ValueError(f"{self.label}: {name} = {v:g} {spec.unit} is outside {spec.low:g} to {spec.high:g}")
-        for row, v in zip(self._rows, values):
+        values = np.asarray(value, dtype=float)
+        if values.shape not in ((), (1,), (len(self._rows),)):
+            wanted = "one number" if len(self._rows) == 1 else "one number or a pair"
+            raise ValueError(f"{self.label}: {name} takes {wanted}, got shape {values.shape}")
+        slack = 1e-6 * max(abs(spec.low), abs(spec.high))  # float32 may put a range end just outside
+        for v in values.flat:
+            if not spec.low - slack <= v <= spec.high + slack:
+                number = f"{v:g} {spec.unit}".rstrip()
+                raise ValueError(f"{self.label}: {name} = {number} is outside {spec.low:g} to {spec.high:g}")
+        for row, v in zip(self._rows, np.broadcast_to(values.clip(spec.low, spec.high), len(self._rows))):
             row[i] = float(v)
 
     def __iter__(self):
@@ -210,6 +217,8 @@ class ConsoleParams:
         self.names = list(names) if names is not None else [f"track{i + 1}" for i in range(tracks.shape[-2])]
         if len(self.names) != tracks.shape[-2]:
             raise ValueError(f"{len(self.names)} names for {tracks.shape[-2]} tracks")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"track names must differ: {', '.join(self.names)}")
 
     def specs(self, section: str) -> tuple[ParamSpec, ...]:
         """The table of one section for this preset and sample rate."""
@@ -281,11 +290,10 @@ class ConsoleParams:
 
     def to_frame(self) -> pd.DataFrame:
         """One row a strip, one column a parameter, units in the names; cells that a strip lacks are NaN."""
-        strips = {name: self.track(name) for name in self.names} | {
-            "fx_bus": self.fx_bus, "master_bus": self.master_bus}
-        frame = pd.DataFrame({label: {k: strip[k] for k in strip} for label, strip in strips.items()}).T
+        strips = [*map(self.track, self.names), self.fx_bus, self.master_bus]
         columns = dict.fromkeys(spec.name for section in SECTIONS for spec in self.specs(section))
-        return frame[list(columns)].rename_axis("strip")
+        index = pd.Index([strip.label for strip in strips], name="strip")
+        return pd.DataFrame([{k: strip[k] for k in strip} for strip in strips], index=index, columns=list(columns))
 
     def to_json(self) -> str:
         """JSON with every value by strip and name; `from_json` reads it back."""
@@ -299,18 +307,21 @@ class ConsoleParams:
 
     @classmethod
     def from_json(cls, text: str) -> ConsoleParams:
-        """From `to_json`. Raises ValueError in one line when the text is no console or lacks a parameter."""
+        """From `to_json`. Raises ValueError in one line when the text is no console, lacks a parameter or holds a bad one."""
         try:
             data = json.loads(text)
-            preset, rate, tracks = data["preset"], data["sample_rate"], data["tracks"]
-            rows = [torch.tensor([row[s.name] for s in param_table("track", preset, rate)]) for row in tracks.values()]
-            buses = [
-                torch.tensor([data[section][s.name] for s in param_table(section, preset, rate)])
-                for section in ("fx_bus", "master_bus")
-            ]
-            return cls(torch.stack(rows), *buses, names=list(tracks), preset=preset, sample_rate=rate)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-            raise ValueError(f"not a console's JSON: {type(error).__name__} {error}") from None
+            params = cls.neutral(list(data["tracks"]), preset=data["preset"], sample_rate=data["sample_rate"])
+            strips = [(params.track(name), row) for name, row in data["tracks"].items()]
+            for strip, row in [*strips, (params.fx_bus, data["fx_bus"]), (params.master_bus, data["master_bus"])]:
+                for name in strip:
+                    strip[name] = row[name]
+            return params
+        except KeyError as error:
+            raise ValueError(f"not a console's JSON: {error} is missing") from None
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"not a console's JSON: a value of the wrong kind ({error})") from None
+        except ValueError as error:
+            raise ValueError(f"not a console's JSON: {error}") from None
 
     def __repr__(self) -> str:
         return f"ConsoleParams({len(self.names)} tracks: {', '.join(self.names)}; preset {self.preset})"

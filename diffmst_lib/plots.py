@@ -40,7 +40,9 @@ def plot_tracks(song: Multitrack):
             axis.fill_between(time, low.numpy(), high.numpy(), color=color, alpha=0.55, linewidth=0)
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
         axis.set(ylim=(-peak, peak), yticks=[], xlim=(0, song.duration_s))
-        axis.spines["left"].set_visible(False)
+        axis.spines[["left", "bottom"]].set_visible(False)
+        axis.tick_params(bottom=axis is axes[-1, 0])
+    axes[-1, 0].spines["bottom"].set_visible(True)
     axes[-1, 0].set_xlabel("time (s)")
     return _close(figure)
 
@@ -82,7 +84,7 @@ def plot_history(histories: dict[str, pd.DataFrame], *, goal: float | None = Non
     if goal is not None:
         axis.axhline(goal, color="#888888", linestyle=":", linewidth=1, label=f"goal {goal:g}")
     axis.set(xlabel="gradient step", ylabel="audio-feature loss")
-    axis.margins(x=0.08)
+    axis.margins(x=0.1)
     axis.legend(frameon=False)
     return _close(figure)
 

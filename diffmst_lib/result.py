@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import torch
 from .audio import MIX_LUFS, InputError, Multitrack, loudness, save_audio, write_whole
 from .console import MixingConsole
 from .params import ConsoleParams
+
+FILES = ("mix.wav", "params.json", "params.csv")  # what a saved mix consists of
 
 
 @dataclass
@@ -49,8 +53,7 @@ class MixResult:
 
     def save(self, folder: str | Path) -> Path:
         """Write mix.wav (32-bit float), params.json and params.csv into `folder`; nothing if one of them cannot be."""
-        folder = writable_folder(folder)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
+        with output_folder(folder) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
             staging = Path(staging)
             save_audio(staging / "mix.wav", self.audio, sample_rate=self.sample_rate)
             (staging / "params.json").write_text(self.params.to_json() + "\n", encoding="utf-8")
@@ -60,16 +63,31 @@ class MixResult:
         return folder
 
 
-def writable_folder(folder: str | Path) -> Path:
-    """The folder, made if need be, or InputError in one line when nothing can be written there."""
-    folder = Path(folder)
+@contextmanager
+def output_folder(folder: str | Path) -> Iterator[Path]:
+    """The folder, made if need be; when the block fails, what was made is removed again.
+
+    Raises InputError in one line when nothing can be written there, or when a folder is where a file should go.
+    """
+    folder, made = Path(folder), []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / ".diffmst-probe", lambda part: None)
-        (folder / ".diffmst-probe").unlink()
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from None
-    return folder
+        try:
+            for path in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
+                path.mkdir(exist_ok=True)
+                made.append(path)
+            write_whole(folder / ".diffmst-probe", lambda part: None)
+            (folder / ".diffmst-probe").unlink()
+        except OSError as error:
+            raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from None
+        for name in FILES:
+            if (folder / name).is_dir():
+                raise InputError(f"{folder / name}: is a folder, cannot be replaced by a file")
+        yield folder
+    except BaseException:
+        for path in reversed(made):
+            with suppress(OSError):  # not empty: somebody else's files
+                path.rmdir()
+        raise
 
 
 def finish(song: Multitrack, params: ConsoleParams, *, lufs: float = MIX_LUFS, history=None) -> MixResult:

@@ -156,6 +156,9 @@ function render({ model, el }) {
   playButton.classList.add("dm-play");
   const peakText = make("output", "dm-peak", { textContent: "peak \u2013 dBFS" });
   const clip = make("span", "dm-clip", { textContent: "CLIP" });
+  const legend = make("small", "", {
+    textContent: `Mark: 0 dB. Green: level after the fader, \u2212${-METER_FLOOR_DB} to 0 dBFS. Double-click: reset.`,
+  });
   const status = make("div", "dm-status");
   status.setAttribute("role", "status");
   const settings = make("textarea", "", { readOnly: true, hidden: true, rows: 6 });
@@ -166,6 +169,7 @@ function render({ model, el }) {
   el.replaceChildren(
     make("div", "dm-bar", {}, [playButton, resetButton, copyButton, peakText, clip]),
     ...strips.map(({ row }) => row),
+    legend,
     status,
     settings,
   );
@@ -236,8 +240,11 @@ function render({ model, el }) {
   }
   function asJson() {
     const { names, gains_db, muted } = state();
-    const entries = names.map((name) => [name, { input_gain_db: muted.includes(name) ? null : gains_db[name] }]);
-    return JSON.stringify(Object.fromEntries(entries), null, 1);
+    const lines = names.map((name) => {
+      const gain = muted.includes(name) ? null : gains_db[name];
+      return `  ${JSON.stringify(name)}: {"input_gain_db": ${gain}}`;
+    });
+    return `{\n${lines.join(",\n")}\n}`; // one stem a line
   }
   async function copy() {
     settings.hidden = false;

@@ -120,9 +120,9 @@ def _page(labels, data, unmatched, title, note):
     heading = f'<strong class="dm-wide">{html.escape(title)}</strong>' if title else ""
     hints = [note] if note else []
     if several:
-        keys = f"keys 1 to {min(9, len(labels))}"
-        hints.append(f"one clock for all: the numbers, or the {keys} after a click here, switch between them")
-    footer = f'<small class="dm-wide">{html.escape("; ".join(hints))}</small>' if hints else ""
+        keys = "1 and 2" if len(labels) == 2 else f"1 to {min(9, len(labels))}"
+        hints.append(f"switch at the same position: the numbers, or keys {keys} while the focus is here")
+    footer = "".join(f'<small class="dm-wide">{html.escape(hint)}</small>' for hint in hints)
     name = html.escape(title) if title else "Sounds to compare" if several else "Sound"
     return (
         f'<div class="dm-sounds{"" if several else " dm-single"}" role="group" aria-label="{name}" tabindex="-1">'
