@@ -27,3 +27,10 @@ from .result import MixResult
 from .widgets import faders, listen
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConsoleOutput", "ConsoleParams", "InputError", "InputNote", "MixResult", "MixingConsole", "Multitrack",
+    "ParamSpec", "audio_feature_loss", "audio_features", "check", "data_dir", "effects", "equal_loudness", "faders",
+    "features", "listen", "load_audio", "load_multitrack", "losses", "loudness", "mrstft_loss",
+    "normalize_loudness", "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
+]

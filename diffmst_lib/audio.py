@@ -123,8 +123,8 @@ def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
     standard's 0.4 s block are measured as one block.
 
     >>> t = torch.arange(44100) / 44100
-    >>> round(loudness(torch.sin(2 * torch.pi * 997 * t)), 1)     # a full-scale sine in one channel
-    -3.0
+    >>> round(loudness(torch.sin(2 * torch.pi * 997 * t)))     # a full-scale sine in one channel: -3.01
+    -3
     """
     if audio.ndim > 2:
         raise ValueError(f"loudness is of one sound, (channels, num_samples), got {tuple(audio.shape)}")

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -46,6 +47,9 @@ def _peak_memory_gb(preset: str, num_tracks: int, seconds: float) -> float:
 
 
 def _maximum_rss_gb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where ru_maxrss starts at the peak of the process that started this one
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import __version__
-from .audio import SAMPLE_RATE, InputError, InputNote, check_reference, check_song, load_audio, load_multitrack, loudness
+from .audio import InputError, InputNote, check_reference, check_song, load_audio, load_multitrack, loudness
 from .baselines import equal_loudness
 from .optimize import optimize_mix
 from .result import output_folder

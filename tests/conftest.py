@@ -1,5 +1,7 @@
 """What several test files need: real music, noise, and files to read."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,22 @@ def write(tmp_path):
         return path
 
     return write
+
+
+CHROMIUM_FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required""".split()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running browser; without Chromium the test is skipped, or fails where DIFFMST_REQUIRE_BROWSER=1."""
+    path = shutil.which("chromium")
+    if not path:
+        missing = "Chromium is not installed: no page was opened in a browser"
+        pytest.fail(missing) if os.environ.get("DIFFMST_REQUIRE_BROWSER") == "1" else pytest.skip(missing)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()

@@ -23,7 +23,6 @@ import torch
 
 from diffmst_lib import ConsoleParams, MixingConsole, audio_feature_loss, audio_features, effects, mrstft_loss, reference
 from diffmst_lib.features import bark_filterbank
-from diffmst_lib.params import EQ_BANDS
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "reference_console.npz")
 FLOOR = float(GOLDEN["mix_master_on_fx_off_f64_maxdiff"])  # float32 against float64 in the authors' code

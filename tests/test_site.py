@@ -2,9 +2,7 @@
 
 import functools
 import http.server
-import os
 import re
-import shutil
 import threading
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
@@ -16,9 +14,6 @@ from build import build
 from layout import BOOK, address, chapters, pages
 
 PAGES = [page.stem for page in pages()] + ["genindex", "search"]
-CHROMIUM = shutil.which("chromium")
-FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required""".split()
 PAGE_LIMIT_BYTES = 3_000_000
 WIDE, NARROW = 1280, 400
 
@@ -43,20 +38,6 @@ def server(site):
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
-
-
-@pytest.fixture(scope="session")
-def chromium(server):
-    """Return a running browser."""
-    if not CHROMIUM:
-        missing = "Chromium is not installed: the site's pages were not opened in a browser"
-        pytest.fail(missing) if os.environ.get("DIFFMST_REQUIRE_BROWSER") == "1" else pytest.skip(missing)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -3,7 +3,6 @@
 import base64
 import html
 import json
-import math
 from functools import cached_property
 from pathlib import Path
 

@@ -1,0 +1,47 @@
+"""Sounds for the tests of the widgets."""
+
+import io
+
+import numpy as np
+import soundfile as sf
+import torch
+
+RATE = 44100
+
+
+def tones(seconds=4.0, peak=0.3, channels=2, first_hz=220.0, sample_rate=RATE):
+    """Return a chord that swells, the channels different: (channels, num_samples)."""
+    time = torch.arange(int(seconds * sample_rate)) / sample_rate
+    rows = [
+        sum(torch.sin(2 * torch.pi * first_hz * ratio * (1 + 0.25 * channel) * time) for ratio in (1.0, 1.5, 2.7))
+        for channel in range(channels)
+    ]
+    audio = torch.stack(rows) * (1 + 0.5 * torch.sin(2 * torch.pi * 0.7 * time))
+    return peak * audio / audio.abs().max()
+
+
+def decode(data):
+    samples, sample_rate = sf.read(io.BytesIO(data), always_2d=True)
+    return samples, sample_rate
+
+
+def toy_stems():
+    """Return four stems, mono and stereo, of different lengths, one with a name that HTML must escape."""
+    return {
+        "kick": tones(channels=1, first_hz=60),
+        "bass": tones(first_hz=110, seconds=3.0),
+        "<vox> & co": 1.5 * tones(peak=1.0, first_hz=440),
+        "clap": tones(channels=1, first_hz=700)[0],
+    }
+
+
+def explicit_mix(stems, gains_db):
+    mix = torch.zeros(2, 4 * RATE)
+    for name, gain in gains_db.items():
+        audio = stems[name].reshape(-1, stems[name].shape[-1]).expand(2, -1)
+        mix[:, : audio.shape[1]] += 10 ** (gain / 20) * audio
+    return mix
+
+
+def level_db(samples):
+    return 10 * np.log10(np.mean(np.square(samples)))
