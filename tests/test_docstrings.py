@@ -31,7 +31,8 @@ def test_modules_are_found():
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_things_have_a_docstring(name):
     assert inspect.getdoc(PUBLIC[name])
-    for method, function in vars(PUBLIC[name]).items():
+    members = vars(PUBLIC[name]).items() if inspect.isclass(PUBLIC[name]) else []
+    for method, function in members:
         if not method.startswith("_") and (inspect.isfunction(function) or isinstance(function, (property, classmethod))):
             assert inspect.getdoc(getattr(PUBLIC[name], method)), f"{name}.{method}"
 

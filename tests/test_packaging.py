@@ -103,8 +103,8 @@ def test_editable_installation_copies_nothing():
 
 def test_conda_environment_has_the_same_dependencies():
     dependencies = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
-    assert dependencies[:2] == [f"python{PROJECT['requires-python']}", "pip"]
-    assert dependencies[2]["pip"] == [*PROJECT["dependencies"], "-e ."]
+    assert dependencies[:3] == [f"python{PROJECT['requires-python']}", "pip", "jupyterlab"]
+    assert dependencies[3]["pip"] == [*PROJECT["dependencies"], "-e .[book,test]"]
 
 
 def test_constraints_are_within_the_bounds():
