@@ -4,6 +4,12 @@ Audio is float32 in [-1, 1]: tracks (batch, num_tracks, num_samples), mixes (bat
 axis may be left out. The modules follow the chapters of the book.
 """
 
+import os
+
+# Threads that wait busily make everything here several times slower as soon as another program wants a core, as on
+# Colab. Has to be said before torch is loaded; a value that the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from . import effects, features, losses, params, plots, reference
 from .audio import (
     InputError,

@@ -307,7 +307,7 @@ class ConsoleParams:
 
     @classmethod
     def from_json(cls, text: str) -> ConsoleParams:
-        """From `to_json`. Raises ValueError in one line when the text is no console, lacks a parameter or holds a bad one."""
+        """From `to_json`. Raises ValueError in one line when the text is no console, or a parameter is missing or bad."""
         try:
             data = json.loads(text)
             params = cls.neutral(list(data["tracks"]), preset=data["preset"], sample_rate=data["sample_rate"])

@@ -263,10 +263,10 @@ def test_control_c_leaves_an_existing_folder_as_it_was(inputs, stopped, diffmst)
 
 def test_real_control_c(inputs):
     command = [DIFFMST, "mix", "stems", "--reference", "ref.wav", "--output", "new/out", "--steps", "100000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr.read(1)  # the progress bar: the fit has begun
-    process.send_signal(signal.SIGINT)
-    err = process.communicate(timeout=60)[1]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.read(1)  # the progress bar: the fit has begun
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert err.splitlines()[-1] == "diffmst: stopped, nothing written" and "Traceback" not in err
     assert not Path("new").exists()
@@ -274,8 +274,9 @@ def test_real_control_c(inputs):
 
 def test_the_reader_of_the_report_may_leave_and_the_terminal_may_know_no_umlauts(inputs):
     command = [DIFFMST, "mix", "stems", "--method", "equal-loudness", "--output", "Mischung für Zoë"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env=os.environ | {"PYTHONIOENCODING": "ascii"})
-    process.stdout.close()
-    assert process.wait(timeout=60) == 0 and process.stderr.read() == b""
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
     assert sorted(os.listdir("Mischung für Zoë")) == FILES

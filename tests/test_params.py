@@ -187,8 +187,8 @@ def test_strip_refuses_too_many_values(name, wanted):
 @each_preset
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_every_value_that_can_be_read_can_be_written_back(preset, value):
-    # In float32 the end of a logarithmic range comes out a little outside.
-    params = ConsoleParams.from_unit(*unit(fill=value), preset=preset)
+    # In float32 the end of a logarithmic range can come out a little outside: at this sample rate it does.
+    params = ConsoleParams.from_unit(*unit(fill=value), preset=preset, sample_rate=32000)
     for strip in (params.track("track1"), params.fx_bus, params.master_bus):
         for name in strip:
             strip[name] = strip[name]

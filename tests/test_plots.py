@@ -1,12 +1,12 @@
 """Every figure: its axes have names, it shows what it was given, and it draws silence as well."""
 
-import warnings
-
 import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from diffmst_lib import Multitrack, audio_feature_loss, equal_loudness, optimize_mix, plots, unity
+
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +20,8 @@ def silence(song):
 
 
 def drawn(figure):
-    """The labels of the axes, once the figure has been drawn without a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure.canvas.draw()
+    """The labels of the axes, once the figure has been drawn."""
+    figure.canvas.draw()
     assert plt.get_fignums() == []  # else a notebook shows it twice
     return [(axis.get_xlabel(), axis.get_ylabel()) for axis in figure.axes]
 

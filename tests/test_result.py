@@ -65,6 +65,7 @@ def test_silent_stem_stays_silent_and_leaves_the_others_alone(song):
     for i, level in enumerate(contributions(result)):
         assert level == (-math.inf if i in kick else pytest.approx(-48.0 + CENTER_DB, abs=0.05))
     assert loudness(result.audio) == pytest.approx(-16.0, abs=0.01)
+    assert result.params.track("kick")["input_gain_db"].tolist() == [0, 0]  # noise below the gate is not raised
 
 
 def test_unity_is_the_stems_as_they_came(song):
@@ -290,6 +291,14 @@ def test_silent_stem_stays_silent_in_the_fit(song, reference):
 
 def fold(x):
     return x.mean(0).repeat(len(x), 1)
+
+
+def test_the_best_step_is_kept_when_the_loss_rises(noise, reference):
+    # A mono mix of two equal tracks is exactly the style of a mono reference: every step away from it is worse.
+    song = Multitrack(["gtr.L", "gtr.R"], fold(noise(2, 10_000)))
+    result = optimize_mix(song, fold(reference), steps=2)
+    assert result.history["total"].idxmin() == 0
+    torch.testing.assert_close(result.audio[0], result.audio[1], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
