@@ -23,7 +23,7 @@ from .audio import (
     save_audio,
 )
 from .baselines import equal_loudness, unity
-from .check import check
+from .check import check, checker
 from .console import ConsoleOutput, MixingConsole
 from .features import audio_features
 from .losses import audio_feature_loss, mrstft_loss
@@ -36,7 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConsoleOutput", "ConsoleParams", "InputError", "InputNote", "MixResult", "MixingConsole", "Multitrack",
-    "ParamSpec", "audio_feature_loss", "audio_features", "check", "data_dir", "effects", "equal_loudness", "faders",
+    "ParamSpec", "audio_feature_loss", "audio_features", "check", "checker", "data_dir", "effects", "equal_loudness", "faders",
     "features", "listen", "load_audio", "load_multitrack", "losses", "loudness", "mrstft_loss",
     "normalize_loudness", "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
 ]

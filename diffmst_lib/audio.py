@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
+import uuid
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +89,9 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
     written.
     """
     path = Path(path)
-    samples = audio.detach().cpu().numpy()
+    if audio.ndim != 2 or path.suffix.lower() != ".wav":
+        raise ValueError(f"save_audio writes (channels, num_samples) to a .wav file, got {tuple(audio.shape)}, {path.name}")
+    samples = audio.detach().cpu().float().numpy()
     if not np.isfinite(samples).all():
         raise InputError(f"{path.name}: not written, the audio holds NaN or infinite samples")
     data = io.BytesIO()  # Python's own files, unlike libsndfile's, say why a write failed
@@ -103,16 +105,12 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
 
 def write_whole(path: Path, write) -> None:
     """Call `write(temporary path)` beside `path`, then move the result into place, so that no partial file is left."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         write(part)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(part, 0o666 & ~umask)  # mkstemp makes files that nobody else can read
         os.replace(part, path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -131,7 +129,10 @@ def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
     samples = np.atleast_2d(audio.detach().cpu().numpy()).T.astype(np.float64)
     if len(samples) == 0:
         return -float("inf")
-    block_s = min(0.4, samples.shape[0] / sample_rate)
+    block_s = 0.4
+    if len(samples) < block_s * sample_rate:  # half a sample of room, so that rounding cannot make the block too long
+        block_s = (len(samples) + 0.5) / sample_rate
+        samples = np.pad(samples, ((0, 1), (0, 0)))
     with np.errstate(divide="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float(pyloudnorm.Meter(sample_rate, block_size=block_s).integrated_loudness(samples))
@@ -150,7 +151,7 @@ def normalize_loudness(
     """
     level = loudness(audio, sample_rate=sample_rate)
     if not np.isfinite(level):
-        return audio
+        return audio.clone()
     scaled = audio * 10.0 ** ((lufs - level) / 20.0)
     if not scaled.requires_grad:
         return scaled
@@ -196,6 +197,8 @@ class Multitrack:
         if not self.channels:
             sides = {".L": "left", ".R": "right"}
             self.channels = [sides.get(name[-2:], "mono") for name in self.names]
+        if len(self.channels) != len(self.names) or not set(self.channels) <= {"left", "right", "mono"}:
+            raise ValueError(f"channels must be {len(self.names)} of left, right, mono, got {self.channels}")
 
     @property
     def duration_s(self) -> float:
@@ -331,6 +334,8 @@ def check_song(song: Multitrack) -> None:
 
 def check_reference(reference: torch.Tensor) -> torch.Tensor:
     """The reference as (2, num_samples), or InputError in one line: not stereo, silent, not finite."""
+    if not isinstance(reference, torch.Tensor):
+        raise InputError(f"the reference is a {type(reference).__name__}; a tensor (2, num_samples) is needed")
     if reference.ndim == 3 and reference.shape[0] == 1:
         reference = reference[0]
     if reference.ndim != 2 or reference.shape[0] != 2:

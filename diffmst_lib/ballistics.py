@@ -46,16 +46,17 @@ class _Smooth(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, attack_pole, release_pole):
         # float64 inside: the forward and the backward pass must choose the same pole at every sample
-        arrays = [t.detach().to("cpu", torch.float64).contiguous().numpy() for t in (x, attack_pole, release_pole)]
+        arrays = [t.detach().to("cpu", torch.float64, copy=True).contiguous().numpy() for t in (x, attack_pole, release_pole)]
         y = np.empty_like(arrays[0])
         _forward(*arrays, y)
-        ctx.arrays = (*arrays, y)
-        return torch.from_numpy(y).to(x)
+        kept = [torch.from_numpy(array) for array in (*arrays, y)]
+        ctx.save_for_backward(*kept)
+        return kept[-1].to(x, copy=True)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_y):
-        x, attack, release, y = ctx.arrays
+        x, attack, release, y = (t.numpy() for t in ctx.saved_tensors)
         grads = [np.zeros_like(x), np.zeros_like(attack), np.zeros_like(release)]
         _backward(x, attack, release, y, grad_y.to("cpu", torch.float64).contiguous().numpy(), *grads)
         return tuple(torch.from_numpy(g).to(grad_y) for g in grads)

@@ -53,6 +53,25 @@ def check(answer, expected, *, tolerance: float = 1e-3, hint: str = "") -> Verdi
     return Verdict(worst <= tolerance, line if worst <= tolerance else line + tail)
 
 
+def checker(function: Callable) -> Callable:
+    """Decorate a function that checks a reader's answer: whatever the answer raises becomes a verdict.
+
+    >>> @checker
+    ... def check_half(answer):
+    ...     return check(answer(3.0), 1.5)
+    >>> check_half(lambda x: x / 0)
+    Not yet. The answer raised ZeroDivisionError: float division by zero
+    """
+    @functools.wraps(function)
+    def guarded(answer):
+        try:
+            return function(answer)
+        except Exception as error:  # an answer can fail in any way, and a lesson must go on
+            return Verdict(False, f"The answer raised {type(error).__name__}: {error}")
+
+    return guarded
+
+
 def _numbers(value) -> np.ndarray:
     array = np.asarray(value.detach().tolist() if hasattr(value, "detach") else value)  # a list holds any torch dtype
     if array.dtype.kind not in "biufc":

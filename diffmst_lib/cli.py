@@ -82,6 +82,8 @@ def run_mix(options: argparse.Namespace) -> None:
         reference = _load_reference(options.reference)
     elif options.method == "optimize":
         raise InputError("--method optimize needs a --reference")
+    if Path(options.output).resolve() == Path(options.tracks).resolve():
+        raise InputError(f"{options.output}: holds the stems, choose another folder for the mix")
     with output_folder(options.output) as folder:
         if options.method == "optimize":
             result = optimize_mix(song, reference, steps=options.steps, fit_seconds=options.fit_seconds,

@@ -15,7 +15,8 @@ from . import effects, reference
 from .memory import keep_large_blocks
 from .params import EQ_BANDS, ConsoleParams, _check_preset
 
-TRACK_LOOKAHEAD, MASTER_LOOKAHEAD = 2048, 1024  # samples, as in the released code
+TRACK_LOOKAHEAD, MASTER_LOOKAHEAD = 2048, 1024  # samples at 44.1 kHz, as in the released code
+IDLE_SEND_DB = -75.0  # sends all below this: the effects bus has nothing to do
 
 
 @dataclass
@@ -38,6 +39,11 @@ def _compressor_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: p[name].flatten() for name in names}
 
 
+def uses_fx_bus(params: ConsoleParams) -> bool:
+    """Whether any track sends something to the effects bus, which the released code keeps switched off."""
+    return params.preset == "default" and bool((params.values("track")["send_db"] > IDLE_SEND_DB).any())
+
+
 class MixingConsole:
     """Raw tracks and `ConsoleParams` in, a stereo mix out; differentiable in both. Equation 2 of the paper, h(T, P).
 
@@ -55,40 +61,53 @@ class MixingConsole:
         _check_preset(preset)
         self.sample_rate, self.preset = sample_rate, preset
         self.fx: ModuleType = effects if preset == "default" else reference
+        self._time_scale = sample_rate / 44100 if preset == "default" else 1.0
 
     def __call__(
         self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool = False, master_bus: bool = True
     ) -> ConsoleOutput:
         """Mix `tracks` (B, N, T) or (N, T). `fx_bus` and `master_bus` switch the two buses.
 
-        Raises ValueError when the number of tracks or the batch sizes of tracks and parameters differ.
+        Raises ValueError when the parameters are for another preset, sample rate, number of tracks or batch size.
         """
+        self._check(tracks, params)
         batched = tracks.ndim == 3
         tracks = tracks if batched else tracks[None]
         batch, num_tracks, num_samples = tracks.shape
-        if params.tracks.shape[-2] != num_tracks or params.tracks.shape[:-2] not in ((), (batch,)):
-            raise ValueError(
-                f"tracks {tuple(tracks.shape)} need parameters for {num_tracks} tracks, "
-                f"got {tuple(params.tracks.shape)}"
-            )
         shared = params.tracks.ndim == 2
         track_p = {k: v.expand(batch, num_tracks) if shared else v for k, v in params.values("track").items()}
         wet = self.strip(tracks.reshape(batch * num_tracks, num_samples), track_p)  # (B N, 2, T)
         wet = wet.view(batch, num_tracks, 2, num_samples)
         mix = wet.sum(dim=1)                                                       # (B, 2, T)
         if fx_bus:
-            sends = effects.db_to_gain(track_p["send_db"])[..., None, None]
+            sends = effects.db_to_gain(track_p["send_db"]).to(wet)[..., None, None]
             mix = mix + self.fx_bus((wet * sends).sum(dim=1), params)
         if master_bus:
             mix = self.master_bus(mix, params)
         return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
+
+    def _check(self, tracks: torch.Tensor, params: ConsoleParams) -> None:
+        if tracks.ndim not in (2, 3) or 0 in tracks.shape[:-1]:
+            raise ValueError(f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}")
+        if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):
+            raise ValueError(
+                f"a {self.preset} console at {self.sample_rate} Hz cannot use parameters of preset {params.preset} "
+                f"at {params.sample_rate} Hz"
+            )
+        batches = [values.shape[:-1] for values in (params.tracks[..., 0, :], params.fx_bus_values, params.master_bus_values)]
+        if params.tracks.shape[-2] != tracks.shape[-2] or any(b not in ((), tuple(tracks.shape[:-2])) for b in batches):
+            raise ValueError(
+                f"tracks {tuple(tracks.shape)} do not fit parameters for tracks {tuple(params.tracks.shape)}, "
+                f"fx bus {tuple(params.fx_bus_values.shape)}, master bus {tuple(params.master_bus_values.shape)}"
+            )
 
     def strip(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
         """The channel strip: mono tracks (B, T) to stereo (B, 2, T), with the track parameters by name."""
         x = self.fx.gain(x, gain_db=p["input_gain_db"].flatten())
         x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
         x = self.fx.compressor(
-            x, sample_rate=self.sample_rate, lookahead_samples=TRACK_LOOKAHEAD, **_compressor_settings(p)
+            x, sample_rate=self.sample_rate, lookahead_samples=round(TRACK_LOOKAHEAD * self._time_scale),
+            **_compressor_settings(p),
         )
         return self.fx.panner(x, pan=p["pan"].flatten())
 
@@ -106,21 +125,30 @@ class MixingConsole:
         x = self.fx.gain(x, gain_db=p["input_gain_db"])
         x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
         x = self.fx.compressor(
-            x, sample_rate=self.sample_rate, lookahead_samples=MASTER_LOOKAHEAD, **_compressor_settings(p)
+            x, sample_rate=self.sample_rate, lookahead_samples=round(MASTER_LOOKAHEAD * self._time_scale),
+            **_compressor_settings(p),
         )
         return self.fx.gain(x, gain_db=p["output_gain_db"])
 
     @torch.no_grad()
-    def render(self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool = False) -> torch.Tensor:
-        """The mix (2, T) of tracks (N, T), one track at a time: the memory of one track, however many there are."""
-        mix, send = torch.zeros(2, 1, 2, tracks.shape[-1])
+    def render(self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None) -> torch.Tensor:
+        """The mix (2, T) of tracks (N, T), one track at a time: the memory of one track, however many there are.
+
+        The effects bus runs when something is sent to it, unless `fx_bus` says otherwise. No gradients.
+        Raises ValueError as calling the console does, and for batches.
+        """
+        self._check(tracks, params)
+        if tracks.ndim != 2:
+            raise ValueError(f"render takes one song (num_tracks, samples), got {tuple(tracks.shape)}")
+        fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
+        mix, send = tracks.new_zeros(2, 1, 2, tracks.shape[-1])
         values = params.values("track")
         with keep_large_blocks():
             for i, track in enumerate(tracks):
                 wet = self.strip(track[None], {k: v[i : i + 1] for k, v in values.items()})
                 mix += wet
                 if fx_bus:
-                    send += wet * effects.db_to_gain(values["send_db"][i])
+                    send += wet * effects.db_to_gain(values["send_db"][i]).to(wet)
             if fx_bus:
                 mix += self.fx_bus(send, params)
             return self.master_bus(mix, params)[0]

@@ -17,13 +17,18 @@ import torch
 
 from .ballistics import smooth
 
-FIR_TAPS = 65_536  # long enough for the slowest filter here: a shelf at 20 Hz with Q 5 is below -110 dB after that
+FIR_TAPS = 65_536  # at 44.1 kHz, 1.5 s: a shelf at 20 Hz with Q 5 is below -110 dB after that
 SILENCE = 1e-8     # magnitudes below -160 dB count as -160 dB
 
 
 def db_to_gain(db: torch.Tensor) -> torch.Tensor:
     """Decibels to a factor: 10^(db / 20)."""
     return torch.exp(db * (math.log(10.0) / 20.0))
+
+
+def scaled_samples(samples_at_44100: int, sample_rate: float) -> int:
+    """As many samples as last equally long at another rate; even, and a length that an FFT likes."""
+    return 2 * scipy.fft.next_fast_len(math.ceil(samples_at_44100 / 2 * sample_rate / 44100), real=True)
 
 
 def _as_channels(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
@@ -134,8 +139,8 @@ def parametric_eq(
         sample_rate: Hz.
         gain_db, cutoff_hz, q: (B, 6); dB, Hz below sample_rate / 2, and quality factor above 0.
 
-    Returns audio like `x`. Raises ValueError for other shapes. Filters as in the paper's console (RBJ biquads, there
-    through dasp-pytorch), applied as a FIR of 65,536 taps from the exact response: see `eq_response`.
+    Returns audio like `x`. Raises ValueError for other shapes and cutoffs. Filters as in the paper's console (RBJ biquads, there
+    through dasp-pytorch), applied as a FIR of 1.5 s from the exact response: see `eq_response`.
 
     >>> flat = torch.zeros(1, 6)
     >>> x = torch.randn(1, 1000)
@@ -150,8 +155,10 @@ def parametric_eq(
         if value.shape != (x3.shape[0], 6):
             raise ValueError(f"{name} must be ({x3.shape[0]}, 6), six bands an item, got {tuple(value.shape)}")
         settings[name] = value.to(x3)
-    response = eq_response(FIR_TAPS, sample_rate=sample_rate, **settings)
-    fir = torch.fft.irfft(response, FIR_TAPS)[:, None]  # (B, 1, taps)
+    if bool((settings["cutoff_hz"] >= sample_rate / 2).any()):
+        raise ValueError(f"cutoff_hz must be below half the sample rate, {sample_rate / 2:g} Hz")
+    taps = scaled_samples(FIR_TAPS, sample_rate)
+    fir = torch.fft.irfft(eq_response(taps, sample_rate=sample_rate, **settings), taps)[:, None]  # (B, 1, taps)
     return fft_convolve(x3, fir).view(shape)
 
 
@@ -159,11 +166,16 @@ def gain_computer(level_db: torch.Tensor, *, threshold_db, ratio, knee_db) -> to
     """Static curve of the compressor: gain in dB, at most 0, for a level in dB. Chapter 4.
 
     With u = level - threshold, knee W and slope 1/ratio - 1: 0 below -W/2, slope (u + W/2)^2 / (2 W) inside the
-    knee, slope u above W/2.
+    knee, slope u above W/2. Threshold, ratio and knee (dB, 0 is a hard one) are numbers or broadcast with the level.
+
+    >>> gain_computer(torch.tensor([-40.0, -10.0]), threshold_db=-30.0, ratio=4.0, knee_db=6.0)
+    tensor([ -0., -15.])
     """
+    threshold_db, ratio, knee_db = (
+        torch.as_tensor(v, dtype=level_db.dtype, device=level_db.device) for v in (threshold_db, ratio, knee_db))
     over = level_db - threshold_db
     inside = torch.clamp(over + knee_db / 2, torch.zeros_like(knee_db), knee_db)
-    bent = inside * inside / (2 * knee_db) + (over - knee_db / 2).clamp(min=0.0)
+    bent = inside * inside / (2 * knee_db.clamp(min=1e-6)) + (over - knee_db / 2).clamp(min=0.0)
     return (1.0 / ratio - 1.0) * bent
 
 
@@ -176,7 +188,7 @@ def compressor(
     level = 20 log10 |x|; gain = smooth(static curve(level)) + make-up; y = 10^(gain / 20) x. The side-chain of a
     stereo signal is its louder channel at each sample. `ballistics.smooth` gets from 10 % to 90 % of a step in
     `attack_ms` when the gain falls and in `release_ms` when it returns. The look-ahead reads the gain early instead
-    of delaying the sound: the mix stays aligned.
+    of delaying the sound, so the mix stays aligned; at the end of the clip the last gain is held.
 
     Args:
         x: audio (B, T) or (B, C, T).
@@ -201,10 +213,12 @@ def compressor(
 
     side_chain = x3[:, 0].abs() if x3.shape[1] == 1 else x3.abs().amax(dim=1)           # (B, T)
     level_db = (20.0 / math.log(10.0)) * torch.log(side_chain.clamp(min=SILENCE))
-    static_db = torch.nn.functional.pad(gain_computer(level_db, **curve), (0, lookahead_samples))
-    poles = (torch.exp(-math.log(9.0) / (s[name] * (sample_rate / 1000.0))) for name in ("attack_ms", "release_ms"))
-    gain_db = smooth(static_db, *poles)[:, lookahead_samples:] + s["makeup_gain_db"][:, None]
-    return (x3 * db_to_gain(gain_db)[:, None]).view(shape)
+    times = (s[name].clamp(min=0.01) * (sample_rate / 1000.0) for name in ("attack_ms", "release_ms"))  # in samples
+    gain_db = smooth(gain_computer(level_db, **curve), *(torch.exp(-math.log(9.0) / time) for time in times))
+    early = min(lookahead_samples, gain_db.shape[-1] - 1)
+    if early > 0:
+        gain_db = torch.cat([gain_db[:, early:], gain_db[:, -1:].expand(-1, early)], dim=-1)
+    return (x3 * db_to_gain(gain_db + s["makeup_gain_db"][:, None])[:, None]).view(shape)
 
 
 def pan_gains(pan: torch.Tensor) -> torch.Tensor:
@@ -249,16 +263,21 @@ def reverb(
     """Noise-shaped reverb on a stereo bus. Chapter 5.
 
     The impulse response is the mean over twelve octave bands of gain_b exp(-(1 + 10 decay_b) t) noise_b(t), t from
-    0 to 1 over 65,536 samples; y = (1 - mix) x + mix (x * response). The noise is made once from a fixed seed, so the
-    same settings always give the same sound.
+    0 to 1 over 1.5 s; y = (1 - mix) x + mix (x * response). The noise is made once from a fixed seed, so the same
+    settings always give the same sound.
 
     Args:
         x: stereo (B, 2, T). sample_rate: Hz, any. band_gains, band_decays: (B, 12) in [0, 1]. mix: (B,) in [0, 1].
     """
     if x.ndim != 3 or x.shape[1] != 2:
         raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
-    t = torch.linspace(0.0, 1.0, FIR_TAPS, dtype=x.dtype, device=x.device)
-    noise = _noise_bands(int(sample_rate), FIR_TAPS).to(x)                          # (2, 12, taps)
+    band_gains, band_decays = band_gains.to(x), band_decays.to(x)
+    if band_gains.shape != (x.shape[0], 12) or band_decays.shape != band_gains.shape:
+        raise ValueError(f"the reverb takes gains and decays ({x.shape[0]}, 12), twelve bands an item, "
+                         f"got {tuple(band_gains.shape)}, {tuple(band_decays.shape)}")
+    taps = scaled_samples(FIR_TAPS, sample_rate)
+    t = torch.linspace(0.0, 1.0, taps, dtype=x.dtype, device=x.device)
+    noise = _noise_bands(int(sample_rate), taps).to(x)                              # (2, 12, taps)
     envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
     fir = torch.einsum("cbt,nbt->nct", noise, envelope) / noise.shape[1]            # (B, 2, taps)
     mix = _per_item(mix, x, "mix")[:, None, None]

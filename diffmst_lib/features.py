@@ -47,6 +47,7 @@ def stereo_width(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
 
     Anti-phase channels have no mid: the reference then returns up to 1e13, the default bounds the width at 1e3.
     """
+    _check_preset(preset)
     left, right = _stereo(x).unbind(dim=-2)
     side, mid = (left - right).square().mean(dim=-1), (left + right).square().mean(dim=-1)
     if preset == "reference":
@@ -69,6 +70,7 @@ def hz_to_bark(hz):
 
 def bark_to_hz(bark, *, preset: str = "default"):
     """Inverse of `hz_to_bark`. The reference skips the correction at the high end: its 20 kHz edge lands at 31.7 kHz."""
+    _check_preset(preset)
     z = np.asarray(bark, dtype=float)
     corrected = np.where(z < 2.0, (z - 0.3) / 0.85, z)
     if preset == "default":
@@ -76,15 +78,19 @@ def bark_to_hz(bark, *, preset: str = "default"):
     return 1960.0 * (corrected + 0.53) / (26.28 - corrected)
 
 
-@lru_cache(maxsize=16)
 def bark_filterbank(
     sample_rate: int, n_fft: int = BARK_FFT, *, preset: str = "default", device: torch.device | None = None
 ) -> torch.Tensor:
-    """24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark, (n_fft // 2 + 1, 24). Made once and kept.
+    """24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark, (n_fft // 2 + 1, 24).
 
     >>> bark_filterbank(44100).shape
     torch.Size([16385, 24])
     """
+    return _bark_filterbank(sample_rate, n_fft, preset, device).clone()
+
+
+@lru_cache(maxsize=16)
+def _bark_filterbank(sample_rate: int, n_fft: int, preset: str, device: torch.device | None) -> torch.Tensor:
     _check_preset(preset)
     freqs = np.linspace(0.0, sample_rate // 2, n_fft // 2 + 1)
     edges = bark_to_hz(np.linspace(hz_to_bark(20.0), hz_to_bark(20_000.0), BARK_BANDS + 2), preset=preset)
@@ -115,7 +121,7 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: int = 44100, preset: str = "d
     )
     power = spectrum.real.square() + spectrum.imag.square()                 # (B 2, F, frames)
     magnitude = torch.sqrt(power.clamp(min=1e-30)) if preset == "default" else spectrum.abs()
-    bank = bark_filterbank(sample_rate, preset=preset, device=both.device).to(both.dtype)
+    bank = _bark_filterbank(sample_rate, BARK_FFT, preset, both.device).to(both.dtype)
     bands = torch.log(magnitude.mean(dim=-1) @ bank + 1e-8)                 # (B 2, 24)
     return bands.view(*both.shape[:-1], BARK_BANDS).transpose(-1, -2)
 

@@ -8,6 +8,7 @@ import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 
 from .features import audio_features
+from .params import _check_preset
 
 AF_WEIGHTS = {  # w_1 to w_5 of the paper
     "rms": 0.1, "crest_factor": 0.001, "stereo_width": 1.0, "stereo_imbalance": 1.0, "bark_spectrum": 0.1,
@@ -63,6 +64,7 @@ def mrstft_loss(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "defau
     >>> mrstft_loss(x, x)
     tensor(0.)
     """
+    _check_preset(preset)
     if mix.shape != target.shape:
         raise ValueError(f"a full-reference loss needs equal shapes, got {tuple(mix.shape)}, {tuple(target.shape)}")
     mix, target = (x if x.ndim == 3 else x[None] for x in (mix, target))

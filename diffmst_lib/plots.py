@@ -70,7 +70,7 @@ def plot_bark(sounds: dict[str, torch.Tensor], *, sample_rate: int = SAMPLE_RATE
             axis.semilogx(centers, values * (20 / np.log(10)), color=color, marker=".", label=label)
     for axis, name in zip(axes, ("mid (L + R)", "side (L - R)")):
         axis.set(title=name, xlabel="frequency (Hz)")
-    axes[0].set_ylabel("band level (dB)")
+    axes[0].set_ylabel("band level (dB, arbitrary zero)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sounds), frameon=False)
     return _close(figure)
 
@@ -109,7 +109,7 @@ def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None):
     figure, axes = _axes(1, 0.26 * len(params.names) + 1.0, columns=2, sharey=True)
     rows = np.arange(len(params.names))
     for axis, name, label in zip(axes, ("input_gain_db", "pan"), ("input gain (dB)", "pan (0 left, 1 right)")):
-        values = params.values("track")[name].numpy()
+        values = params.values("track")[name].detach().cpu().numpy()
         if start is not None:
             axis.hlines(rows, start.values("track")[name].numpy(), values, color="#bbbbbb", linewidth=1.5)
         axis.plot(values, rows, "o", color=COLORS[0])

@@ -1,7 +1,7 @@
 """The effects as the authors' released code computes them: the same functions as in `effects`, through dasp-pytorch.
 
 Kept number for number, faults included (the ledger lists them), so that the paper's console can be compared with
-ours. Signatures are those of `effects`.
+ours. Signatures are those of `effects`, with every parameter a tensor (B,).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from .audio import MIX_LUFS, InputError, Multitrack, loudness, save_audio, write_whole
+from .audio import MIX_LUFS, InputError, Multitrack, loudness, save_audio
 from .console import MixingConsole
 from .params import ConsoleParams
 
@@ -49,7 +49,7 @@ class MixResult:
         """
         console = MixingConsole(self.sample_rate, preset=self.params.preset)
         audio = console.render(self.song.audio, self.params)
-        return MixResult(audio, self.params, self.song, self.history)
+        return MixResult(audio, self.params.clone(), self.song, self.history)
 
     def save(self, folder: str | Path) -> Path:
         """Write mix.wav (32-bit float), params.json and params.csv into `folder`; nothing if one of them cannot be."""
@@ -75,8 +75,8 @@ def output_folder(folder: str | Path) -> Iterator[Path]:
             for path in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
                 path.mkdir(exist_ok=True)
                 made.append(path)
-            write_whole(folder / ".diffmst-probe", lambda part: None)
-            (folder / ".diffmst-probe").unlink()
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".diffmst-"):
+                pass
         except OSError as error:
             raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from None
         for name in FILES:

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from hypothesis import settings
 
 import diffmst_lib as dm
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)  # a failure in CI happens here as well
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -63,13 +63,13 @@ def test_save_refuses_what_is_not_finite_and_keeps_the_old_file(tmp_path, noise,
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["mix.wav"]
 
 
-@pytest.mark.parametrize("target", ["nowhere/mix.wav", "folder"])
+@pytest.mark.parametrize("target", ["nowhere/mix.wav", "folder.wav"])
 def test_save_says_in_one_line_that_it_cannot(tmp_path, noise, target):
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.wav").mkdir()
     with pytest.raises(InputError) as caught:
         save_audio(tmp_path / target, noise(2, 100))
     assert one_line(caught, target.split("/")[-1])
-    assert os.listdir(tmp_path) == ["folder"]
+    assert os.listdir(tmp_path) == ["folder.wav"]
 
 
 @pytest.mark.parametrize("channels", [1, 2])

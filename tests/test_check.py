@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from diffmst_lib import check
+from diffmst_lib import check, checker
 from diffmst_lib.check import Verdict
 
 
@@ -80,3 +80,14 @@ def test_answer_is_not_changed():
     answer, expected = torch.tensor([1.0, 5.0]), np.array([1.0, 2.0])
     check(answer, expected)
     assert answer.tolist() == [1, 5] and expected.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("answer", [lambda x: 1 / 0, lambda: 3, "text", None, lambda x: [] + 1], ids=range(5))
+def test_a_checker_never_raises(answer):
+    @checker
+    def check_double(function):
+        return check(function(2.0), 4.0)
+
+    verdict = check_double(answer)
+    assert not verdict and "raised" in repr(verdict)
+    assert check_double(lambda x: 2 * x)

@@ -89,13 +89,36 @@ def test_master_bus_can_be_left_out():
     assert not torch.allclose(CONSOLE(tracks, params).mix, out.mix)
 
 
+def test_parameters_of_another_console_are_refused():
+    tracks = noise(2, 3000)
+    for other in (ConsoleParams.neutral(["a", "b"], preset="reference"), ConsoleParams.neutral(["a", "b"], sample_rate=48000)):
+        with pytest.raises(ValueError, match="cannot use parameters"):
+            CONSOLE(tracks, other)
+        with pytest.raises(ValueError, match="cannot use parameters"):
+            CONSOLE.render(tracks, other)
+    with pytest.raises(ValueError, match="do not fit"):
+        CONSOLE.render(tracks[:1], ConsoleParams.neutral(["a", "b"]))
+    with pytest.raises(ValueError, match="tracks must be"):
+        CONSOLE(tracks[0], ConsoleParams.neutral(["a", "b"]))
+
+
+def test_render_hears_the_sends_and_keeps_the_dtype():
+    tracks, params = noise(2, 6000), ConsoleParams.neutral(["a", "b"], pans=[0.3, 0.7])
+    dry = CONSOLE.render(tracks, params)
+    params.track("a")["send_db"] = 0.0
+    wet = CONSOLE.render(tracks, params)
+    assert (wet - dry).abs().max() > 1e-3
+    torch.testing.assert_close(wet, CONSOLE(tracks, params, fx_bus=True).mix, rtol=0, atol=1e-5)
+    assert CONSOLE.render(tracks.double(), params).dtype == torch.float64
+
+
 def test_same_input_same_mix():
     tracks, params = noise(2, 3000), ConsoleParams.from_unit(*unit(2))
     assert torch.equal(CONSOLE(tracks, params, fx_bus=True).mix, CONSOLE(tracks, params, fx_bus=True).mix)
 
 
 def test_wrong_numbers_are_named():
-    with pytest.raises(ValueError, match="parameters for 3 tracks"):
+    with pytest.raises(ValueError, match=r"tracks \(3, 100\) do not fit"):
         CONSOLE(noise(3, 100), ConsoleParams.neutral(["a", "b"]))
     with pytest.raises(ValueError, match="default, reference"):
         MixingConsole(44100, preset="other")

@@ -32,11 +32,11 @@ def eq_settings(unit):
     return dict(zip(("gain_db", "cutoff_hz", "q"), out))
 
 
-def rbj_sections(gain_db, cutoff_hz, q):
+def rbj_sections(gain_db, cutoff_hz, q, rate):
     """Second-order sections of the Audio EQ Cookbook in float64."""
     sections = []
     for band, (g, f, quality) in enumerate(zip(*(np.asarray(v, dtype=float) for v in (gain_db, cutoff_hz, q)))):
-        A, w = 10 ** (g / 40), 2 * np.pi * f / RATE
+        A, w = 10 ** (g / 40), 2 * np.pi * f / rate
         alpha, c = np.sin(w) / (2 * quality), np.cos(w)
         if band in (0, 5):
             s, d = (1 if band == 0 else -1), 2 * np.sqrt(A) * alpha
@@ -49,15 +49,16 @@ def rbj_sections(gain_db, cutoff_hz, q):
 
 
 @pytest.mark.parametrize("num_samples", [2048, 44100])
-@pytest.mark.parametrize("seed", range(8))
-def test_equalizer_equals_scipy_in_float64(num_samples, seed):
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("rate", [RATE, 96_000])
+def test_equalizer_equals_scipy_in_float64(num_samples, seed, rate):
     generator = torch.Generator().manual_seed(seed)
     unit = torch.rand(1, 6, 3, generator=generator)
     unit = unit.round() if seed % 2 else unit                    # odd seeds: corners of the range
     chosen = eq_settings(unit)
     x = noise(1, num_samples, seed=seed)
-    y = effects.parametric_eq(x, sample_rate=RATE, **chosen)[0].double().numpy()
-    want = scipy.signal.sosfilt(rbj_sections(*(chosen[k][0] for k in ("gain_db", "cutoff_hz", "q"))), x[0].double().numpy())
+    y = effects.parametric_eq(x, sample_rate=rate, **chosen)[0].double().numpy()
+    want = scipy.signal.sosfilt(rbj_sections(*(chosen[k][0] for k in ("gain_db", "cutoff_hz", "q")), rate), x[0].double().numpy())
     error_db = 10 * np.log10(np.mean((y - want) ** 2) / np.mean(want**2))
     assert error_db < -100
 
@@ -120,6 +121,24 @@ def test_attack_and_release_take_the_time_they_say(attack_ms, release_ms):
     release = crossing(up, 0.1 * deepest, False) - crossing(up, 0.9 * deepest, False)
     assert attack / RATE * 1000 == pytest.approx(attack_ms, rel=0.02)
     assert release / RATE * 1000 == pytest.approx(release_ms, rel=0.02)
+
+
+def test_a_steady_tone_keeps_its_gain_to_the_last_sample():
+    y = effects.compressor(torch.full((1, RATE), 0.5), sample_rate=RATE, lookahead_samples=2048, **NEUTRAL)
+    torch.testing.assert_close(y[:, -1], y[:, -4096])
+
+
+@pytest.mark.parametrize("num_samples", [1, 2, 2048, 2049])
+def test_lookahead_may_be_longer_than_the_clip(num_samples):
+    y = effects.compressor(noise(1, num_samples), sample_rate=RATE, lookahead_samples=2048, **NEUTRAL)
+    assert y.shape == (1, num_samples) and torch.isfinite(y).all()
+
+
+def test_hard_knee_and_no_attack_are_finite():
+    x = noise(1, 3000).requires_grad_()
+    knobs = {k: torch.tensor([v], requires_grad=True) for k, v in (NEUTRAL | {"knee_db": 0.0, "attack_ms": 0.0}).items()}
+    effects.compressor(x, sample_rate=RATE, **knobs).square().sum().backward()
+    assert all(torch.isfinite(t.grad).all() for t in (x, *knobs.values()))
 
 
 def test_lookahead_does_not_move_the_sound():
@@ -222,6 +241,7 @@ def test_batch_equals_loop(num_samples, batch, seed):
     (lambda: effects.panner(noise(1, 2, 10), pan=torch.tensor([0.5])), "mono tracks"),
     (lambda: effects.reverb(noise(1, 10), sample_rate=RATE, band_gains=torch.ones(1, 12), band_decays=torch.ones(1, 12), mix=torch.ones(1)), "stereo"),
     (lambda: effects.gain(noise(2, 10), gain_db=torch.zeros(3)), "gain_db must be"),
+    (lambda: effects.parametric_eq(noise(1, 10), sample_rate=8000, gain_db=torch.zeros(1, 6), cutoff_hz=torch.full((1, 6), 5e3), q=torch.ones(1, 6)), "below half"),
     (lambda: effects.gain(noise(10), gain_db=torch.zeros(1)), "audio must be"),
 ])
 def test_wrong_shapes_name_the_shape_wanted(call, words):

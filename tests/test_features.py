@@ -109,3 +109,12 @@ def test_mrstft():
 def test_not_stereo_is_refused(bad):
     with pytest.raises(ValueError, match="stereo audio"):
         audio_features(bad)
+
+
+def test_misspelt_preset_is_refused_and_caches_are_not_handed_out():
+    x = noise(2, 20_000)
+    for call in (lambda: f.stereo_width(x, preset="x"), lambda: f.bark_to_hz(3.0, preset="x"), lambda: mrstft_loss(x, x, preset="x")):
+        with pytest.raises(ValueError, match="preset must be"):
+            call()
+    f.bark_filterbank(44100).zero_()
+    assert f.bark_filterbank(44100).sum() > 0

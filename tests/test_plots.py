@@ -49,7 +49,7 @@ def test_levels(song):
 
 def test_bark(song, reference):
     figure = plots.plot_bark({"mix": unity(song).audio, "reference": reference})
-    assert drawn(figure) == [("frequency (Hz)", "band level (dB)"), ("frequency (Hz)", "")]
+    assert drawn(figure) == [("frequency (Hz)", "band level (dB, arbitrary zero)"), ("frequency (Hz)", "")]
     assert entries(figure) == ["mix", "reference"]
     assert [len(line.get_xdata()) for axis in figure.axes for line in axis.lines] == [24] * 4
 

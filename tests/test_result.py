@@ -241,7 +241,7 @@ def test_init_brings_its_preset(song, reference):
 
 
 def test_init_of_another_song(song, reference):
-    with pytest.raises(ValueError, match="6 names for 1 tracks"):
+    with pytest.raises(ValueError, match="init is a console for kick"):
         optimize_mix(song, reference, steps=1, init=ConsoleParams.neutral(["kick"]))
 
 
@@ -323,3 +323,24 @@ def test_strange_material_gives_a_finite_mix(noise, reference, tracks, target):
     assert result.audio.shape == (2, song.audio.shape[1])
     assert torch.isfinite(result.audio).all() and torch.isfinite(result.params.tracks).all()
     assert result.history.map(math.isfinite).all(axis=None)
+
+
+def test_remix_leaves_the_old_result_alone(song):
+    old = equal_loudness(song)
+    new = old.remix()
+    new.params.track("kick")["pan"] = 0.9
+    assert old.params.track("kick")["pan"].tolist() == [0.5, 0.5]
+
+
+def test_a_fit_is_never_worse_than_its_start(song):
+    """The start lies at the ends of ranges, where the logits cannot be, and its own mix is the reference."""
+    start = equal_loudness(song, panned=True)
+    again = optimize_mix(song, start.audio, steps=0, init=start.params)
+    torch.testing.assert_close(again.audio, start.audio, rtol=0, atol=1e-4)
+    assert again.params.track("kick")["send_db"].tolist() == [-80.0, -80.0]
+
+
+@pytest.mark.parametrize(("options", "words"), [({"steps": -1}, "steps must be"), ({"fit_seconds": 0}, "fit_seconds above 0")])
+def test_bad_arguments_of_a_fit(song, reference, options, words):
+    with pytest.raises(ValueError, match=words):
+        optimize_mix(song, reference, **options)

@@ -121,6 +121,8 @@ def test_page_works_without_the_network(visit, name):
     for player in page.tab.query_selector_all("audio"):
         player.evaluate(PLAY)
     assert page.tab.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)") == []
+    unnamed = "[...document.images].filter(i => !i.alt || i.alt.includes('_images/')).map(i => i.src)"
+    assert page.tab.evaluate(unnamed) == [], "a picture without words for those who cannot see it"
     assert page.tab.evaluate(BAD_FORMULAS) == []
     assert page.tab.evaluate(TOO_WIDE) == []
     assert page.outside == [] and page.errors == []

@@ -278,6 +278,8 @@ class Converter:
                 converted = {"text": self.prose, "code": str}.get(block.kind, lambda _: self.directive(block))(block.text)
                 (folded if self.solution else pieces).append(converted)
         pieces.append(details("Show it", "\n\n".join(filter(None, folded))))
+        if self.solution:  # still open: its code is the next cell
+            pieces.append("*The code is folded away: open the next cell.*")
         return "\n\n".join(filter(None, pieces))
 
     def notebook(self, page: str, text: str) -> nbformat.NotebookNode:
