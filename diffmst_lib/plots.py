@@ -121,7 +121,10 @@ def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None):
 
 
 def plot_eq(params: ConsoleParams, names: list[str] | None = None):
-    """Equalizer curves of the named tracks (all by default) and of the master bus, in dB over frequency."""
+    """Equalizer curves of the named tracks (all by default) and of the master bus, in dB over frequency.
+
+    A stereo stem's name draws the mean of its two channels' settings.
+    """
     names = names or params.names
     figure, axis = _axes(1, 3.0)
     points = 16_384

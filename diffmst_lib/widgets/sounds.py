@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyloudnorm
+import torch
 
+from diffmst_lib.audio import loudness
 from diffmst_lib.widgets.encoding import FORMATS, as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
@@ -96,11 +97,8 @@ def listen(sounds, sample_rate=44100, *, match_lufs=None, seconds=10.0, start_s=
 
 def _loudness(samples, sample_rate):
     """Return the integrated loudness in LUFS, None where it has none (too short or silent)."""
-    if len(samples) < _SHORTEST_S * sample_rate or not samples.any():
-        return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        level = pyloudnorm.Meter(sample_rate).integrated_loudness(samples.astype(np.float64))
-    return float(level) if np.isfinite(level) else None
+    level = loudness(torch.from_numpy(samples.T), sample_rate=sample_rate)
+    return level if len(samples) >= _SHORTEST_S * sample_rate and math.isfinite(level) else None
 
 
 def _page(labels, data, unmatched, title, note):
