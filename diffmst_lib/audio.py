@@ -188,6 +188,9 @@ class Multitrack:
     title: str = ""
 
     def __post_init__(self):
+        if not isinstance(self.audio, torch.Tensor) or self.audio.dtype not in (torch.float32, torch.float64):
+            kind = getattr(self.audio, "dtype", type(self.audio).__name__)
+            raise ValueError(f"audio must be a float32 tensor (num_tracks, num_samples), got {kind}")
         if self.audio.ndim != 2 or self.audio.shape[0] != len(self.names):
             raise ValueError(f"{len(self.names)} names need audio ({len(self.names)}, num_samples), "
                              f"got {tuple(self.audio.shape)}")

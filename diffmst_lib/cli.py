@@ -13,7 +13,7 @@ from . import __version__
 from .audio import InputError, InputNote, check_reference, check_song, load_audio, load_multitrack, loudness
 from .baselines import equal_loudness
 from .optimize import optimize_mix
-from .result import output_folder
+from .result import FILES, output_folder
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -82,8 +82,12 @@ def run_mix(options: argparse.Namespace) -> None:
         reference = _load_reference(options.reference)
     elif options.method == "optimize":
         raise InputError("--method optimize needs a --reference")
+    if not options.output:
+        raise InputError("--output is empty: name a folder for the mix")
     if Path(options.output).resolve() == Path(options.tracks).resolve():
         raise InputError(f"{options.output}: holds the stems, choose another folder for the mix")
+    if options.reference and Path(options.reference).resolve() in [Path(options.output, f).resolve() for f in FILES]:
+        raise InputError(f"{options.reference}: the reference would be overwritten, choose another output folder")
     with output_folder(options.output) as folder:
         if options.method == "optimize":
             result = optimize_mix(song, reference, steps=options.steps, fit_seconds=options.fit_seconds,
@@ -135,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"diffmst: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("diffmst: stopped, nothing written", file=sys.stderr)
+        print("diffmst: stopped", file=sys.stderr)
         return 130
     return 0
 

@@ -54,7 +54,7 @@ def optimize_mix(
     True
     """
     check_song(song)
-    reference = check_reference(reference)
+    reference = check_reference(reference).detach()
     if start not in ("spread", "center"):
         raise ValueError(f"start must be 'spread' or 'center', not {start!r}")
     if steps < 0 or not fit_seconds > 0:
@@ -65,7 +65,7 @@ def optimize_mix(
         raise ValueError(f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}")
     console, fx_bus = MixingConsole(rate, preset=init.preset), uses_fx_bus(init)
     first = loudest_window(song.audio, fit_seconds, sample_rate=rate)
-    tracks = song.audio[:, first : first + max(1, int(fit_seconds * rate))]
+    tracks = song.audio.detach()[:, first : first + max(1, int(fit_seconds * rate))]
     target = audio_features(normalize_loudness(reference, sample_rate=rate), sample_rate=rate)
 
     def distance(params: ConsoleParams) -> dict[str, torch.Tensor]:

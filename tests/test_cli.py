@@ -247,7 +247,7 @@ def stopped(request, inputs, monkeypatch):
 
 def test_control_c_removes_the_folders_that_were_made(inputs, stopped, diffmst):
     code, out, err = diffmst("mix stems --reference ref.wav --steps 1 --quiet --output new/one/two")
-    assert (code, out, err) == (130, [], ["diffmst: stopped, nothing written"])
+    assert (code, out, err) == (130, [], ["diffmst: stopped"])
     assert not Path("new").exists()
 
 
@@ -268,7 +268,7 @@ def test_real_control_c(inputs):
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "diffmst: stopped, nothing written" and "Traceback" not in err
+    assert err.splitlines()[-1] == "diffmst: stopped" and "Traceback" not in err
     assert not Path("new").exists()
 
 
@@ -280,3 +280,14 @@ def test_the_reader_of_the_report_may_leave_and_the_terminal_may_know_no_umlauts
         assert process.stderr.read() == b""
     assert process.returncode == 0
     assert sorted(os.listdir("Mischung für Zoë")) == FILES
+
+
+@pytest.mark.parametrize(("output", "reference", "words"), [
+    ("stems", "ref.wav", "holds the stems"), ("", "ref.wav", "--output is empty"), ("out", "out/mix.wav", "would be overwritten")])
+def test_nothing_of_the_users_is_overwritten(inputs, capsys, write, output, reference, words):
+    write("out/mix.wav", torch.rand(2, 8000) - 0.5)
+    before = tree(Path("."))
+    code = cli.main(["mix", "stems", "--reference", reference, "--output", output, "--steps", "1"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert code == 2 and words in line
+    assert tree(Path(".")) == before

@@ -344,3 +344,10 @@ def test_a_fit_is_never_worse_than_its_start(song):
 def test_bad_arguments_of_a_fit(song, reference, options, words):
     with pytest.raises(ValueError, match=words):
         optimize_mix(song, reference, **options)
+
+
+def test_a_fit_takes_no_part_in_the_callers_graph(song, reference):
+    tracks = song.audio.clone().requires_grad_()
+    ours = Multitrack(list(song.names), tracks, song.sample_rate, list(song.channels))
+    optimize_mix(ours, reference.clone().requires_grad_(), steps=2)
+    assert tracks.grad is None

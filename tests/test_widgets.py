@@ -9,6 +9,7 @@ import pyloudnorm
 import pytest
 import torch
 
+from diffmst_lib import unity
 from diffmst_lib.widgets import Faders, Sounds, encode_audio, faders, listen
 from widget_sounds import RATE, decode, explicit_mix, level_db, tones, toy_stems
 
@@ -233,3 +234,8 @@ def test_eight_stems_weigh_about_a_megabyte_at_worst():
 
 def board_state(board):
     return json.loads(re.search(r'type="application/json">(.*?)</script>', board._repr_html_()).group(1))
+
+
+def test_a_song_and_a_result_are_taken_as_they_are(song):
+    assert list(faders(song, seconds=1.0).gains_db) == list(song.stems)
+    assert "audio/mpeg" in listen(unity(song), seconds=1.0)._repr_html_()

@@ -135,7 +135,7 @@ def faders(stems, sample_rate=44100, *, gains_db=None, seconds=8.0, start_s=0.0)
     helps to listen and is not copied.
 
     Args:
-        stems: {name: audio}, each (1 or 2, num_samples) or (num_samples,); [-1, 1]; shorter stems
+        stems: a `Multitrack`, or {name: audio}, each (1 or 2, num_samples) or (num_samples,); [-1, 1]; shorter stems
             end in silence.
         sample_rate: in Hz, one for all.
         gains_db: {name: initial gain in dB}, -48 to 12; 0 for a stem left out.
@@ -155,4 +155,5 @@ def faders(stems, sample_rate=44100, *, gains_db=None, seconds=8.0, start_s=0.0)
         >>> board.gains_db
         {'kick': 0.0, 'vox': -6.0}
     """
+    stems = getattr(stems, "stems", stems)
     return Faders(stems, sample_rate, gains_db=gains_db, seconds=seconds, start_s=start_s)

@@ -39,7 +39,7 @@ def listen(sounds, sample_rate=44100, *, match_lufs=None, seconds=10.0, start_s=
     down together, so that their differences in level stay.
 
     Args:
-        sounds: {label: audio}, or one audio tensor; each (channels, num_samples) with 1 or 2
+        sounds: {label: audio}, one audio tensor, or a `MixResult`; each (channels, num_samples) with 1 or 2
             channels, or (num_samples,); [-1, 1].
         sample_rate: in Hz, one for all.
         match_lufs: bring every excerpt to this loudness in LUFS, or lower where one would clip;
@@ -60,6 +60,7 @@ def listen(sounds, sample_rate=44100, *, match_lufs=None, seconds=10.0, start_s=
         >>> listen({"quiet": 0.5 * noise, "loud": noise}, match_lufs=-23.0).lufs
         -23.0
     """
+    sounds = getattr(sounds, "audio", sounds)  # a MixResult
     if not isinstance(sounds, dict):
         sounds = {"": sounds}
     if not sounds:
