@@ -10,6 +10,8 @@ it. The gradient is a recursion too, run backwards over the poles that the forwa
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numba
 import numpy as np
 import torch
@@ -65,7 +67,8 @@ class _Smooth(torch.autograd.Function):
 def smooth(x: torch.Tensor, attack_pole: torch.Tensor, release_pole: torch.Tensor) -> torch.Tensor:
     """Smooth gains in dB, (B, T), with poles (B,) in [0, 1): fast down with one, back up with the other.
 
-    The equations are in the head of this module. Differentiable once in all three. Runs on the CPU.
+    The equations are in the head of this module. Differentiable once in all three. On a CUDA device it runs there, in
+    float32, through Triton (which comes with torch on Linux); otherwise on the CPU, in float64.
 
     >>> step = torch.tensor([[0.0, -10.0, -10.0, 0.0]])
     >>> smooth(step, torch.tensor([0.0]), torch.tensor([0.5]))
@@ -76,4 +79,8 @@ def smooth(x: torch.Tensor, attack_pole: torch.Tensor, release_pole: torch.Tenso
             f"smooth takes (B, T) and poles (B,), got {tuple(x.shape)}, "
             f"{tuple(attack_pole.shape)}, {tuple(release_pole.shape)}"
         )
+    if x.is_cuda and find_spec("triton"):
+        from .ballistics_gpu import SmoothOnGPU
+
+        return SmoothOnGPU.apply(x, attack_pole, release_pole)
     return _Smooth.apply(x, attack_pole, release_pole)

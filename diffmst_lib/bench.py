@@ -1,46 +1,129 @@
-"""How long the console takes, and how much memory: `diffmst bench`. Ratios within one run are what counts."""
+"""How long the console takes, and how much memory: `diffmst bench`. Ratios within one run are what counts. Chapter 5."""
 
 from __future__ import annotations
 
-import resource
+import platform
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from .console import MixingConsole
 from .memory import keep_large_blocks
-from .params import ConsoleParams, param_table
+from .params import EQ_BANDS, ConsoleParams, Strip, param_table
+
+SAMPLE_RATE = 44100
 
 
-def _step(preset: str, num_tracks: int, seconds: float):
-    """A function that runs the console forward and backward once and returns the seconds it took."""
+def machine() -> str:
+    """One line on the machine that the numbers come from: processor, cores, versions.
+
+    >>> "torch" in machine()
+    True
+    """
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    model, cores = (models[0], len(models)) if models else (platform.processor() or platform.machine(), "unknown")
+    return f"{model}, cores: {cores}; {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def _tracks(num_tracks: int, seconds: float) -> torch.Tensor:
+    return 0.1 * torch.randn(num_tracks, int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
+
+
+def _unit(num_tracks: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    tracks = 0.1 * torch.randn(num_tracks, int(seconds * 44100), generator=generator)
     widths = [(num_tracks, len(param_table("track"))), (len(param_table("fx_bus")),), (len(param_table("master_bus")),)]
-    unit = [(0.1 + 0.8 * torch.rand(width, generator=generator)).requires_grad_() for width in widths]
-    console = MixingConsole(44100, preset=preset)
+    return [0.1 + 0.8 * torch.rand(width, generator=generator) for width in widths]
 
-    def step() -> float:
-        start = time.perf_counter()
-        mix = console(tracks, ConsoleParams.from_unit(*unit, preset=preset)).mix
+
+def training_step(preset: str, num_tracks: int, seconds: float) -> Callable[[], None]:
+    """A function that runs the console of a preset forward and backward once, without the effects bus."""
+    tracks, unit = _tracks(num_tracks, seconds), [u.requires_grad_() for u in _unit(num_tracks)]
+    console = MixingConsole(SAMPLE_RATE, preset=preset)
+
+    def step() -> None:
+        mix = console(tracks, ConsoleParams.from_unit(*unit, preset=preset), fx_bus=False).mix
         mix.square().mean().backward()
-        return time.perf_counter() - start
 
     return step
 
 
-def _peak_memory_gb(preset: str, num_tracks: int, seconds: float) -> float:
-    """Peak memory of one forward+backward above that of the bare process, in a process of its own."""
+def rendering(system: str, num_tracks: int, seconds: float) -> Callable[[], None]:
+    """A function that renders a mix once, without gradients: "default", "reference" or "pedalboard".
+
+    Both presets go track by track. Pedalboard, a library of compiled effects without gradients, gets the chain
+    nearest to ours: gain, six filters, compressor, pan; it has no knee and no look-ahead.
+    """
+    tracks = _tracks(num_tracks, seconds)
+    if system == "pedalboard":
+        params = ConsoleParams.from_unit(*_unit(num_tracks))
+        return lambda: _pedalboard_mix(tracks.numpy(), params)
+    console = MixingConsole(SAMPLE_RATE, preset=system)
+    params = ConsoleParams.from_unit(*_unit(num_tracks), preset=system)
+    return lambda: console.render(tracks, params, fx_bus=False)
+
+
+def _pedalboard_mix(tracks: np.ndarray, params: ConsoleParams) -> np.ndarray:
+    import pedalboard as pb
+
+    def chain(strip: Strip) -> pb.Pedalboard:
+        filters = [pb.LowShelfFilter, *[pb.PeakFilter] * 4, pb.HighShelfFilter]
+        bands = [filter_(strip[f"{band}_cutoff_hz"], strip[f"{band}_gain_db"], strip[f"{band}_q"])
+                 for filter_, band in zip(filters, EQ_BANDS)]
+        dynamics = pb.Compressor(*(strip[k] for k in ("threshold_db", "ratio", "attack_ms", "release_ms")))
+        return pb.Pedalboard([pb.Gain(strip["input_gain_db"]), *bands, dynamics, pb.Gain(strip["makeup_gain_db"])])
+
+    mix = np.zeros((2, tracks.shape[1]), dtype=np.float32)
+    for name, track in zip(params.names, tracks):
+        strip = params.track(name)
+        y = chain(strip)(track, SAMPLE_RATE)
+        mix[0] += np.float32(1.0 - strip["pan"]) * y
+        mix[1] += np.float32(strip["pan"]) * y
+    mix = chain(params.master_bus)(mix, SAMPLE_RATE)
+    return mix * np.float32(10 ** (params.master_bus["output_gain_db"] / 20))
+
+
+@contextmanager
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _median_seconds(jobs: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+    """Median time of each job, the jobs taking turns, after one run each that compiles and fills caches."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    with _one_thread(), keep_large_blocks():
+        for job in jobs.values():
+            job()
+        for _ in range(repeats):
+            for name, job in jobs.items():
+                start = time.perf_counter()
+                job()
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _peak_memory_gb(kind: Callable, system: str, num_tracks: int, seconds: float) -> float:
+    """Peak memory of one run above that of its process beforehand, the input included, in a process of its own."""
+    warm = f"bench.{kind.__name__}({system!r}, 1, 0.1)()"
     code = (
-        "import resource, torch; torch.set_num_threads(1)\n"
-        "from diffmst_lib import bench\n"
-        f"bench._step('default', 1, 0.1)(); step = bench._step({preset!r}, {num_tracks}, {seconds})\n"
-        "before = bench._maximum_rss_gb(); step(); print(bench._maximum_rss_gb() - before)\n"
+        "import torch; torch.set_num_threads(1)\n"
+        f"from diffmst_lib import bench\n{warm}; before = bench._maximum_rss_gb()\n"
+        f"bench.{kind.__name__}({system!r}, {num_tracks}, {seconds})(); print(bench._maximum_rss_gb() - before)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
@@ -50,6 +133,8 @@ def _maximum_rss_gb() -> float:
     status = Path("/proc/self/status")
     if status.exists():  # Linux, where ru_maxrss starts at the peak of the process that started this one
         return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e9
+    import resource  # not on Windows
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
@@ -59,27 +144,31 @@ def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int 
 
     Columns: seconds and memory of "reference" and "default", and how many times faster the default is.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        rows = {}
-        for n in num_tracks:
-            steps = {preset: _step(preset, n, seconds) for preset in ("reference", "default")}
-            for step in steps.values():
-                step()  # compile, allocate, fill caches
-            times: dict[str, list[float]] = {preset: [] for preset in steps}
-            with keep_large_blocks():
-                for _ in range(repeats):
-                    for preset, step in steps.items():
-                        times[preset].append(step())
-            seconds_of = {preset: statistics.median(values) for preset, values in times.items()}
-            rows[n] = {
-                "reference (s)": seconds_of["reference"],
-                "default (s)": seconds_of["default"],
-                "times faster": seconds_of["reference"] / seconds_of["default"],
-                "reference (GB)": _peak_memory_gb("reference", n, seconds),
-                "default (GB)": _peak_memory_gb("default", n, seconds),
-            }
-        return pd.DataFrame(rows).T.round(3).rename_axis(f"tracks x {seconds:g} s")
-    finally:
-        torch.set_num_threads(threads)
+    rows = {}
+    for n in num_tracks:
+        jobs = {preset: training_step(preset, n, seconds) for preset in ("reference", "default")}
+        took = _median_seconds(jobs, repeats)
+        rows[n] = {
+            "reference (s)": took["reference"],
+            "default (s)": took["default"],
+            "times faster": took["reference"] / took["default"],
+            **{f"{preset} (GB)": _peak_memory_gb(training_step, preset, n, seconds) for preset in jobs},
+        }
+    return pd.DataFrame(rows).T.round(3).rename_axis(f"tracks x {seconds:g} s")
+
+
+def render_table(
+    *, num_tracks: int = 16, seconds: float = 60.0, repeats: int = 3, systems: tuple[str, ...] = ("default", "pedalboard"),
+) -> pd.DataFrame:
+    """Rendering without gradients: one row a system, median seconds on one thread, times real time, peak GB.
+
+    Systems: "default", "reference", "pedalboard"; the last is left out where it is not installed.
+    """
+    systems = tuple(s for s in systems if s != "pedalboard" or find_spec("pedalboard"))
+    took = _median_seconds({system: rendering(system, num_tracks, seconds) for system in systems}, repeats)
+    table = pd.DataFrame({
+        "seconds": took,
+        "times real time": {system: seconds / s for system, s in took.items()},
+        "peak (GB)": {system: _peak_memory_gb(rendering, system, num_tracks, seconds) for system in systems},
+    })
+    return table.round(3).rename_axis(f"{num_tracks} tracks x {seconds:g} s")

@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="speed and memory of the default console beside the reference")
     bench.add_argument("--tracks", type=_count, nargs="+", default=[4, 8, 16], help="numbers of tracks (default: 4 8 16)")
     bench.add_argument("--seconds", type=_seconds, default=10.0, help="length of the audio (default: 10)")
+    bench.add_argument("--render", action="store_true",
+                       help="rendering without gradients instead, 16 tracks x 60 s, beside pedalboard where installed")
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
     return parser
@@ -114,10 +116,14 @@ def _load_reference(path: str):
 
 
 def run_bench(options: argparse.Namespace) -> None:
-    """`diffmst bench`: a table of forward+backward times and peak memory."""
-    from .bench import console_table
+    """`diffmst bench`: tables of times and peak memory."""
+    from . import bench
 
-    print(console_table(options.tracks, seconds=options.seconds, repeats=options.repeats).to_string())
+    print(bench.machine())
+    if options.render:
+        print(bench.render_table(repeats=options.repeats, systems=("default", "reference", "pedalboard")).to_string())
+    else:
+        print(bench.console_table(options.tracks, seconds=options.seconds, repeats=options.repeats).to_string())
 
 
 def main(arguments: list[str] | None = None) -> int:

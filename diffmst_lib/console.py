@@ -41,7 +41,10 @@ def _compressor_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def uses_fx_bus(params: ConsoleParams) -> bool:
     """Whether any track sends something to the effects bus, which the released code keeps switched off."""
-    return params.preset == "default" and bool((params.values("track")["send_db"] > IDLE_SEND_DB).any())
+    if params.preset == "reference":
+        return False
+    sends = params.values("track")["send_db"]
+    return sends.device.type != "cpu" or bool((sends > IDLE_SEND_DB).any())
 
 
 class MixingConsole:
@@ -64,13 +67,17 @@ class MixingConsole:
         self._time_scale = sample_rate / 44100 if preset == "default" else 1.0
 
     def __call__(
-        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool = False, master_bus: bool = True
+        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None, master_bus: bool = True
     ) -> ConsoleOutput:
         """Mix `tracks` (B, N, T) or (N, T). `fx_bus` and `master_bus` switch the two buses.
 
-        Raises ValueError when the parameters are for another preset, sample rate, number of tracks or batch size.
+        With `fx_bus=None` the effects bus runs when something is sent to it, in the default preset; in the reference
+        preset it is off, as in the released code. On a GPU, where reading a knob would make the device wait, it then
+        always runs in the default preset. Raises ValueError when the parameters are for another preset, sample rate,
+        number of tracks or batch size, or out of range.
         """
         self._check(tracks, params)
+        fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
         batched = tracks.ndim == 3
         tracks = tracks if batched else tracks[None]
         batch, num_tracks, num_samples = tracks.shape
@@ -87,7 +94,7 @@ class MixingConsole:
         return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
 
     def _check(self, tracks: torch.Tensor, params: ConsoleParams) -> None:
-        if tracks.ndim not in (2, 3) or 0 in tracks.shape[:-1]:
+        if tracks.ndim not in (2, 3) or 0 in tracks.shape:
             raise ValueError(f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}")
         if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):
             raise ValueError(
@@ -100,6 +107,7 @@ class MixingConsole:
                 f"tracks {tuple(tracks.shape)} do not fit parameters for tracks {tuple(params.tracks.shape)}, "
                 f"fx bus {tuple(params.fx_bus_values.shape)}, master bus {tuple(params.master_bus_values.shape)}"
             )
+        params.check()
 
     def strip(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
         """The channel strip: mono tracks (B, T) to stereo (B, 2, T), with the track parameters by name."""

@@ -1,8 +1,9 @@
 """The console's effects: pure functions on tensors, differentiable in every argument. Chapters 2 to 5.
 
-Audio is (B, T) or (B, C, T). Parameters are one number an item, (B,), or one a band, (B, 6), in physical units. The
-filters here are long FIR filters applied with one FFT (`fft_convolve`): exact to float32 noise, and everything that
-autograd needs. `reference.py` has the same functions as the released code computes them.
+Audio is (B, T) or (B, C, T). Parameters are one number an item, (B,), or one a band, (B, 6), in physical units; a value
+out of range raises ValueError with its name and the range (on a GPU nothing is read back, so nothing is checked).
+Recursions run compiled on a CPU (`biquads`, `dynamics`), and as FFTs and one kernel on a GPU; both give the same sound.
+`reference.py` has the same functions as the released code computes them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,18 @@ import scipy.signal
 import torch
 
 from .ballistics import smooth
+from .biquads import biquad_cascade
+from .dynamics import SILENCE, compress
 
 FIR_TAPS = 65_536  # at 44.1 kHz, 1.5 s: a shelf at 20 Hz with Q 5 is below -110 dB after that
-SILENCE = 1e-8     # magnitudes below -160 dB count as -160 dB
 
+# What the functions accept, by name; the console's knobs (`params.param_table`) move inside of it.
+RANGES = {
+    "gain_db": (-200.0, 200.0), "eq gain_db": (-60.0, 60.0), "q": (0.01, 100.0), "threshold_db": (-120.0, 24.0),
+    "ratio": (1.0, 1000.0), "attack_ms": (0.0, 10_000.0), "release_ms": (0.0, 10_000.0), "knee_db": (0.0, 60.0),
+    "makeup_gain_db": (-60.0, 60.0), "pan": (0.0, 1.0), "band_gains": (0.0, 1.0), "band_decays": (0.0, 1.0),
+    "mix": (0.0, 1.0),
+}
 
 def db_to_gain(db: torch.Tensor) -> torch.Tensor:
     """Decibels to a factor: 10^(db / 20)."""
@@ -37,11 +46,28 @@ def _as_channels(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
     return (x.unsqueeze(1) if x.ndim == 2 else x), x.shape
 
 
-def _per_item(value: torch.Tensor, x: torch.Tensor, name: str) -> torch.Tensor:
+def _in_range(value: torch.Tensor, name: str, low: float, high: float) -> None:
+    if value.device.type != "cpu":  # reading it back would make the device wait
+        return
+    inside = (value >= low) & (value <= high)  # NaN is outside
+    if not bool(inside.all()):
+        raise ValueError(f"{name.split()[-1]} = {value.detach()[~inside][0].item():g} is outside {low:g} to {high:g}")
+
+
+def _per_item(value: torch.Tensor | float, x: torch.Tensor, name: str) -> torch.Tensor:
     value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
     if value.shape not in ((), (x.shape[0],)):
         raise ValueError(f"{name} must be a number or ({x.shape[0]},), one an item, got {tuple(value.shape)}")
+    _in_range(value, name, *RANGES[name])
     return value.expand(x.shape[0])
+
+
+def _per_band(value: torch.Tensor, x: torch.Tensor, name: str, bands: int, low: float, high: float) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor) or value.shape != (x.shape[0], bands):
+        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"{name.split()[-1]} must be ({x.shape[0]}, {bands}), {bands} bands an item, got {got}")
+    _in_range(value, name, low, high)
+    return value.to(x)
 
 
 class _FFTConvolve(torch.autograd.Function):
@@ -88,13 +114,53 @@ def gain(x: torch.Tensor, *, gain_db: torch.Tensor) -> torch.Tensor:
     return (x3 * db_to_gain(_per_item(gain_db, x3, "gain_db"))[:, None, None]).view(shape)
 
 
+def _prototypes(gain_db: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numerators and denominators (3, B, 6) of the six analog filters at a cutoff of 1: factors of s^2, s and 1."""
+    A = db_to_gain(gain_db / 2)
+    root, one = torch.sqrt(A), torch.ones_like(A)
+    low, peaks, high = (..., slice(0, 1)), (..., slice(1, 5)), (..., slice(5, 6))
+
+    def bands(low_shelf, peak, high_shelf):
+        powers = zip(low_shelf, peak, high_shelf)
+        return torch.stack([torch.cat([a[low], b[peaks], c[high]], dim=-1) for a, b, c in powers])
+
+    tilt = A * root / q
+    top = bands((A, tilt, A * A), (one, A / q, one), (A * A, tilt, A))
+    bottom = bands((A, root / q, one), (one, 1 / (A * q), one), (one, root / q, A))
+    return top, bottom
+
+
+def eq_sections(
+    *, sample_rate: float, gain_db: torch.Tensor, cutoff_hz: torch.Tensor, q: torch.Tensor
+) -> torch.Tensor:
+    """Biquads (B, 6, 5), b0, b1, b2, a1, a2 with a0 = 1, of the six-band equalizer, in float64.
+
+    The bilinear transform puts s = (1 - z^-1) / (1 + z^-1) / W, W = tan(pi cutoff / sample_rate), into the analog
+    prototypes of `eq_response`: n2 s^2 + n1 s + n0 becomes n2 + n1 W + n0 W^2, 2 (n0 W^2 - n2), n2 - n1 W + n0 W^2.
+    Differentiable. Arguments as in `parametric_eq`. Source: R. Bristow-Johnson, Audio EQ cookbook.
+    """
+    gain_db, cutoff_hz, q = (v.double() for v in (gain_db, cutoff_hz, q))
+    W = torch.tan(cutoff_hz * (math.pi / sample_rate))
+    (b0, b1, b2), (a0, a1, a2) = (
+        (n2 + n1 * W + n0 * W * W, 2 * (n0 * W * W - n2), n2 - n1 * W + n0 * W * W)
+        for n2, n1, n0 in _prototypes(gain_db, q))
+    return torch.stack([b0, b1, b2, a1, a2], dim=-1) / a0[..., None]
+
+
+@lru_cache(maxsize=8)
+def _half_angle_tangent(num_points: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    w = np.arange(num_points // 2 + 1) * (math.pi / num_points)
+    t = np.tan(w).clip(0.0, 1e6)  # finite at Nyquist, where every ratio has reached its limit
+    return torch.from_numpy(t).to(device=device, dtype=dtype)
+
+
 def eq_response(
     num_points: int, *, sample_rate: float, gain_db: torch.Tensor, cutoff_hz: torch.Tensor, q: torch.Tensor
 ) -> torch.Tensor:
     """Frequency response (B, num_points // 2 + 1) of the six-band equalizer at the bins of an FFT of `num_points`.
 
-    The bilinear transform maps s = j tan(w/2) / tan(w0/2) onto the analog prototypes, so they can be evaluated there
-    and the digital coefficients, whose 1 - cos w0 loses all its digits at 20 Hz in float32, never appear. With
+    On the unit circle the bilinear transform is s = j tan(w/2) / tan(w0/2), so the analog prototypes can be evaluated
+    there, and the digital coefficients, whose 1 - cos w0 loses all its digits at 20 Hz in float32, never appear. With
     t = tan(w/2), W = tan(w0/2) and A = 10^(gain/40), numerator and denominator times W^2:
 
         peak:       (W^2 - t^2 + j t W A/Q) / (W^2 - t^2 + j t W /(A Q))
@@ -102,29 +168,24 @@ def eq_response(
         high shelf: A (W^2 - A t^2 + j t W sqrt(A)/Q) / (A W^2 - t^2 + j t W sqrt(A)/Q)
 
     Arguments as in `parametric_eq`. Source: R. Bristow-Johnson, Audio EQ cookbook.
+
+    >>> one_band = torch.tensor([[0., 6., 0., 0., 0., 0.]])
+    >>> f = torch.tensor([[100., 11025., 400., 1000., 4000., 8000.]])
+    >>> h = eq_response(8, sample_rate=44100, gain_db=one_band, cutoff_hz=f, q=one_band + 0.7)
+    >>> (20 * h.abs().log10()).round(decimals=2)[0, 2]        # +6 dB at a quarter of the sample rate
+    tensor(6.)
     """
-    real = gain_db.dtype
-    w = torch.arange(num_points // 2 + 1, dtype=torch.float64, device=gain_db.device) * (math.pi / num_points)
-    t = torch.tan(w).clamp(max=1e6).to(real)  # finite at Nyquist, where every ratio below has reached its limit
-    A = db_to_gain(gain_db / 2)[..., None]
-    W = torch.tan(cutoff_hz * (math.pi / sample_rate))[..., None]
-    tW = t * W
-    t2, W2 = t * t, W * W
-    shelf_damping = torch.sqrt(A) / q[..., None]
+    t = _half_angle_tangent(num_points, gain_db.dtype, gain_db.device)
+    W = torch.tan(cutoff_hz * (math.pi / sample_rate))
+    top, bottom = _prototypes(gain_db, q)
     response = None
     for band in range(6):
-        a, w2, cross = A[:, band], W2[:, band], tW[:, band]
-        if band == 0:
-            top, bottom, scale = a * w2 - t2, w2 - a * t2, a
-            top_damping = bottom_damping = shelf_damping[:, band]
-        elif band == 5:
-            top, bottom, scale = w2 - a * t2, a * w2 - t2, a
-            top_damping = bottom_damping = shelf_damping[:, band]
-        else:
-            top = bottom = (W[:, band] - t) * (W[:, band] + t)
-            inverse_q = 1.0 / q[:, band, None]
-            top_damping, bottom_damping, scale = a * inverse_q, inverse_q / a, 1.0
-        h = torch.complex(scale * top, scale * cross * top_damping) / torch.complex(bottom, cross * bottom_damping)
+        w = W[:, band, None]
+        parts = []
+        for n2, n1, n0 in (top[..., band, None], bottom[..., band, None]):
+            a, b = torch.sqrt(n0) * w, torch.sqrt(n2) * t
+            parts.append(torch.complex((a - b) * (a + b), n1 * w * t))  # a^2 - b^2 without its cancellation
+        h = parts[0] / parts[1]
         response = h if response is None else response * h
     return response
 
@@ -134,13 +195,16 @@ def parametric_eq(
 ) -> torch.Tensor:
     """Six-band equalizer: low shelf, four peaks, high shelf in series. Chapter 3.
 
+    On a CPU the six biquads of `eq_sections` run as the recursion they are, in float64. Elsewhere they are a FIR of
+    1.5 s taken from `eq_response`, within -100 dB of the recursion.
+
     Args:
         x: audio (B, T) or (B, C, T); the channels of an item share its settings.
         sample_rate: Hz.
-        gain_db, cutoff_hz, q: (B, 6); dB, Hz below sample_rate / 2, and quality factor above 0.
+        gain_db, cutoff_hz, q: (B, 6); -60 to 60 dB, 1 Hz to below sample_rate / 2, and 0.01 to 100.
 
-    Returns audio like `x`. Raises ValueError for other shapes and cutoffs. Filters as in the paper's console (RBJ biquads, there
-    through dasp-pytorch), applied as a FIR of 1.5 s from the exact response: see `eq_response`.
+    Returns audio like `x`. Raises ValueError for other shapes and values. Filters as in the paper's console (RBJ
+    biquads, there through dasp-pytorch).
 
     >>> flat = torch.zeros(1, 6)
     >>> x = torch.randn(1, 1000)
@@ -150,16 +214,21 @@ def parametric_eq(
     True
     """
     x3, shape = _as_channels(x)
-    settings = {}
-    for name, value in (("gain_db", gain_db), ("cutoff_hz", cutoff_hz), ("q", q)):
-        if value.shape != (x3.shape[0], 6):
-            raise ValueError(f"{name} must be ({x3.shape[0]}, 6), six bands an item, got {tuple(value.shape)}")
-        settings[name] = value.to(x3)
-    if bool((settings["cutoff_hz"] >= sample_rate / 2).any()):
-        raise ValueError(f"cutoff_hz must be below half the sample rate, {sample_rate / 2:g} Hz")
+    settings = {
+        "gain_db": _per_band(gain_db, x3, "eq gain_db", 6, *RANGES["eq gain_db"]),
+        "cutoff_hz": _per_band(cutoff_hz, x3, "cutoff_hz", 6, 1.0, 0.499 * sample_rate),
+        "q": _per_band(q, x3, "q", 6, *RANGES["q"]),
+    }
+    if x.device.type == "cpu":
+        sections = eq_sections(sample_rate=sample_rate, **settings).repeat_interleave(x3.shape[1], dim=0)
+        return biquad_cascade(x3.flatten(0, 1), sections).view(shape)
+    return _fir_eq(x3, sample_rate, settings).view(shape)
+
+
+def _fir_eq(x: torch.Tensor, sample_rate: float, settings: dict[str, torch.Tensor]) -> torch.Tensor:
     taps = scaled_samples(FIR_TAPS, sample_rate)
     fir = torch.fft.irfft(eq_response(taps, sample_rate=sample_rate, **settings), taps)[:, None]  # (B, 1, taps)
-    return fft_convolve(x3, fir).view(shape)
+    return fft_convolve(x, fir)
 
 
 def gain_computer(level_db: torch.Tensor, *, threshold_db, ratio, knee_db) -> torch.Tensor:
@@ -193,9 +262,12 @@ def compressor(
     Args:
         x: audio (B, T) or (B, C, T).
         sample_rate: Hz.
-        threshold_db: dB, -60 to 0. ratio: 1 to 10. attack_ms: 5 to 250. release_ms: 10 to 250. knee_db: 3 to 12.
-            makeup_gain_db: 0 to 6. A number or (B,) each.
+        threshold_db: -120 to 24 dB. ratio: from 1. attack_ms, release_ms: from 0. knee_db: from 0, a hard knee.
+            makeup_gain_db: dB. A number or (B,) each.
         lookahead_samples: how far the gain runs ahead of the sound.
+
+    Raises ValueError for other shapes and values. The paper names no equations; the static curve is that of
+    D. Giannoulis and others, Digital dynamic range compressor design (2012), through dasp-pytorch.
 
     >>> x = torch.ones(1, 44100)                                   # 0 dBFS, threshold -20 dB, ratio 4
     >>> y = compressor(x, sample_rate=44100, threshold_db=-20., ratio=4., attack_ms=5., release_ms=50., knee_db=3.,
@@ -209,16 +281,27 @@ def compressor(
         "knee_db": knee_db, "makeup_gain_db": makeup_gain_db,
     }
     s = {name: _per_item(value, x3, name) for name, value in settings.items()}
-    curve = {name: s[name][:, None] for name in ("threshold_db", "ratio", "knee_db")}
+    early = min(lookahead_samples, x3.shape[-1] - 1)
+    if x.device.type == "cpu":
+        poles = (_pole(s[name].double(), sample_rate) for name in ("attack_ms", "release_ms"))
+        columns = (s["threshold_db"], 1.0 / s["ratio"].double() - 1.0, s["knee_db"], *poles, s["makeup_gain_db"])
+        return compress(x3, torch.stack([c.double() for c in columns], dim=-1), early).view(shape)
+    return _compress_in_steps(x3, sample_rate, s, early).view(shape)
 
-    side_chain = x3[:, 0].abs() if x3.shape[1] == 1 else x3.abs().amax(dim=1)           # (B, T)
+
+def _pole(time_ms: torch.Tensor, sample_rate: float) -> torch.Tensor:
+    """Pole of the one-pole smoother that gets from 10 % to 90 % of a step in `time_ms`."""
+    return torch.exp(-math.log(9.0) / (time_ms.clamp(min=0.01) * (sample_rate / 1000.0)))
+
+
+def _compress_in_steps(x: torch.Tensor, sample_rate: float, s: dict[str, torch.Tensor], early: int) -> torch.Tensor:
+    side_chain = x.abs().amax(dim=1)                                                    # (B, T)
     level_db = (20.0 / math.log(10.0)) * torch.log(side_chain.clamp(min=SILENCE))
-    times = (s[name].clamp(min=0.01) * (sample_rate / 1000.0) for name in ("attack_ms", "release_ms"))  # in samples
-    gain_db = smooth(gain_computer(level_db, **curve), *(torch.exp(-math.log(9.0) / time) for time in times))
-    early = min(lookahead_samples, gain_db.shape[-1] - 1)
+    curve = gain_computer(level_db, **{name: s[name][:, None] for name in ("threshold_db", "ratio", "knee_db")})
+    gain_db = smooth(curve, *(_pole(s[name], sample_rate) for name in ("attack_ms", "release_ms")))
     if early > 0:
         gain_db = torch.cat([gain_db[:, early:], gain_db[:, -1:].expand(-1, early)], dim=-1)
-    return (x3 * db_to_gain(gain_db + s["makeup_gain_db"][:, None])[:, None]).view(shape)
+    return x * db_to_gain(gain_db + s["makeup_gain_db"][:, None])[:, None]
 
 
 def pan_gains(pan: torch.Tensor) -> torch.Tensor:
@@ -242,7 +325,7 @@ def panner(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache(maxsize=4)
-def _noise_bands(sample_rate: int, num_samples: int) -> torch.Tensor:
+def _noise_bands(sample_rate: int, num_samples: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Stereo white noise split into twelve bands: below 31.5 Hz's octave, ten octaves, above; (2, 12, num_samples)."""
     noise = np.random.default_rng(0).standard_normal((2, 12, num_samples + 1022))
     edges = np.clip(31.5 * 2.0 ** (np.arange(11) - 0.5), None, 0.499 * sample_rate)
@@ -254,7 +337,7 @@ def _noise_bands(sample_rate: int, num_samples: int) -> torch.Tensor:
         )
     filters.append(scipy.signal.firwin(1023, edges[-1], fs=sample_rate, pass_zero=False))
     bands = scipy.signal.fftconvolve(noise, np.stack(filters)[None], mode="valid", axes=-1)
-    return torch.from_numpy(bands.astype(np.float32))
+    return torch.from_numpy(bands).to(device=device, dtype=dtype)
 
 
 def reverb(
@@ -271,13 +354,12 @@ def reverb(
     """
     if x.ndim != 3 or x.shape[1] != 2:
         raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
-    band_gains, band_decays = band_gains.to(x), band_decays.to(x)
-    if band_gains.shape != (x.shape[0], 12) or band_decays.shape != band_gains.shape:
-        raise ValueError(f"the reverb takes gains and decays ({x.shape[0]}, 12), twelve bands an item, "
-                         f"got {tuple(band_gains.shape)}, {tuple(band_decays.shape)}")
+    band_gains, band_decays = (
+        _per_band(value, x, name, 12, 0.0, 1.0)
+        for name, value in (("band_gains", band_gains), ("band_decays", band_decays)))
     taps = scaled_samples(FIR_TAPS, sample_rate)
     t = torch.linspace(0.0, 1.0, taps, dtype=x.dtype, device=x.device)
-    noise = _noise_bands(int(sample_rate), taps).to(x)                              # (2, 12, taps)
+    noise = _noise_bands(int(sample_rate), taps, x.dtype, x.device)                 # (2, 12, taps)
     envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
     fir = torch.einsum("cbt,nbt->nct", noise, envelope) / noise.shape[1]            # (B, 2, taps)
     mix = _per_item(mix, x, "mix")[:, None, None]

@@ -280,6 +280,24 @@ class ConsoleParams:
         if self.tracks.ndim != 2:
             raise ValueError(f"strips by name need one console, not a batch of shape {tuple(self.tracks.shape)}")
 
+    def check(self) -> None:
+        """Raise ValueError, with strip, name, value and range, for a value outside of its range, NaN included.
+
+        On a GPU nothing is read back, so nothing is checked.
+        """
+        for section, values in zip(SECTIONS, (self.tracks, self.fx_bus_values, self.master_bus_values)):
+            if values.device.type != "cpu":
+                continue
+            specs = self.specs(section)
+            low, high, _ = _ranges(specs, values)
+            slack = 1e-5 * torch.maximum(low.abs(), high.abs())  # float32 may put a range end just outside
+            inside = (values >= low - slack) & (values <= high + slack)
+            if not bool(inside.all()):
+                where = (~inside).nonzero()[0]
+                spec, strip = specs[int(where[-1])], self.names[int(where[-2])] if section == "track" else section
+                number = f"{values[tuple(where)].item():g} {spec.unit}".rstrip()
+                raise ValueError(f"{strip}: {spec.name} = {number} is outside {spec.low:g} to {spec.high:g}")
+
     def clone(self) -> ConsoleParams:
         """A detached copy on the CPU, free to edit."""
         parts = (self.tracks, self.fx_bus_values, self.master_bus_values)

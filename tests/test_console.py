@@ -84,7 +84,7 @@ def test_every_knob_of_the_default_console_is_alive():
 
 def test_master_bus_can_be_left_out():
     tracks, params = noise(2, 3000), ConsoleParams.from_unit(*unit(2))
-    out = CONSOLE(tracks, params, master_bus=False)
+    out = CONSOLE(tracks, params, fx_bus=False, master_bus=False)
     torch.testing.assert_close(out.mix, out.tracks.sum(0))
     assert not torch.allclose(CONSOLE(tracks, params).mix, out.mix)
 
@@ -126,3 +126,62 @@ def test_wrong_numbers_are_named():
         t, f, m = unit(1)
         t[0, 25] = 1.5
         ConsoleParams.from_unit(t, f, m)
+
+
+@pytest.mark.parametrize(("section", "name", "value", "words"), [
+    ("track", "ratio", float("nan"), r"b: ratio = nan :1 is outside 1 to 10"),
+    ("track", "pan", 1.5, r"b: pan = 1.5 is outside 0 to 1"),
+    ("master_bus", "threshold_db", 3.0, r"master_bus: threshold_db = 3 dB is outside -60 to 0"),
+    ("fx_bus", "mix", float("nan"), r"fx_bus: mix = nan is outside 0 to 1"),
+])
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_values_out_of_range_are_named_with_strip_and_range(section, name, value, words, preset):
+    params = ConsoleParams.neutral(["a", "b"], preset=preset)
+    rows = {"track": params.tracks[1], "fx_bus": params.fx_bus_values, "master_bus": params.master_bus_values}[section]
+    rows[[spec.name for spec in params.specs(section)].index(name)] = value
+    for use in (MixingConsole(44100, preset=preset), MixingConsole(44100, preset=preset).render):
+        with pytest.raises(ValueError, match=f"^{words}$"):
+            use(noise(2, 100), params)
+
+
+def test_effects_bus_runs_when_something_is_sent_to_it():
+    tracks, params = noise(2, 3000), ConsoleParams.neutral(["a", "b"], pans=[0.2, 0.8])
+    assert torch.equal(CONSOLE(tracks, params).mix, CONSOLE(tracks, params, fx_bus=False).mix)
+    params.track("b")["send_db"] = -20.0
+    assert torch.equal(CONSOLE(tracks, params).mix, CONSOLE(tracks, params, fx_bus=True).mix)
+    assert not torch.allclose(CONSOLE(tracks, params).mix, CONSOLE(tracks, params, fx_bus=False).mix)
+
+
+BYPASS = {
+    "eq": lambda spec: spec.name.endswith("_gain_db"), "compressor": lambda spec: spec.name in ("ratio", "makeup_gain_db"),
+    "gain": lambda spec: True,
+}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(sorted(BYPASS)), st.integers(1, 3000), st.integers(0, 1000))
+def test_a_bypassed_effect_is_the_identity(effect, num_samples, seed):
+    """Gains at 0 dB and ratio 1 undo an effect, whatever its other knobs say."""
+    x, (t, _, _) = noise(2, num_samples, seed=seed), unit(2, seed)
+    specs = param_table("track")
+    p = ConsoleParams.from_unit(*unit(2, seed)).values("track")
+    p |= {s.name: torch.full((2,), s.neutral) for s in specs if s.effect != effect or BYPASS[effect](s)}
+    want = x[:, None] * pan_gains(torch.tensor(0.5))[..., None]
+    torch.testing.assert_close(CONSOLE.strip(x, p), want, rtol=1e-4, atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3000), st.integers(0, 1000), st.booleans())
+def test_silence_in_is_silence_out_with_finite_gradients(num_tracks, num_samples, seed, extreme):
+    tracks = torch.zeros(num_tracks, num_samples, requires_grad=True)
+    knobs = [(u.round() if extreme else u).requires_grad_() for u in unit(num_tracks, seed)]
+    mix = CONSOLE(tracks, ConsoleParams.from_unit(*knobs), fx_bus=True).mix
+    mix.sum().backward()
+    assert not mix.any()
+    assert all(torch.isfinite(t.grad).all() for t in (tracks, *knobs))
+
+
+def test_ten_minutes_of_a_track():
+    tracks = noise(1, 1).expand(1, 600 * 44100)
+    mix = CONSOLE.render(tracks, ConsoleParams.from_unit(*unit(1)), fx_bus=False)
+    assert mix.shape == (2, 600 * 44100) and torch.isfinite(mix[:, ::1000]).all()

@@ -1,6 +1,7 @@
 """Each effect of the default preset against SciPy, closed forms, a plain loop, and its own extremes."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -48,19 +49,34 @@ def rbj_sections(gain_db, cutoff_hz, q, rate):
     return np.array(sections)
 
 
+@pytest.mark.parametrize("form", ["recursion", "fir"])
 @pytest.mark.parametrize("num_samples", [2048, 44100])
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("rate", [RATE, 96_000])
-def test_equalizer_equals_scipy_in_float64(num_samples, seed, rate):
+def test_equalizer_equals_scipy_in_float64(num_samples, seed, rate, form):
     generator = torch.Generator().manual_seed(seed)
     unit = torch.rand(1, 6, 3, generator=generator)
     unit = unit.round() if seed % 2 else unit                    # odd seeds: corners of the range
     chosen = eq_settings(unit)
     x = noise(1, num_samples, seed=seed)
-    y = effects.parametric_eq(x, sample_rate=rate, **chosen)[0].double().numpy()
+    y = effects.parametric_eq(x, sample_rate=rate, **chosen) if form == "recursion" else effects._fir_eq(x[:, None], rate, chosen)
+    y = y.flatten().double().numpy()
     want = scipy.signal.sosfilt(rbj_sections(*(chosen[k][0] for k in ("gain_db", "cutoff_hz", "q")), rate), x[0].double().numpy())
     error_db = 10 * np.log10(np.mean((y - want) ** 2) / np.mean(want**2))
-    assert error_db < -100
+    assert error_db < (-140 if form == "recursion" else -100)
+
+
+def test_equalizer_gradients_are_those_of_the_fir():
+    """Two ways to the same filter, the recursion with its own backward and autograd through FFTs."""
+    x, w = noise(2, 2, 3000).double(), noise(2, 2, 3000, seed=1).double()
+    chosen = {k: v.double() for k, v in eq_settings(0.2 + 0.6 * torch.rand(2, 6, 3, generator=torch.Generator().manual_seed(1))).items()}
+    grads = []
+    for form in (effects.parametric_eq, lambda x, sample_rate, **s: effects._fir_eq(x, sample_rate, s)):
+        knobs = {k: v.clone().requires_grad_() for k, v in chosen.items()}
+        y = form(x.requires_grad_(), sample_rate=RATE, **knobs)
+        grads.append(torch.autograd.grad((y * w).sum(), [x, *knobs.values()]))
+    for recursion, fir in zip(*grads):
+        torch.testing.assert_close(recursion, fir, rtol=0, atol=1e-6 * fir.abs().max().item())
 
 
 def test_equalizer_channels_share_settings_and_flat_is_identity():
@@ -102,6 +118,23 @@ def test_smoother_equals_a_plain_loop_and_passes_gradcheck():
     want = [smooth_loop(*row) for row in zip(x.tolist(), attack.tolist(), release.tolist())]
     np.testing.assert_allclose(smooth(x, attack, release).numpy(), want, atol=1e-12)
     assert torch.autograd.gradcheck(smooth, tuple(t.requires_grad_() for t in (x, attack, release)))
+
+
+@pytest.mark.parametrize("early", [0, 300, 2999])
+def test_compressor_in_one_loop_is_the_compressor_in_steps(early):
+    """The compiled loop and the chain of torch operations that runs on a GPU: sound and every gradient."""
+    x, w = (3 * noise(2, 2, 3000, seed=s).double() for s in (0, 1))
+    x[1, 1] = x[1, 0]                                            # equal channels share the side-chain's gradient
+    chosen = {"threshold_db": [-20.0, -30.0], "ratio": [4.0, 2.0], "attack_ms": [1.0, 5.0], "release_ms": [10.0, 3.0],
+              "knee_db": [6.0, 3.0], "makeup_gain_db": [1.0, 0.0]}
+    out = []
+    for form in (lambda x, s: effects.compressor(x, sample_rate=RATE, lookahead_samples=early, **s),
+                 lambda x, s: effects._compress_in_steps(x, RATE, s, early)):
+        knobs = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in chosen.items()}
+        y = form(x.requires_grad_(), knobs)
+        out.append([y.detach(), *torch.autograd.grad((y * w).sum(), [x, *knobs.values()])])
+    for loop, steps in zip(*out):
+        torch.testing.assert_close(loop, steps, rtol=0, atol=1e-9 * steps.abs().max().item())
 
 
 @pytest.mark.parametrize(("attack_ms", "release_ms"), [(5.0, 250.0), (100.0, 10.0), (250.0, 50.0)])
@@ -236,12 +269,30 @@ def test_batch_equals_loop(num_samples, batch, seed):
         torch.testing.assert_close(whole[i : i + 1], effects.compressor(one, sample_rate=RATE, **NEUTRAL), rtol=1e-4, atol=1e-5)
 
 
+FLAT = {"gain_db": torch.zeros(1, 6), "cutoff_hz": torch.full((1, 6), 1000.0), "q": torch.ones(1, 6)}
+REVERB = {"band_gains": torch.ones(1, 12), "band_decays": torch.ones(1, 12), "mix": 1.0}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1e6])
+@pytest.mark.parametrize(("effect", "good", "name"), [
+    *((effects.parametric_eq, FLAT, name) for name in FLAT), *((effects.compressor, NEUTRAL, name) for name in NEUTRAL),
+    *((effects.reverb, REVERB, name) for name in REVERB), (effects.gain, {}, "gain_db"), (effects.panner, {}, "pan"),
+])
+def test_values_out_of_range_are_named_with_the_range(effect, good, name, bad):
+    x = noise(1, 2, 10) if effect is effects.reverb else noise(1, 10)
+    rate = {} if effect in (effects.gain, effects.panner) else {"sample_rate": RATE}
+    value = good.get(name, 0.5)
+    value = value.clone().index_fill_(1, torch.tensor([3]), bad) if isinstance(value, torch.Tensor) else bad
+    with pytest.raises(ValueError, match=rf"^{name} = {re.escape(f'{bad:g}')} is outside \S+ to \S+$"):
+        effect(x, **rate, **(good | {name: value}))
+
+
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: effects.parametric_eq(noise(2, 10), sample_rate=RATE, gain_db=torch.zeros(1, 6), cutoff_hz=torch.ones(2, 6), q=torch.ones(2, 6)), "gain_db must be"),
     (lambda: effects.panner(noise(1, 2, 10), pan=torch.tensor([0.5])), "mono tracks"),
     (lambda: effects.reverb(noise(1, 10), sample_rate=RATE, band_gains=torch.ones(1, 12), band_decays=torch.ones(1, 12), mix=torch.ones(1)), "stereo"),
     (lambda: effects.gain(noise(2, 10), gain_db=torch.zeros(3)), "gain_db must be"),
-    (lambda: effects.parametric_eq(noise(1, 10), sample_rate=8000, gain_db=torch.zeros(1, 6), cutoff_hz=torch.full((1, 6), 5e3), q=torch.ones(1, 6)), "below half"),
+    (lambda: effects.parametric_eq(noise(1, 10), sample_rate=8000, gain_db=torch.zeros(1, 6), cutoff_hz=torch.full((1, 6), 5e3), q=torch.ones(1, 6)), "cutoff_hz = 5000 is outside 1 to 3992"),
     (lambda: effects.gain(noise(10), gain_db=torch.zeros(1)), "audio must be"),
 ])
 def test_wrong_shapes_name_the_shape_wanted(call, words):

@@ -1,0 +1,92 @@
+"""Devices: nothing is made on a default device; the GPU's recursion is the CPU's, in Triton's interpreter and, where
+there is a GPU, on it."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from diffmst_lib import ConsoleParams, MixingConsole, effects, param_table
+from diffmst_lib.ballistics import smooth
+
+
+def random_console(num_tracks, device="cpu"):
+    generator = torch.Generator().manual_seed(0)
+    widths = (num_tracks, len(param_table("track"))), (len(param_table("fx_bus")),), (len(param_table("master_bus")),)
+    return [(0.1 + 0.8 * torch.rand(width, generator=generator)).to(device).requires_grad_() for width in widths]
+
+
+def noise(*shape):
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def test_no_tensor_is_made_on_the_default_device():
+    """With `meta` as default, a tensor made without naming its device has no data and the mix would fail."""
+    tracks, knobs = noise(3, 4000), random_console(3)
+    want = MixingConsole(22050)(tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True).mix
+    chosen = {"gain_db": torch.full((1, 6), 3.0), "cutoff_hz": torch.full((1, 6), 999.0), "q": torch.ones(1, 6)}
+    dynamics = {k: torch.full((1,), v) for k, v in {
+        "threshold_db": -40.0, "ratio": 3.0, "attack_ms": 5.0, "release_ms": 50.0, "knee_db": 6.0, "makeup_gain_db": 0.0}.items()}
+    effects._noise_bands.cache_clear()
+    effects._half_angle_tangent.cache_clear()
+    torch.set_default_device("meta")
+    try:
+        mix = MixingConsole(22050)(tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True).mix
+        mix.square().mean().backward()
+        fir = effects._fir_eq(tracks[None, :1], 22050, chosen)          # what a GPU runs
+        steps = effects._compress_in_steps(fir, 22050, dynamics, 512)
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(mix, want)
+    assert torch.isfinite(steps).all()
+    assert all(torch.isfinite(k.grad).all() for k in knobs)
+
+
+INTERPRETED = """
+import torch
+from diffmst_lib.ballistics import smooth
+from diffmst_lib.ballistics_gpu import SmoothOnGPU
+generator = torch.Generator().manual_seed(0)
+for num_samples in (1, 5, 1024, 1025, 2500):
+    x = -20 * torch.rand(3, num_samples, generator=generator) * (torch.sin(torch.arange(num_samples) / 50) > 0)
+    w = torch.randn(3, num_samples, generator=generator)
+    poles = torch.tensor([0.99, 0.5, 0.0069]), torch.tensor([0.999, 0.9998, 0.3])
+    out = []
+    for function in (SmoothOnGPU.apply, smooth):
+        knobs = [t.clone().requires_grad_() for t in (x, *poles)]
+        y = function(*knobs)
+        (y * w).sum().backward()
+        out.append([y.detach(), *(k.grad for k in knobs)])
+    for gpu, cpu in zip(*out):
+        torch.testing.assert_close(gpu, cpu, rtol=0, atol=1e-5 * cpu.abs().max().item() + 1e-9)
+"""
+
+
+@pytest.mark.skipif(not find_spec("triton"), reason="triton is not installed (it comes with torch for CUDA)")
+def test_gpu_kernel_equals_the_cpu_in_tritons_interpreter():
+    subprocess.run([sys.executable, "-c", INTERPRETED], env=os.environ | {"TRITON_INTERPRET": "1"}, check=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_gpu_mix_and_gradients_are_the_cpus():
+    tracks, mixes, grads = noise(4, 44100), [], []
+    for device in ("cpu", "cuda"):
+        knobs = random_console(4, device)
+        mix = MixingConsole(44100)(tracks.to(device), ConsoleParams.from_unit(*knobs), fx_bus=True).mix
+        mix.square().mean().backward()
+        mixes.append(mix.detach().cpu())
+        grads.append(torch.cat([k.grad.cpu().flatten() for k in knobs]))
+    difference_db = 20 * torch.log10((mixes[1] - mixes[0]).norm() / mixes[0].norm())
+    assert difference_db < -60
+    torch.testing.assert_close(grads[1], grads[0], rtol=0, atol=1e-3 * grads[0].abs().max().item())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_smoothing_on_the_gpu_stays_there():
+    x = -20 * torch.rand(2, 5000, device="cuda")
+    y = smooth(x, torch.tensor([0.9, 0.5], device="cuda"), torch.tensor([0.99, 0.999], device="cuda"))
+    want = smooth(x.cpu(), torch.tensor([0.9, 0.5]), torch.tensor([0.99, 0.999]))
+    torch.testing.assert_close(y.cpu(), want, rtol=0, atol=1e-3)
