@@ -37,7 +37,8 @@ def machine() -> str:
 
 
 def _tracks(num_tracks: int, seconds: float) -> torch.Tensor:
-    return 0.1 * torch.randn(num_tracks, int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(num_tracks, int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
+    return noise.mul_(0.1)  # in place: a copy would count as peak memory
 
 
 def _unit(num_tracks: int) -> list[torch.Tensor]:
@@ -118,12 +119,12 @@ def _median_seconds(jobs: dict[str, Callable[[], None]], repeats: int) -> dict[s
 
 
 def _peak_memory_gb(kind: Callable, system: str, num_tracks: int, seconds: float) -> float:
-    """Peak memory of one run above that of its process beforehand, the input included, in a process of its own."""
-    warm = f"bench.{kind.__name__}({system!r}, 1, 0.1)()"
+    """Peak memory of one run, in a process of its own, above that of the process with the tracks loaded."""
     code = (
         "import torch; torch.set_num_threads(1)\n"
-        f"from diffmst_lib import bench\n{warm}; before = bench._maximum_rss_gb()\n"
-        f"bench.{kind.__name__}({system!r}, {num_tracks}, {seconds})(); print(bench._maximum_rss_gb() - before)\n"
+        f"from diffmst_lib import bench\nbench.{kind.__name__}({system!r}, 1, 0.1)()\n"
+        f"job = bench.{kind.__name__}({system!r}, {num_tracks}, {seconds})\n"
+        "before = bench._maximum_rss_gb(); job(); print(bench._maximum_rss_gb() - before)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])

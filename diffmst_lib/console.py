@@ -149,7 +149,8 @@ class MixingConsole:
         if tracks.ndim != 2:
             raise ValueError(f"render takes one song (num_tracks, samples), got {tuple(tracks.shape)}")
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
-        mix, send = tracks.new_zeros(2, 1, 2, tracks.shape[-1])
+        mix = tracks.new_zeros(1, 2, tracks.shape[-1])
+        send = torch.zeros_like(mix) if fx_bus else None
         values = params.values("track")
         with keep_large_blocks():
             for i, track in enumerate(tracks):

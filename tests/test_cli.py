@@ -129,7 +129,10 @@ def test_bench_prints_a_table(diffmst, monkeypatch):
     table = pd.DataFrame({"default (s)": [0.25]}, index=[1])
     monkeypatch.setattr("diffmst_lib.bench.console_table", lambda tracks, seconds, repeats: table * len(tracks))
     code, out, _ = diffmst("bench --tracks 1 2 --seconds 0.2 --repeats 1")
-    assert code == 0 and "default (s)" in out[0] and "0.5" in out[1]
+    assert code == 0 and "torch" in out[0] and "default (s)" in out[1] and "0.5" in out[2]
+    monkeypatch.setattr("diffmst_lib.bench.render_table", lambda repeats, systems: pd.DataFrame({"rows": systems, "runs": repeats}))
+    code, out, _ = diffmst("bench --render --repeats 7")
+    assert code == 0 and "pedalboard" in out[-1] and "7" in out[-1]
 
 
 # Bad input
