@@ -40,7 +40,13 @@ def scaled_samples(samples_at_44100: int, sample_rate: float) -> int:
     return 2 * scipy.fft.next_fast_len(math.ceil(samples_at_44100 / 2 * sample_rate / 44100), real=True)
 
 
+def _check_dtype(x: torch.Tensor) -> None:
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"audio must be float32 or float64, got {str(x.dtype).removeprefix('torch.')}")
+
+
 def _as_channels(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
+    _check_dtype(x)
     if x.ndim not in (2, 3):
         raise ValueError(f"audio must be (batch, samples) or (batch, channels, samples), got {tuple(x.shape)}")
     return (x.unsqueeze(1) if x.ndim == 2 else x), x.shape
@@ -319,6 +325,7 @@ def pan_gains(pan: torch.Tensor) -> torch.Tensor:
 
 def panner(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:
     """Mono (B, T) to stereo (B, 2, T) with `pan_gains`; pan a number or (B,) in [0, 1]. Chapter 2."""
+    _check_dtype(x)
     if x.ndim != 2:
         raise ValueError(f"the panner takes mono tracks (batch, samples), got {tuple(x.shape)}")
     return x[:, None] * pan_gains(_per_item(pan, x, "pan"))[..., None]
@@ -352,6 +359,7 @@ def reverb(
     Args:
         x: stereo (B, 2, T). sample_rate: Hz, any. band_gains, band_decays: (B, 12) in [0, 1]. mix: (B,) in [0, 1].
     """
+    _check_dtype(x)
     if x.ndim != 3 or x.shape[1] != 2:
         raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
     band_gains, band_decays = (

@@ -102,10 +102,11 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
     raise ValueError(f"section must be one of {', '.join(SECTIONS)}, not {section!r}")
 
 
-def _ranges(specs: tuple[ParamSpec, ...], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    low = torch.tensor([s.low for s in specs], dtype=like.dtype, device=like.device)
-    high = torch.tensor([s.high for s in specs], dtype=like.dtype, device=like.device)
-    is_log = torch.tensor([s.scale == "log" for s in specs], device=like.device)
+@lru_cache(maxsize=64)
+def _ranges(specs: tuple[ParamSpec, ...], dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, ...]:
+    low = torch.tensor([s.low for s in specs], dtype=dtype, device=device)
+    high = torch.tensor([s.high for s in specs], dtype=dtype, device=device)
+    is_log = torch.tensor([s.scale == "log" for s in specs], device=device)
     return low, high, is_log
 
 
@@ -113,10 +114,11 @@ def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
     """Unit interval to physical values: low + u (high - low), or low (high / low)^u on a log scale.
 
     `unit` is (..., len(specs)) in [0, 1]; returns the same shape in the units of the table. Differentiable.
-    Raises ValueError, naming the parameter, its value and the range, for values outside [0, 1] and for NaN.
+    Raises ValueError, naming the parameter, its value and the range, for values outside [0, 1] and for NaN; on a GPU
+    nothing is read back, so values are not checked there.
     """
     _check_inside(unit, specs, torch.zeros_like(unit[..., :1]), torch.ones_like(unit[..., :1]), "unit value")
-    low, high, is_log = _ranges(specs, unit)
+    low, high, is_log = _ranges(specs, unit.dtype, unit.device)
     linear = low + unit * (high - low)
     base = torch.where(is_log, high / low, torch.ones_like(low))  # 1 where linear: no division by a range end of 0
     return torch.where(is_log, low * base**unit, linear)
@@ -124,7 +126,7 @@ def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
 
 def normalize(values: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tensor:
     """Physical values to the unit interval, the inverse of `denormalize`; values outside the range are clipped."""
-    low, high, is_log = _ranges(specs, values)
+    low, high, is_log = _ranges(specs, values.dtype, values.device)
     values = torch.minimum(torch.maximum(values, low), high)
     linear = (values - low) / (high - low)
     safe = torch.where(is_log, values / low, torch.ones_like(values))
@@ -136,7 +138,7 @@ def _check_inside(values, specs, low, high, what: str) -> None:
     if values.shape[-1] != len(specs):
         raise ValueError(f"expected {len(specs)} parameters in the last dimension, got shape {tuple(values.shape)}")
     inside = (values >= low) & (values <= high)  # NaN is outside
-    if bool(inside.all()):
+    if values.device.type != "cpu" or bool(inside.all()):
         return
     where = (~inside).nonzero()[0]
     spec = specs[int(where[-1])]
@@ -289,7 +291,7 @@ class ConsoleParams:
             if values.device.type != "cpu":
                 continue
             specs = self.specs(section)
-            low, high, _ = _ranges(specs, values)
+            low, high, _ = _ranges(specs, values.dtype, values.device)
             slack = 1e-5 * torch.maximum(low.abs(), high.abs())  # float32 may put a range end just outside
             inside = (values >= low - slack) & (values <= high + slack)
             if not bool(inside.all()):

@@ -294,6 +294,10 @@ def test_values_out_of_range_are_named_with_the_range(effect, good, name, bad):
     (lambda: effects.gain(noise(2, 10), gain_db=torch.zeros(3)), "gain_db must be"),
     (lambda: effects.parametric_eq(noise(1, 10), sample_rate=8000, gain_db=torch.zeros(1, 6), cutoff_hz=torch.full((1, 6), 5e3), q=torch.ones(1, 6)), "cutoff_hz = 5000 is outside 1 to 3992"),
     (lambda: effects.gain(noise(10), gain_db=torch.zeros(1)), "audio must be"),
+    (lambda: effects.gain(noise(1, 10).half(), gain_db=0.0), "audio must be float32 or float64, got float16"),
+    (lambda: effects.panner(torch.ones(1, 10, dtype=torch.int16), pan=0.5), "audio must be float32 or float64, got int16"),
+    (lambda: effects.reverb(noise(1, 2, 10), sample_rate=RATE, band_gains=torch.ones(1, 12), band_decays=torch.ones(12), mix=0.5), r"band_decays must be \(1, 12\)"),
+    (lambda: effects.parametric_eq(noise(1, 10), sample_rate=RATE, **(FLAT | {"q": 0.7})), "q must be .* got float"),
 ])
 def test_wrong_shapes_name_the_shape_wanted(call, words):
     with pytest.raises(ValueError, match=words):
