@@ -30,13 +30,14 @@ from .losses import audio_feature_loss, mrstft_loss
 from .optimize import optimize_mix
 from .params import ConsoleParams, ParamSpec, param_table
 from .result import MixResult
-from .widgets import faders, listen
+from .widgets import desk, explore_bypass, explore_compressor, explore_equalizer, explore_pan, faders, listen
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConsoleOutput", "ConsoleParams", "InputError", "InputNote", "MixResult", "MixingConsole", "Multitrack",
-    "ParamSpec", "audio_feature_loss", "audio_features", "check", "checker", "data_dir", "effects", "equal_loudness", "faders",
-    "features", "listen", "load_audio", "load_multitrack", "losses", "loudness", "mrstft_loss",
-    "normalize_loudness", "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
+    "ParamSpec", "audio_feature_loss", "audio_features", "check", "checker", "data_dir", "effects", "equal_loudness",
+    "desk", "explore_bypass", "explore_compressor", "explore_equalizer", "explore_pan", "faders", "features", "listen",
+    "load_audio", "load_multitrack", "losses", "loudness", "mrstft_loss", "normalize_loudness",
+    "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
 ]

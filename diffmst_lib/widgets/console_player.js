@@ -1,0 +1,161 @@
+// From files to sound: decodes the stems and runs the desk on the audio thread.
+
+const workletCode = () => `
+const { Engine } = (${makeDsp})();
+registerProcessor("dm-desk", class extends AudioWorkletProcessor {
+  constructor({ processorOptions }) {
+    super();
+    this.engine = new Engine(processorOptions, (meters) => this.port.postMessage(meters));
+    this.port.onmessage = ({ data }) => this.engine.receive(data);
+  }
+  process(inputs, [[left, right]]) {
+    this.engine.process(left, right);
+    return true;
+  }
+});`;
+
+// Returns {node, post}: a node that plays the desk, and a function for messages to its engine.
+// Pages over plain http have no audio worklet, and a page may forbid scripts made on the spot: then the page's own
+// thread does the work.
+export async function makeNode(context, options, onMeters) {
+  if (context.audioWorklet && (await addModule(context))) {
+    const node = new AudioWorkletNode(context, "dm-desk", {
+      numberOfInputs: 0, outputChannelCount: [2], processorOptions: options,
+    });
+    node.port.onmessage = ({ data }) => onMeters(data);
+    return { node, post: (...message) => node.port.postMessage(message) };
+  }
+  const engine = new (makeDsp().Engine)(options, onMeters);
+  const node = context.createScriptProcessor(2048, 0, 2);
+  node.onaudioprocess = ({ outputBuffer }) =>
+    engine.process(outputBuffer.getChannelData(0), outputBuffer.getChannelData(1));
+  return { node, post: (...message) => engine.receive(message) };
+}
+
+// Returns whether it worked. A page that was opened as a file may not load a blob, but a data URL it may.
+async function addModule(context) {
+  const code = workletCode();
+  const blob = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  for (const url of [blob, `data:text/javascript,${encodeURIComponent(code)}`]) {
+    try {
+      await context.audioWorklet.addModule(url);
+      return true;
+    } catch {
+      continue;
+    } finally {
+      URL.revokeObjectURL(blob);
+    }
+  }
+  return false;
+}
+
+// What the engine needs besides the knobs. buffers: AudioBuffers of the stems, then of the reference if there is one;
+// scales: factors that give them back their level.
+export function engineSetup(setup, buffers, scales, sampleRate) {
+  const { strips, specs, lookahead } = setup;
+  const timeScale = sampleRate / setup.sample_rate;
+  const numSamples = Math.max(1, Math.round(setup.num_samples * timeScale));
+  const channel = (buffer, scale, index) => {
+    const samples = buffer.getChannelData(Math.min(index, buffer.numberOfChannels - 1)).subarray(0, numSamples);
+    const whole = new Float32Array(numSamples); // a decoder may give a few samples less or more
+    whole.set(samples.map((x) => scale * x));
+    return whole;
+  };
+  const tracks = [];
+  strips.forEach(({ rows }, strip) =>
+    rows.forEach((row, side) => (tracks[row] = channel(buffers[strip], scales[strip], side))),
+  );
+  const last = strips.length;
+  const reference = buffers[last] ? [0, 1].map((side) => channel(buffers[last], scales[last], side)) : null;
+  return {
+    tracks, reference, numSamples, sampleRate,
+    strips: strips.map(({ rows }) => rows),
+    specs: { track: specs.track, master_bus: specs.master_bus },
+    lookahead: {
+      track: Math.round(lookahead.track * timeScale), master_bus: Math.round(lookahead.master_bus * timeScale),
+    },
+  };
+}
+
+class DeskPlayer {
+  constructor(model, setup, onMeters) {
+    Object.assign(this, { model, setup, onMeters, playing: false });
+  }
+
+  // The files of the stems, from the page or from Python.
+  receive() {
+    return new Promise((resolve) => {
+      const onMessage = (message, files) => {
+        if (message.type !== "audio") return;
+        this.model.off("msg:custom", onMessage);
+        resolve({ files, scales: message.scales });
+      };
+      this.model.on("msg:custom", onMessage);
+      this.model.send({ type: "load" });
+    });
+  }
+
+  async open(values) {
+    const AudioContext = globalThis.AudioContext;
+    if (!AudioContext) throw new Error("this browser has no Web Audio");
+    try {
+      this.context = new AudioContext({ sampleRate: this.setup.sample_rate });
+    } catch {
+      this.context = new AudioContext(); // at the device's own rate: the stems are resampled
+    }
+    this.volume = new GainNode(this.context);
+    this.volume.connect(this.context.destination);
+    const { files, scales } = await this.receive();
+    // decodeAudioData takes its input away, so each file is copied.
+    const bytes = files.map((file) => file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength));
+    const buffers = await Promise.all(bytes.map((data) => this.context.decodeAudioData(data)));
+    const options = { ...engineSetup(this.setup, buffers, scales, this.context.sampleRate), values: values() };
+    const { node, post } = await makeNode(this.context, options, (meters) => this.playing && this.onMeters(meters));
+    node.connect(this.volume);
+    [this.node, this.post] = [node, post]; // kept: a script processor that nobody holds falls silent
+  }
+
+  // start: 0 to 1 of the clip; values: a function that gives the knobs.
+  async play(values, { start, loop, reference }) {
+    clearTimeout(this.falling);
+    this.opening ??= this.open(values).catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    await this.opening;
+    await this.context.resume();
+    this.playing = true;
+    this.post("set", values());
+    this.post("loop", loop);
+    this.post("reference", reference);
+    this.seek(start);
+    this.volume.gain.cancelScheduledValues(0);
+    this.volume.gain.setTargetAtTime(1, this.context.currentTime, 0.002);
+  }
+
+  seek(start) {
+    if (!this.playing) return;
+    const { num_samples, sample_rate } = this.setup;
+    this.post("play", Math.floor((start * num_samples * this.context.sampleRate) / sample_rate));
+  }
+
+  tell(...message) {
+    if (this.playing) this.post(...message); // play() tells everything
+  }
+
+  stop() {
+    if (!this.playing) return;
+    this.playing = false;
+    this.volume.gain.setTargetAtTime(0, this.context.currentTime, 0.01); // a sudden end would click
+    this.falling = setTimeout(() => {
+      this.post("stop");
+      this.context.suspend();
+    }, 80);
+  }
+
+  close() {
+    clearTimeout(this.falling);
+    this.playing = false;
+    this.context?.close();
+  }
+}

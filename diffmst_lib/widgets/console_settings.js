@@ -1,0 +1,80 @@
+// Settings: the JSON of ConsoleParams, its ranges, and what sounds of it.
+
+const clamp = (u) => Math.min(1, Math.max(0, u));
+
+// The place of a value on its knob, 0 to 1, and back; specs are rows of the library's parameter table.
+export function toUnit({ low, high, scale }, value) {
+  return clamp(scale === "log" ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
+}
+export function fromUnit({ low, high, scale }, unit) {
+  const value = scale === "log" ? low * (high / low) ** clamp(unit) : low + clamp(unit) * (high - low);
+  return Number(Math.min(high, Math.max(low, value)).toFixed(6)); // as many digits as the JSON has
+}
+
+function digits({ unit, scale, high }, value) {
+  if (unit === "Hz" || unit === "ms") return value < 100 ? 1 : 0;
+  return unit === "dB" ? 1 : scale === "log" || high <= 1 ? 2 : 1;
+}
+export const asNumber = (spec, value) => value.toFixed(digits(spec, value)).replace(/^-(0(\.0+)?)$/, "$1");
+export const asText = (spec, value) =>
+  `${asNumber(spec, value).replace("-", "\u2212")}${spec.unit ? ` ${spec.unit}` : ""}`.replace(" :1", ":1");
+
+// Returns the settings that a text holds, or throws an Error of one line that says what is wrong with it.
+export function readSettings(text, { names, specs, sample_rate }) {
+  const fail = (reason) => {
+    throw new Error(`not this console's JSON: ${reason.replace(/\s+/g, " ")}`);
+  };
+  const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+  const readStrip = (label, values, table) => {
+    if (!isObject(values)) fail(values === undefined ? `${label} is missing` : `${label} is no set of parameters`);
+    const unknown = Object.keys(values).find((name) => !table.some((spec) => spec.name === name));
+    if (unknown !== undefined) fail(`${label} has no parameter ${JSON.stringify(unknown)}`);
+    for (const { name, unit, low, high } of table) {
+      const value = values[name];
+      if (value === undefined) fail(`${label}: ${name} is missing`);
+      if (typeof value !== "number") fail(`${label}: ${name} is ${JSON.stringify(value)}, not a number`);
+      const slack = 1e-6 * Math.max(Math.abs(low), Math.abs(high)); // 32-bit floats may put a range end just outside
+      if (!(value >= low - slack && value <= high + slack))
+        fail(`${label}: ${name} = ${value}${unit && ` ${unit}`} is outside ${low} to ${high}`);
+    }
+    return Object.fromEntries(table.map(({ name, low, high }) => [name, Math.min(high, Math.max(low, values[name]))]));
+  };
+
+  let data;
+  try {
+    data = JSON.parse(text);
+  } catch (error) {
+    fail(error.message);
+  }
+  if (!isObject(data) || !isObject(data.tracks)) fail("tracks are missing");
+  if (data.preset !== "default") fail(`its preset is ${JSON.stringify(data.preset)}, a desk plays "default"`);
+  if (data.sample_rate !== sample_rate) fail(`it is for ${data.sample_rate} Hz, the song is at ${sample_rate} Hz`);
+  const stranger = Object.keys(data.tracks).find((name) => !names.includes(name));
+  if (stranger !== undefined) fail(`there is no track ${JSON.stringify(stranger)} here, but ${names.join(", ")}`);
+  const tracks = names.map((name) => [name, readStrip(`track ${name}`, data.tracks[name], specs.track)]);
+  return {
+    format: "diffmst-console", version: 1, preset: "default", sample_rate,
+    tracks: Object.fromEntries(tracks),
+    fx_bus: readStrip("fx_bus", data.fx_bus, specs.fx_bus),
+    master_bus: readStrip("master_bus", data.master_bus, specs.master_bus),
+  };
+}
+
+// The knobs as the audio thread takes them: a bypassed effect is neutral, a silent strip off.
+export function soundingValues({ setup, settings, muted, soloed, bypassed }) {
+  const { names, strips, bypass } = setup;
+  const heard = (values, owner) =>
+    bypassed.reduce((all, [name, effect]) => (name === owner ? { ...all, ...bypass[effect] } : all), values);
+  const tracks = [];
+  for (const { name, rows } of strips) {
+    const on = !muted.includes(name) && (!soloed.length || soloed.includes(name)) ? 1 : 0;
+    for (const row of rows) tracks[row] = { ...heard(settings.tracks[names[row]], name), on };
+  }
+  return { tracks, master_bus: heard(settings.master_bus, "master_bus") };
+}
+
+// The stems of which something goes to the effects bus, which the desk does not play.
+export function sentStems({ setup, settings }) {
+  const sends = (row) => settings.tracks[setup.names[row]].send_db > setup.idle_send_db;
+  return setup.strips.filter(({ rows }) => rows.some(sends)).map(({ name }) => name);
+}
