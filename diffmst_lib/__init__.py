@@ -10,7 +10,7 @@ import os
 # Colab. Has to be said before torch is loaded; a value that the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from . import effects, features, losses, params, plots, reference
+from . import bench, effects, features, losses, params, plots, reference
 from .audio import (
     InputError,
     InputNote,
@@ -30,14 +30,14 @@ from .losses import audio_feature_loss, mrstft_loss
 from .optimize import optimize_mix
 from .params import ConsoleParams, ParamSpec, param_table
 from .result import MixResult
-from .widgets import desk, explore_bypass, explore_compressor, explore_equalizer, explore_pan, faders, listen
+from .widgets import desk, explore_bypass, explore_compressor, explore_equalizer, explore_pan, listen
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConsoleOutput", "ConsoleParams", "InputError", "InputNote", "MixResult", "MixingConsole", "Multitrack",
-    "ParamSpec", "audio_feature_loss", "audio_features", "check", "checker", "data_dir", "effects", "equal_loudness",
-    "desk", "explore_bypass", "explore_compressor", "explore_equalizer", "explore_pan", "faders", "features", "listen",
-    "load_audio", "load_multitrack", "losses", "loudness", "mrstft_loss", "normalize_loudness",
+    "ParamSpec", "audio_feature_loss", "audio_features", "bench", "check", "checker", "data_dir", "desk", "effects",
+    "equal_loudness", "explore_bypass", "explore_compressor", "explore_equalizer", "explore_pan", "features",
+    "listen", "load_audio", "load_multitrack", "losses", "loudness", "mrstft_loss", "normalize_loudness",
     "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
 ]

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,16 +118,25 @@ def _median_seconds(jobs: dict[str, Callable[[], None]], repeats: int) -> dict[s
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def _peak_memory_gb(kind: Callable, system: str, num_tracks: int, seconds: float) -> float:
-    """Peak memory of one run, in a process of its own, above that of the process with the tracks loaded."""
+def _peak_memory_gb(kind: Callable, systems: Iterable[str], num_tracks: int, seconds: float) -> dict[str, float]:
+    """Peak memory of one run of each system, each in a process of its own, above that with the tracks loaded."""
     code = (
         "import torch; torch.set_num_threads(1)\n"
-        f"from diffmst_lib import bench\nbench.{kind.__name__}({system!r}, 1, 0.1)()\n"
-        f"job = bench.{kind.__name__}({system!r}, {num_tracks}, {seconds})\n"
+        "from diffmst_lib import bench\nbench.{kind}({system!r}, 1, 0.1)()\n"
+        "job = bench.{kind}({system!r}, {num_tracks}, {seconds})\n"
         "before = bench._maximum_rss_gb(); job(); print(bench._maximum_rss_gb() - before)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    processes = {}
+    for system in systems:  # side by side: they wait for imports most of the time
+        job = code.format(kind=kind.__name__, system=system, num_tracks=num_tracks, seconds=seconds)
+        processes[system] = subprocess.Popen([sys.executable, "-c", job], stdout=subprocess.PIPE, text=True)
+    peaks = {}
+    for system, process in processes.items():
+        out, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"measuring the memory of {system} failed, exit code {process.returncode}")
+        peaks[system] = float(out.split()[-1])
+    return peaks
 
 
 def _maximum_rss_gb() -> float:
@@ -153,7 +162,7 @@ def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int 
             "reference (s)": took["reference"],
             "default (s)": took["default"],
             "times faster": took["reference"] / took["default"],
-            **{f"{preset} (GB)": _peak_memory_gb(training_step, preset, n, seconds) for preset in jobs},
+            **{f"{preset} (GB)": gb for preset, gb in _peak_memory_gb(training_step, jobs, n, seconds).items()},
         }
     return pd.DataFrame(rows).T.round(3).rename_axis(f"tracks x {seconds:g} s")
 
@@ -170,6 +179,6 @@ def render_table(
     table = pd.DataFrame({
         "seconds": took,
         "times real time": {system: seconds / s for system, s in took.items()},
-        "peak (GB)": {system: _peak_memory_gb(rendering, system, num_tracks, seconds) for system in systems},
+        "peak (GB)": _peak_memory_gb(rendering, systems, num_tracks, seconds),
     })
     return table.round(3).rename_axis(f"{num_tracks} tracks x {seconds:g} s")

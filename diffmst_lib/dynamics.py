@@ -18,29 +18,29 @@ from .rows import over_rows
 BLOCK = 512
 SILENCE = 1e-8                    # magnitudes below -160 dB count as -160 dB
 TINY = 1e-30                      # dB; gains nearer to 0 are 0: numbers near 1e-308 are a hundred times slower
-DB = 20.0 / math.log(10.0)
+DB = 20.0 / math.log(10.0)         # decibels in a natural logarithm
+NATURAL = math.log(10.0) / 20.0   # and back
 THRESHOLD, SLOPE, KNEE, ATTACK, RELEASE, MAKEUP = range(6)  # columns of the settings; slope is 1/ratio - 1
 
 
-@numba.njit(cache=True, nogil=True)
-def _gains(x, first, last, settings, quiet, state, side, over, bent, gains):
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def _gains(x, first, last, settings, state, side, over, bent, gains):
     """Samples `first` to `last` of one row: the side-chain, dB over the threshold, bent curve, smoothed gain in dB."""
-    knee, slope = settings[KNEE], settings[SLOPE]
+    knee, slope, attack, release = settings[KNEE], settings[SLOPE], settings[ATTACK], settings[RELEASE]
+    parabola = 1.0 / (2.0 * knee) if knee > 0.0 else 0.0
     for i in range(last - first):
-        level = 0.0
+        level = SILENCE
         for channel in range(x.shape[0]):
             level = max(level, abs(np.float64(x[channel, first + i])))
         side[i] = level
-        over[i] = bent[i] = 0.0
-        if level > quiet:
-            over[i] = DB * math.log(max(level, SILENCE)) - settings[THRESHOLD]
-            if over[i] >= knee / 2:
-                bent[i] = over[i]
-            elif over[i] > -knee / 2:
-                bent[i] = (over[i] + knee / 2) ** 2 / (2 * knee)
+        over[i] = DB * math.log(level) - settings[THRESHOLD]
+        inside = min(max(over[i] + knee / 2, 0.0), knee)
+        bent[i] = inside * inside * parabola + max(over[i] - knee / 2, 0.0)
+    for i in range(last - first):
         target = slope * bent[i]
-        pole = settings[ATTACK] if target < state else settings[RELEASE]
-        state = pole * state + (1.0 - pole) * target
+        distance = state - target
+        falling, rising = target + attack * distance, target + release * distance  # both at once: no waiting
+        state = falling if distance > 0.0 else rising
         gains[i] = state
     return state if state < -TINY else 0.0
 
@@ -51,18 +51,17 @@ def _forward(first_row, last_row, x, settings, early, states, y):
     side, over, bent, gains = np.empty((4, BLOCK))
     for row in range(first_row, last_row):
         makeup = settings[row, MAKEUP]
-        quiet = math.exp((settings[row, THRESHOLD] - settings[row, KNEE] / 2) / DB)
         state = 0.0
         for block in range(states.shape[1]):
             states[row, block] = state
             start = block * BLOCK
             stop = min(start + BLOCK, num_samples)
-            state = _gains(x[row], start, stop, settings[row], quiet, state, side, over, bent, gains)
+            state = _gains(x[row], start, stop, settings[row], state, side, over, bent, gains)
             for n in range(max(start, early), stop):
-                factor = math.exp((gains[n - start] + makeup) / DB)
+                factor = math.exp((gains[n - start] + makeup) * NATURAL)
                 for channel in range(x.shape[1]):
                     y[row, channel, n - early] = x[row, channel, n - early] * factor
-        factor = math.exp((gains[num_samples - 1 - start] + makeup) / DB)  # the last gain is held
+        factor = math.exp((gains[num_samples - 1 - start] + makeup) * NATURAL)  # the last gain is held
         for n in range(num_samples - early, num_samples):
             for channel in range(x.shape[1]):
                 y[row, channel, n] = x[row, channel, n] * factor
@@ -75,23 +74,22 @@ def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, g
     for row in range(first_row, last_row):
         s, grad_s = settings[row], grad_settings[row]
         knee, slope = s[KNEE], s[SLOPE]
-        quiet = math.exp((s[THRESHOLD] - knee / 2) / DB)
         carried = 0.0
         for block in range(states.shape[1] - 1, -1, -1):
             start = block * BLOCK
             stop = min(start + BLOCK, num_samples)
-            _gains(x[row], start, stop, s, quiet, states[row, block], side, over, bent, gains)
-            for n in range(stop - 1, -1 + start, -1):
+            _gains(x[row], start, stop, s, states[row, block], side, over, bent, gains)
+            for n in range(stop - 1, start - 1, -1):
                 i = n - start
                 # the outputs that this gain was applied to: one, or at the end of the clip all that held it
-                factor = math.exp((gains[i] + s[MAKEUP]) / DB)
+                factor = math.exp((gains[i] + s[MAKEUP]) * NATURAL)
                 grad_gain = 0.0
                 for m in range(max(0, n - early), num_samples if n == num_samples - 1 else n - early + 1):
                     for channel in range(num_channels):
                         g = grad_y[row, channel, m] * factor
                         grad_x[row, channel, m] += g
                         grad_gain += g * x[row, channel, m]
-                grad_gain /= DB
+                grad_gain *= NATURAL
                 grad_s[MAKEUP] += grad_gain
                 carried += grad_gain
 
@@ -102,7 +100,7 @@ def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, g
                 grad_target = carried * (1.0 - s[which])
                 carried *= s[which]
 
-                if side[i] <= quiet:
+                if over[i] <= -knee / 2:
                     continue
                 grad_s[SLOPE] += grad_target * bent[i]
                 grad_over = grad_target * slope

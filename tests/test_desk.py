@@ -157,7 +157,9 @@ def test_the_page_holds_everything_once_and_escaped(toy):
     assert set(state) == SETUP_KEYS
     assert [decode(base64.b64decode(text))[0].shape[1] for text in state["audio"]] == [2, 2, 1]
     # An executed notebook saves the traits beside the HTML: no audio among them.
-    assert len(json.dumps({key: getattr(desk, key) for key in SETUP_KEYS - {"scales", "audio"}})) < 30_000
+    traits = {key: value for key, value in desk.get_state().items() if key not in ("_esm", "_css")}
+    assert SETUP_KEYS - {"scales", "audio"} < set(traits)
+    assert len(json.dumps(traits, default=str)) < 30_000
 
 
 def test_a_live_page_gets_the_audio_when_it_asks(toy, monkeypatch):
@@ -169,6 +171,16 @@ def test_a_live_page_gets_the_audio_when_it_asks(toy, monkeypatch):
     state = page_state(desk)
     assert content["type"] == "audio" and content["scales"] == pytest.approx(state["scales"])
     assert [base64.b64encode(file).decode() for file in buffers] == state["audio"]
+
+
+def test_a_stem_above_full_scale_keeps_its_level(toy):
+    audio = toy.audio.clone()
+    audio[-1] *= 1.5 / audio[-1].abs().max()
+    state = page_state(dm.desk(dm.Multitrack(list(toy.names), audio)))
+    assert state["scales"] == pytest.approx([1, 1, 1.5 * 10 ** (0.5 / 20)])
+    samples, _ = decode(base64.b64decode(state["audio"][-1]))
+    assert np.abs(samples).max() <= 1
+    assert level_db(samples * state["scales"][-1]) == pytest.approx(level_db(audio[-1].numpy()), abs=0.3)
 
 
 @pytest.mark.parametrize(("name", "start_s"), [("caesium", 6.0), ("potassium", 2.0)])

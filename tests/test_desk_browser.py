@@ -191,19 +191,34 @@ def test_without_loop_it_stops_at_the_end(visit, toy):
 
 
 def test_it_stops_other_sounds_and_is_stopped_by_them(visit, toy):
-    tab = visit(dm.desk(toy), dm.faders(toy.stems), dm.listen({"a": tones()}))
-    desk, board = tab.locator(".dm-desk .dm-play"), tab.locator(".dm-faders .dm-play")
-    shows = "document.querySelector('.dm-{} .dm-play').textContent.includes('{}')"
-    desk.click()
-    tab.wait_for_function(shows.format("desk", "Stop"))
-    board.click()
-    tab.wait_for_function(shows.format("faders", "Stop"))
-    assert "Play" in desk.text_content()
-    desk.click()
-    tab.wait_for_function(shows.format("desk", "Stop"))
-    assert "Play" in board.text_content()
-    tab.evaluate("document.querySelector('audio').play()")
-    tab.wait_for_function(shows.format("desk", "Play"))
+    tab = visit(dm.desk(toy), dm.desk(toy), dm.listen({"a": tones(), "b": tones()}))
+    first, second = tab.locator(".dm-play").all()
+    shows = "document.querySelectorAll('.dm-play')[{}].textContent.includes('{}')"
+    first.click()
+    tab.wait_for_function(shows.format(0, "Stop"))
+    second.click()
+    tab.wait_for_function(shows.format(1, "Stop"))
+    assert "Play" in first.text_content()
+    tab.get_by_role("button", name="Switch to a").click()
+    tab.wait_for_function(shows.format(1, "Play"))
+    tab.wait_for_function("document.querySelector('audio').currentTime > 0")
+    first.click()
+    tab.wait_for_function(shows.format(0, "Stop"))
+    assert tab.evaluate("document.querySelector('audio').paused")
+
+
+def test_two_desks_of_one_page_do_not_collide(visit, toy):
+    params = neutral_params(toy)
+    params.track("kick")["input_gain_db"] = -3.0
+    tab = visit(dm.desk(toy), dm.desk(toy, params))
+    assert tab.locator("[id]").count() == 0
+    faders = tab.get_by_role("slider", name="Fader of kick in dB")
+    assert [fader.input_value() for fader in faders.all()] == ["0", "-3"]
+    faders.nth(1).press("ArrowUp")
+    tab.get_by_role("button", name="Mute vox").nth(1).click()
+    assert [fader.input_value() for fader in faders.all()] == ["0", "-2.5"]
+    pressed = [button.get_attribute("aria-pressed") for button in tab.get_by_role("button", name="Mute vox").all()]
+    assert pressed == ["false", "true"]
 
 
 def test_without_web_audio_it_says_so(visit, toy):

@@ -1,7 +1,6 @@
-"""Players and faders: what they hold and what they say."""
+"""Players: what they hold and what they say."""
 
 import base64
-import json
 import re
 
 import numpy as np
@@ -10,14 +9,8 @@ import pytest
 import torch
 
 from diffmst_lib import unity
-from diffmst_lib.widgets import Faders, Sounds, encode_audio, faders, listen
-from widget_sounds import RATE, decode, explicit_mix, level_db, tones, toy_stems
-
-
-@pytest.fixture
-def stems():
-    return toy_stems()
-
+from diffmst_lib.widgets import Sounds, encode_audio, listen
+from widget_sounds import RATE, decode, level_db, tones
 
 
 def sounds_in(sounds):
@@ -161,12 +154,6 @@ def test_without_matching_differences_in_level_stay():
         (lambda: listen({"mix": torch.full((2, 10), float("nan"))}), "'mix'.*not finite"),
         (lambda: listen(tones(), start_s=5), "past the end at 4.00 s"),
         (lambda: listen(tones(), seconds=0), "seconds > 0"),
-        (lambda: faders({}), "empty"),
-        (lambda: faders({"kick": tones()}, gains_db={"snare": 0}), "no stem 'snare'"),
-        (lambda: faders({"kick": tones()}, gains_db={"kick": 13}), "expected -48 to 12"),
-        (lambda: faders({"kick": tones()}, gains_db={"kick": float("nan")}), "expected -48 to 12"),
-        (lambda: faders({"kick": torch.full((10,), float("inf"))}), "'kick'.*not finite"),
-        (lambda: faders({"kick": tones()}, start_s=4), "past the end"),
     ],
 )
 def test_bad_calls_are_refused(call, message):
@@ -174,68 +161,5 @@ def test_bad_calls_are_refused(call, message):
         call()
 
 
-# --- faders in Python -------------------------------------------------------------------------------------------
-
-
-def test_mix_is_the_sum_of_the_whole_stems(stems):
-    board = faders(stems, gains_db={"bass": -6.0, "clap": 3}, seconds=1.0)
-    gains = {"kick": 0.0, "bass": -6.0, "<vox> & co": 0.0, "clap": 3.0}
-    assert isinstance(board, Faders) and board.gains_db == gains
-    mix = board.mix()
-    assert mix.dtype == torch.float32 and mix.shape == (2, 4 * RATE)
-    torch.testing.assert_close(mix, explicit_mix(stems, gains))
-    board.gains_db = {"kick": -48}  # the others keep theirs
-    torch.testing.assert_close(board.mix(), explicit_mix(stems, gains | {"kick": -48.0}))
-
-
-@pytest.mark.parametrize(
-    ("muted", "soloed", "heard"),
-    [
-        (["kick"], [], ["bass", "<vox> & co", "clap"]),
-        ([], ["kick", "clap"], ["kick", "clap"]),
-        (["kick"], ["kick", "clap"], ["clap"]),
-        (["clap"], ["clap"], []),
-    ],
-)
-def test_mute_and_solo(stems, muted, soloed, heard):
-    board = faders(stems)
-    board.muted, board.soloed = muted, soloed
-    torch.testing.assert_close(board.mix(), explicit_mix(stems, dict.fromkeys(heard, 0.0)))
-    with pytest.raises(ValueError, match="no stem 'snare'"):
-        board.muted = ["snare"]
-
-
-def test_the_audio_is_on_a_page_once(stems):
-    board = faders(stems)
-    bundle, _ = board._repr_mimebundle_()
-    assert {"application/vnd.jupyter.widget-view+json", "text/html"} <= set(bundle)
-    # An executed notebook saves this state beside the HTML.
-    assert len(json.dumps(board.get_state(), default=str)) < 30_000
-    page_state = board_state(board)
-    assert len(page_state["audio"]) == 4
-    assert [decode(base64.b64decode(text))[0].shape[1] for text in page_state["audio"]] == [1, 2, 2, 1]
-
-
-def test_a_live_page_gets_the_audio_when_it_asks(stems, monkeypatch):
-    board = faders(stems)
-    sent = []
-    monkeypatch.setattr(board, "send", lambda content, buffers: sent.append((content, buffers)))
-    board._handle_custom_msg({"type": "load"}, [])
-    ((content, buffers),) = sent
-    assert content["scales"] == pytest.approx([1, 1, 1.5 * 10 ** (0.5 / 20), 1])
-    assert [base64.b64encode(file).decode() for file in buffers] == board_state(board)["audio"]
-
-
-def test_eight_stems_weigh_about_a_megabyte_at_worst():
-    noise = torch.randn(8, 2, 8 * RATE, generator=torch.Generator().manual_seed(0)).cumsum(-1)
-    stems = {str(i): audio / audio.abs().max() for i, audio in enumerate(noise)}
-    assert len(faders(stems)._repr_html_()) < 1.2e6
-
-
-def board_state(board):
-    return json.loads(re.search(r'type="application/json">(.*?)</script>', board._repr_html_()).group(1))
-
-
-def test_a_song_and_a_result_are_taken_as_they_are(song):
-    assert list(faders(song, seconds=1.0).gains_db) == list(song.stems)
+def test_a_result_is_taken_as_it_is(song):
     assert "audio/mpeg" in listen(unity(song), seconds=1.0)._repr_html_()

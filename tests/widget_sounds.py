@@ -25,23 +25,5 @@ def decode(data):
     return samples, sample_rate
 
 
-def toy_stems():
-    """Return four stems, mono and stereo, of different lengths, one with a name that HTML must escape."""
-    return {
-        "kick": tones(channels=1, first_hz=60),
-        "bass": tones(first_hz=110, seconds=3.0),
-        "<vox> & co": 1.5 * tones(peak=1.0, first_hz=440),
-        "clap": tones(channels=1, first_hz=700)[0],
-    }
-
-
-def explicit_mix(stems, gains_db):
-    mix = torch.zeros(2, 4 * RATE)
-    for name, gain in gains_db.items():
-        audio = stems[name].reshape(-1, stems[name].shape[-1]).expand(2, -1)
-        mix[:, : audio.shape[1]] += 10 ** (gain / 20) * audio
-    return mix
-
-
 def level_db(samples):
     return 10 * np.log10(np.mean(np.square(samples)))

@@ -236,9 +236,9 @@ function render({ model, el }) {
   }
 
   async function play() {
-    // One sound at a time on a page: other players, boards and desks stop.
+    // One sound at a time on a page: other players and desks stop.
     document.querySelectorAll("audio").forEach((audio) => audio.pause());
-    document.dispatchEvent(new CustomEvent("dm-faders-play", { detail: el }));
+    document.dispatchEvent(new CustomEvent("dm-desk-play", { detail: el }));
     playButton.disabled = true;
     say("Loading \u2026");
     try {
@@ -353,7 +353,7 @@ function render({ model, el }) {
   const onOther = (event) => event.detail !== el && player.playing && stop();
   const keys = ["settings", "muted", "soloed", "bypassed"];
   keys.forEach((key) => model.on(`change:${key}`, update));
-  document.addEventListener("dm-faders-play", onOther);
+  document.addEventListener("dm-desk-play", onOther);
   document.addEventListener("play", onOther, true); // an <audio> element starts
   const resized = new ResizeObserver(() => panels.forEach((panel) => panel.show()));
   resized.observe(panelBox);
@@ -364,7 +364,7 @@ function render({ model, el }) {
   return () => {
     resized.disconnect();
     keys.forEach((key) => model.off(`change:${key}`, update));
-    document.removeEventListener("dm-faders-play", onOther);
+    document.removeEventListener("dm-desk-play", onOther);
     document.removeEventListener("play", onOther, true);
     player.close();
   };

@@ -13,7 +13,6 @@ FORMATS = {
 }
 # libsndfile's scale from 0 (best) to 1 (smallest), with a variable bit rate
 MIX_COMPRESSION = 0.4  # 10 s of stereo: 0.15 to 0.27 MB in base64
-STEM_COMPRESSION = 0.6  # stems are heard together, so each may be smaller
 # A peak above full scale is brought here: a decoded MP3 overshoots what was encoded.
 CEILING = 10 ** (-0.5 / 20)
 
