@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-import numba
 import numpy as np
 import torch
 
+from .compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def _forward(x, attack, release, y):
     for row in range(x.shape[0]):
         state = 0.0
@@ -27,7 +28,7 @@ def _forward(x, attack, release, y):
             y[row, n] = state
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _backward(x, attack, release, y, grad_y, grad_x, grad_attack, grad_release):
     for row in range(x.shape[0]):
         carried = 0.0

@@ -87,7 +87,8 @@ class SmoothOnGPU(torch.autograd.Function):
     def forward(ctx, x, attack_pole, release_pole):
         rows = [t.detach().to(torch.float32).contiguous() for t in (x, attack_pole, release_pole)]
         y = torch.empty_like(rows[0])
-        _forward[(len(y),)](*rows, y, y.shape[1], BLOCK=BLOCK)
+        with torch.cuda.device_of(y):  # Triton launches on the current device, which may be another one
+            _forward[(len(y),)](*rows, y, y.shape[1], BLOCK=BLOCK)
         ctx.save_for_backward(*rows, y)
         return y.to(x.dtype)
 
@@ -96,5 +97,7 @@ class SmoothOnGPU(torch.autograd.Function):
     def backward(ctx, grad_y):
         x, attack, release, y = ctx.saved_tensors
         grads = [torch.empty_like(t) for t in (x, attack, release)]
-        _backward[(len(x),)](x, attack, release, y, grad_y.to(torch.float32).contiguous(), *grads, x.shape[1], BLOCK=BLOCK)
+        grad_y32 = grad_y.to(torch.float32).contiguous()
+        with torch.cuda.device_of(y):
+            _backward[(len(x),)](x, attack, release, y, grad_y32, *grads, x.shape[1], BLOCK=BLOCK)
         return tuple(g.to(grad_y.dtype) for g in grads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 import subprocess
@@ -32,8 +33,8 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    model, cores = (models[0], len(models)) if models else (platform.processor() or platform.machine(), "unknown")
-    return f"{model}, cores: {cores}; {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
+    model = models[0] if models else platform.processor() or platform.machine()
+    return f"{model}, cores: {os.cpu_count()}; {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def _tracks(num_tracks: int, seconds: float) -> torch.Tensor:
@@ -131,11 +132,15 @@ def _peak_memory_gb(kind: Callable, systems: Iterable[str], num_tracks: int, sec
         job = code.format(kind=kind.__name__, system=system, num_tracks=num_tracks, seconds=seconds)
         processes[system] = subprocess.Popen([sys.executable, "-c", job], stdout=subprocess.PIPE, text=True)
     peaks = {}
-    for system, process in processes.items():
-        out, _ = process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"measuring the memory of {system} failed, exit code {process.returncode}")
-        peaks[system] = float(out.split()[-1])
+    try:
+        for system, process in processes.items():
+            out, _ = process.communicate()
+            if process.returncode:  # most likely for want of memory
+                raise RuntimeError(f"measuring the memory of {system} failed, exit code {process.returncode}")
+            peaks[system] = float(out.split()[-1])
+    finally:
+        for process in processes.values():
+            process.kill()
     return peaks
 
 
@@ -152,7 +157,8 @@ def _maximum_rss_gb() -> float:
 def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int = 3) -> pd.DataFrame:
     """Forward+backward of the console: median seconds of alternating runs on one thread, and peak memory in GB.
 
-    Columns: seconds and memory of "reference" and "default", and how many times faster the default is.
+    One row a number of tracks of `seconds` s. Columns: seconds and memory of "reference" and "default", and how many
+    times faster the default is. Raises RuntimeError when a measuring process fails.
     """
     rows = {}
     for n in num_tracks:

@@ -15,17 +15,16 @@ forward pass noted at the start of each block. So the memory is that of the inpu
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 
-from .rows import over_rows
+from .compiled import compiled, over_rows
 
 BLOCK = 480  # samples between two notes of the states: a block fits the fastest cache; not a power of two, or its rows collide there
 TINY = 1e-30  # states below this are set to 0 after a block: numbers near 1e-308 are a hundred times slower
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _run(x, sections, p, q, chain):
     """One block of one row: chain[0] is the input, chain[s] the signal after s sections."""
     for n in range(x.shape[0]):
@@ -39,14 +38,14 @@ def _run(x, sections, p, q, chain):
             chain[s + 1, n] = value
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _flush(values):
     for i in range(values.shape[0]):
         if abs(values[i]) < TINY:
             values[i] = 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _forward(first, last, x, sections, states, y):
     num_sections = sections.shape[1]
     chain = np.empty((num_sections + 1, BLOCK))
@@ -63,7 +62,7 @@ def _forward(first, last, x, sections, states, y):
                 y[row, start + n] = chain[num_sections, n]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def _dot(a, b):
     total = 0.0
     for n in range(b.shape[0]):
@@ -71,7 +70,7 @@ def _dot(a, b):
     return total
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _backward(first, last, x, sections, states, grad_y, grad_x, grad_sections):
     num_sections = sections.shape[1]
     chain = np.empty((num_sections + 1, BLOCK))

@@ -35,10 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
     mix.set_defaults(run=run_mix)
 
     bench = commands.add_parser("bench", help="speed and memory of the default console beside the reference")
-    bench.add_argument("--tracks", type=_count, nargs="+", default=[4, 8, 16], help="numbers of tracks (default: 4 8 16)")
-    bench.add_argument("--seconds", type=_seconds, default=10.0, help="length of the audio (default: 10)")
+    bench.add_argument("--tracks", type=_count, nargs="+", help="numbers of tracks (default: 4 8 16; with --render 16)")
+    bench.add_argument("--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60)")
     bench.add_argument("--render", action="store_true",
-                       help="rendering without gradients instead, 16 tracks x 60 s, beside pedalboard where installed")
+                       help="rendering without gradients instead, beside pedalboard where it is installed")
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
     return parser
@@ -120,10 +120,16 @@ def run_bench(options: argparse.Namespace) -> None:
     from . import bench
 
     print(bench.machine())
-    if options.render:
-        print(bench.render_table(repeats=options.repeats, systems=("default", "reference", "pedalboard")).to_string())
-    else:
-        print(bench.console_table(options.tracks, seconds=options.seconds, repeats=options.repeats).to_string())
+    try:
+        if options.render:
+            for n in options.tracks or [16]:
+                print(bench.render_table(num_tracks=n, seconds=options.seconds or 60.0, repeats=options.repeats,
+                                         systems=("default", "reference", "pedalboard")).to_string())
+        else:
+            print(bench.console_table(options.tracks or [4, 8, 16], seconds=options.seconds or 10.0,
+                                      repeats=options.repeats).to_string())
+    except RuntimeError as error:
+        raise InputError(str(error)) from None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -63,8 +63,12 @@ class MixingConsole:
     def __init__(self, sample_rate: int = 44100, preset: str = "default"):
         _check_preset(preset)
         self.sample_rate, self.preset = sample_rate, preset
-        self.fx: ModuleType = effects if preset == "default" else reference
         self._time_scale = sample_rate / 44100 if preset == "default" else 1.0
+
+    @property
+    def fx(self) -> ModuleType:
+        """The module with this preset's effects."""
+        return effects if self.preset == "default" else reference
 
     def __call__(
         self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None, master_bus: bool = True

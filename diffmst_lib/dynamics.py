@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import torch
 
-from .rows import over_rows
+from .compiled import compiled, over_rows
 
 BLOCK = 512
 SILENCE = 1e-8                    # magnitudes below -160 dB count as -160 dB
@@ -23,7 +22,7 @@ NATURAL = math.log(10.0) / 20.0   # and back
 THRESHOLD, SLOPE, KNEE, ATTACK, RELEASE, MAKEUP = range(6)  # columns of the settings; slope is 1/ratio - 1
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _gains(x, first, last, settings, state, side, over, bent, gains):
     """Samples `first` to `last` of one row: the side-chain, dB over the threshold, bent curve, smoothed gain in dB."""
     knee, slope, attack, release = settings[KNEE], settings[SLOPE], settings[ATTACK], settings[RELEASE]
@@ -45,7 +44,7 @@ def _gains(x, first, last, settings, state, side, over, bent, gains):
     return state if state < -TINY else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _forward(first_row, last_row, x, settings, early, states, y):
     num_samples = x.shape[2]
     side, over, bent, gains = np.empty((4, BLOCK))
@@ -67,7 +66,7 @@ def _forward(first_row, last_row, x, settings, early, states, y):
                 y[row, channel, n] = x[row, channel, n] * factor
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, grad_settings):
     num_channels, num_samples = x.shape[1:]
     side, over, bent, gains = np.empty((4, BLOCK))

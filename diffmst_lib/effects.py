@@ -18,62 +18,27 @@ import torch
 
 from .ballistics import smooth
 from .biquads import biquad_cascade
+from .checks import RANGES, as_channels, check_dtype, check_rate, in_range, per_band, per_item
 from .dynamics import SILENCE, compress
 
 FIR_TAPS = 65_536  # at 44.1 kHz, 1.5 s: a shelf at 20 Hz with Q 5 is below -110 dB after that
 
-# What the functions accept, by name; the console's knobs (`params.param_table`) move inside of it.
-RANGES = {
-    "gain_db": (-200.0, 200.0), "eq gain_db": (-60.0, 60.0), "q": (0.01, 100.0), "threshold_db": (-120.0, 24.0),
-    "ratio": (1.0, 1000.0), "attack_ms": (0.0, 10_000.0), "release_ms": (0.0, 10_000.0), "knee_db": (0.0, 60.0),
-    "makeup_gain_db": (-60.0, 60.0), "pan": (0.0, 1.0), "band_gains": (0.0, 1.0), "band_decays": (0.0, 1.0),
-    "mix": (0.0, 1.0),
-}
-
 def db_to_gain(db: torch.Tensor) -> torch.Tensor:
-    """Decibels to a factor: 10^(db / 20)."""
+    """Decibels to a factor: 10^(db / 20). Chapter 2.
+
+    >>> db_to_gain(torch.tensor([0.0, -20.0]))
+    tensor([1.0000, 0.1000])
+    """
     return torch.exp(db * (math.log(10.0) / 20.0))
 
 
 def scaled_samples(samples_at_44100: int, sample_rate: float) -> int:
-    """As many samples as last equally long at another rate; even, and a length that an FFT likes."""
+    """As many samples as last equally long at another rate; even, and a length that an FFT likes.
+
+    >>> scaled_samples(65_536, 22050)
+    32768
+    """
     return 2 * scipy.fft.next_fast_len(math.ceil(samples_at_44100 / 2 * sample_rate / 44100), real=True)
-
-
-def _check_dtype(x: torch.Tensor) -> None:
-    if x.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"audio must be float32 or float64, got {str(x.dtype).removeprefix('torch.')}")
-
-
-def _as_channels(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
-    _check_dtype(x)
-    if x.ndim not in (2, 3):
-        raise ValueError(f"audio must be (batch, samples) or (batch, channels, samples), got {tuple(x.shape)}")
-    return (x.unsqueeze(1) if x.ndim == 2 else x), x.shape
-
-
-def _in_range(value: torch.Tensor, name: str, low: float, high: float) -> None:
-    if value.device.type != "cpu":  # reading it back would make the device wait
-        return
-    inside = (value >= low) & (value <= high)  # NaN is outside
-    if not bool(inside.all()):
-        raise ValueError(f"{name.split()[-1]} = {value.detach()[~inside][0].item():g} is outside {low:g} to {high:g}")
-
-
-def _per_item(value: torch.Tensor | float, x: torch.Tensor, name: str) -> torch.Tensor:
-    value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
-    if value.shape not in ((), (x.shape[0],)):
-        raise ValueError(f"{name} must be a number or ({x.shape[0]},), one an item, got {tuple(value.shape)}")
-    _in_range(value, name, *RANGES[name])
-    return value.expand(x.shape[0])
-
-
-def _per_band(value: torch.Tensor, x: torch.Tensor, name: str, bands: int, low: float, high: float) -> torch.Tensor:
-    if not isinstance(value, torch.Tensor) or value.shape != (x.shape[0], bands):
-        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-        raise ValueError(f"{name.split()[-1]} must be ({x.shape[0]}, {bands}), {bands} bands an item, got {got}")
-    _in_range(value, name, low, high)
-    return value.to(x)
 
 
 class _FFTConvolve(torch.autograd.Function):
@@ -104,6 +69,8 @@ class _FFTConvolve(torch.autograd.Function):
 def fft_convolve(x: torch.Tensor, fir: torch.Tensor) -> torch.Tensor:
     """Linear convolution along the last axis, cropped to the length of `x`; the other axes broadcast.
 
+    Differentiable once, in both.
+
     >>> fft_convolve(torch.tensor([1., 0., 0.]), torch.tensor([0.5, 0.25])).round(decimals=5)
     tensor([0.5000, 0.2500, 0.0000])
     """
@@ -113,11 +80,23 @@ def fft_convolve(x: torch.Tensor, fir: torch.Tensor) -> torch.Tensor:
 def gain(x: torch.Tensor, *, gain_db: torch.Tensor) -> torch.Tensor:
     """Fader: y = 10^(gain_db / 20) x. Chapter 2.
 
+    Args:
+        x: audio (B, T) or (B, C, T). gain_db: -200 to 200 dB, a number or (B,).
+
+    Raises ValueError for other shapes and values.
+
     >>> gain(torch.ones(1, 4), gain_db=torch.tensor([-6.02])).mean().round(decimals=3)
     tensor(0.5000)
     """
-    x3, shape = _as_channels(x)
-    return (x3 * db_to_gain(_per_item(gain_db, x3, "gain_db"))[:, None, None]).view(shape)
+    x3, shape = as_channels(x)
+    return (x3 * db_to_gain(per_item(gain_db, x3, "gain_db"))[:, None, None]).view(shape)
+
+
+def _check_equalizer(sample_rate, gain_db, cutoff_hz, q) -> None:
+    check_rate(sample_rate)
+    in_range(gain_db, "gain_db", *RANGES["eq gain_db"])
+    in_range(cutoff_hz, "cutoff_hz", 1.0, 0.499 * sample_rate)
+    in_range(q, "q", *RANGES["q"])
 
 
 def _prototypes(gain_db: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -143,8 +122,15 @@ def eq_sections(
 
     The bilinear transform puts s = (1 - z^-1) / (1 + z^-1) / W, W = tan(pi cutoff / sample_rate), into the analog
     prototypes of `eq_response`: n2 s^2 + n1 s + n0 becomes n2 + n1 W + n0 W^2, 2 (n0 W^2 - n2), n2 - n1 W + n0 W^2.
-    Differentiable. Arguments as in `parametric_eq`. Source: R. Bristow-Johnson, Audio EQ cookbook.
+    Differentiable. Arguments and errors as in `parametric_eq`. Source: R. Bristow-Johnson, Audio EQ cookbook.
+
+    >>> flat = torch.zeros(1, 6)
+    >>> f = torch.tensor([[100., 200., 400., 1000., 4000., 8000.]])
+    >>> b0, b1, b2, a1, a2 = eq_sections(sample_rate=44100, gain_db=flat, cutoff_hz=f, q=flat + 0.7)[0, 2]
+    >>> bool(torch.isclose(b1, a1) & torch.isclose(b2, a2))       # at 0 dB the zeros lie on the poles
+    True
     """
+    _check_equalizer(sample_rate, gain_db, cutoff_hz, q)
     gain_db, cutoff_hz, q = (v.double() for v in (gain_db, cutoff_hz, q))
     W = torch.tan(cutoff_hz * (math.pi / sample_rate))
     (b0, b1, b2), (a0, a1, a2) = (
@@ -154,6 +140,7 @@ def eq_sections(
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # it is kept, and a tensor made in inference mode could never take part in a gradient
 def _half_angle_tangent(num_points: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     w = np.arange(num_points // 2 + 1) * (math.pi / num_points)
     t = np.tan(w).clip(0.0, 1e6)  # finite at Nyquist, where every ratio has reached its limit
@@ -173,7 +160,7 @@ def eq_response(
         low shelf:  A (A W^2 - t^2 + j t W sqrt(A)/Q) / (W^2 - A t^2 + j t W sqrt(A)/Q)
         high shelf: A (W^2 - A t^2 + j t W sqrt(A)/Q) / (A W^2 - t^2 + j t W sqrt(A)/Q)
 
-    Arguments as in `parametric_eq`. Source: R. Bristow-Johnson, Audio EQ cookbook.
+    Arguments and errors as in `parametric_eq`. Source: R. Bristow-Johnson, Audio EQ cookbook.
 
     >>> one_band = torch.tensor([[0., 6., 0., 0., 0., 0.]])
     >>> f = torch.tensor([[100., 11025., 400., 1000., 4000., 8000.]])
@@ -181,6 +168,7 @@ def eq_response(
     >>> (20 * h.abs().log10()).round(decimals=2)[0, 2]        # +6 dB at a quarter of the sample rate
     tensor(6.)
     """
+    _check_equalizer(sample_rate, gain_db, cutoff_hz, q)
     t = _half_angle_tangent(num_points, gain_db.dtype, gain_db.device)
     W = torch.tan(cutoff_hz * (math.pi / sample_rate))
     top, bottom = _prototypes(gain_db, q)
@@ -202,7 +190,8 @@ def parametric_eq(
     """Six-band equalizer: low shelf, four peaks, high shelf in series. Chapter 3.
 
     On a CPU the six biquads of `eq_sections` run as the recursion they are, in float64. Elsewhere they are a FIR of
-    1.5 s taken from `eq_response`, within -100 dB of the recursion.
+    1.5 s taken from `eq_response`: within -100 dB of the recursion for the console's ranges; sharper and lower filters
+    than those ring for longer.
 
     Args:
         x: audio (B, T) or (B, C, T); the channels of an item share its settings.
@@ -219,12 +208,9 @@ def parametric_eq(
     >>> bool((y - x).abs().max() < 1e-5)
     True
     """
-    x3, shape = _as_channels(x)
-    settings = {
-        "gain_db": _per_band(gain_db, x3, "eq gain_db", 6, *RANGES["eq gain_db"]),
-        "cutoff_hz": _per_band(cutoff_hz, x3, "cutoff_hz", 6, 1.0, 0.499 * sample_rate),
-        "q": _per_band(q, x3, "q", 6, *RANGES["q"]),
-    }
+    x3, shape = as_channels(x)
+    values = {"gain_db": gain_db, "cutoff_hz": cutoff_hz, "q": q}
+    settings = {name: per_band(value, x3, name, 6) for name, value in values.items()}
     if x.device.type == "cpu":
         sections = eq_sections(sample_rate=sample_rate, **settings).repeat_interleave(x3.shape[1], dim=0)
         return biquad_cascade(x3.flatten(0, 1), sections).view(shape)
@@ -268,9 +254,9 @@ def compressor(
     Args:
         x: audio (B, T) or (B, C, T).
         sample_rate: Hz.
-        threshold_db: -120 to 24 dB. ratio: from 1. attack_ms, release_ms: from 0. knee_db: from 0, a hard knee.
-            makeup_gain_db: dB. A number or (B,) each.
-        lookahead_samples: how far the gain runs ahead of the sound.
+        threshold_db: -120 to 24 dB. ratio: 1 to 1000. attack_ms, release_ms: 0 to 10,000; below 0.01 counts as 0.01.
+            knee_db: 0, a hard knee, to 60. makeup_gain_db: -60 to 60. A number or (B,) each.
+        lookahead_samples: how far the gain runs ahead of the sound, 0 or more.
 
     Raises ValueError for other shapes and values. The paper names no equations; the static curve is that of
     D. Giannoulis and others, Digital dynamic range compressor design (2012), through dasp-pytorch.
@@ -281,12 +267,15 @@ def compressor(
     >>> round(20 * math.log10(y[0, -1].item()), 1)                 # 15 of the 20 dB over the threshold are gone
     -15.0
     """
-    x3, shape = _as_channels(x)
+    x3, shape = as_channels(x)
     settings = {
         "threshold_db": threshold_db, "ratio": ratio, "attack_ms": attack_ms, "release_ms": release_ms,
         "knee_db": knee_db, "makeup_gain_db": makeup_gain_db,
     }
-    s = {name: _per_item(value, x3, name) for name, value in settings.items()}
+    s = {name: per_item(value, x3, name) for name, value in settings.items()}
+    check_rate(sample_rate)
+    if not isinstance(lookahead_samples, int) or lookahead_samples < 0:
+        raise ValueError(f"lookahead_samples must be a whole number of at least 0, got {lookahead_samples}")
     early = min(lookahead_samples, x3.shape[-1] - 1)
     if x.device.type == "cpu":
         poles = (_pole(s[name].double(), sample_rate) for name in ("attack_ms", "release_ms"))
@@ -315,8 +304,14 @@ def pan_gains(pan: torch.Tensor) -> torch.Tensor:
 
     left = sqrt((1 - p) cos(p pi/2)), right = sqrt(p sin(p pi/2)): the geometric mean of the linear and the constant
     power law, -4.5 dB a channel at the center, where the total power is -1.5 dB. Written with sinc, since the square
-    root as it stands has a derivative of 0/0 at the ends.
+    root as it stands has a derivative of 0/0 at the ends. Raises ValueError outside [0, 1]. Source: dasp-pytorch.
+
+    >>> pan_gains(torch.tensor([0.0, 0.5]))
+    tensor([[1.0000, 0.0000],
+            [0.5946, 0.5946]])
     """
+    in_range(pan, "pan", *RANGES["pan"])
+
     def side(p):
         return p * torch.sqrt((math.pi / 2) * torch.sinc(p / 2))
 
@@ -324,25 +319,37 @@ def pan_gains(pan: torch.Tensor) -> torch.Tensor:
 
 
 def panner(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:
-    """Mono (B, T) to stereo (B, 2, T) with `pan_gains`; pan a number or (B,) in [0, 1]. Chapter 2."""
-    _check_dtype(x)
+    """Mono (B, T) to stereo (B, 2, T) with `pan_gains`; pan a number or (B,) in [0, 1]. Chapter 2.
+
+    Raises ValueError for other shapes and values.
+
+    >>> panner(torch.ones(1, 1), pan=1.0)
+    tensor([[[0.],
+             [1.]]])
+    """
+    check_dtype(x)
     if x.ndim != 2:
         raise ValueError(f"the panner takes mono tracks (batch, samples), got {tuple(x.shape)}")
-    return x[:, None] * pan_gains(_per_item(pan, x, "pan"))[..., None]
+    return x[:, None] * pan_gains(per_item(pan, x, "pan"))[..., None]
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def _noise_bands(sample_rate: int, num_samples: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Stereo white noise split into twelve bands: below 31.5 Hz's octave, ten octaves, above; (2, 12, num_samples)."""
-    noise = np.random.default_rng(0).standard_normal((2, 12, num_samples + 1022))
+    """Stereo white noise split into twelve bands: below 31.5 Hz's octave, ten octaves, above; (2, 12, num_samples).
+
+    Its power per Hz, and so the level of the reverb, is the same at every sample rate.
+    """
+    taps = 2 * round(511 * sample_rate / 44100) + 1
+    noise = np.random.default_rng(0).standard_normal((2, 12, num_samples + taps - 1)) * math.sqrt(44100 / sample_rate)
     edges = np.clip(31.5 * 2.0 ** (np.arange(11) - 0.5), None, 0.499 * sample_rate)
-    filters = [scipy.signal.firwin(1023, edges[0], fs=sample_rate)]
+    filters = [scipy.signal.firwin(taps, edges[0], fs=sample_rate)]
     for low, high in zip(edges[:-1], edges[1:]):
         silent = low >= high  # an octave above Nyquist
         filters.append(
-            np.zeros(1023) if silent else scipy.signal.firwin(1023, [low, high], fs=sample_rate, pass_zero=False)
+            np.zeros(taps) if silent else scipy.signal.firwin(taps, [low, high], fs=sample_rate, pass_zero=False)
         )
-    filters.append(scipy.signal.firwin(1023, edges[-1], fs=sample_rate, pass_zero=False))
+    filters.append(scipy.signal.firwin(taps, edges[-1], fs=sample_rate, pass_zero=False))
     bands = scipy.signal.fftconvolve(noise, np.stack(filters)[None], mode="valid", axes=-1)
     return torch.from_numpy(bands).to(device=device, dtype=dtype)
 
@@ -357,18 +364,29 @@ def reverb(
     settings always give the same sound.
 
     Args:
-        x: stereo (B, 2, T). sample_rate: Hz, any. band_gains, band_decays: (B, 12) in [0, 1]. mix: (B,) in [0, 1].
+        x: stereo (B, 2, T). sample_rate: Hz, any. band_gains, band_decays: (B, 12) in [0, 1].
+        mix: a number or (B,) in [0, 1].
+
+    Raises ValueError for other shapes and values. Source: as in dasp-pytorch, but for the seed and the FFT.
+
+    >>> x = torch.randn(1, 2, 1000)
+    >>> room = torch.full((1, 12), 0.5)
+    >>> y = reverb(x, sample_rate=44100, band_gains=room, band_decays=room, mix=0.0)
+    >>> torch.equal(x, y)                                          # nothing but the dry sound
+    True
     """
-    _check_dtype(x)
+    check_dtype(x)
+    check_rate(sample_rate)
     if x.ndim != 3 or x.shape[1] != 2:
         raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
     band_gains, band_decays = (
-        _per_band(value, x, name, 12, 0.0, 1.0)
-        for name, value in (("band_gains", band_gains), ("band_decays", band_decays)))
+        per_band(value, x, name, 12) for name, value in (("band_gains", band_gains), ("band_decays", band_decays)))
+    in_range(band_gains, "band_gains", *RANGES["band_gains"])
+    in_range(band_decays, "band_decays", *RANGES["band_decays"])
     taps = scaled_samples(FIR_TAPS, sample_rate)
     t = torch.linspace(0.0, 1.0, taps, dtype=x.dtype, device=x.device)
     noise = _noise_bands(int(sample_rate), taps, x.dtype, x.device)                 # (2, 12, taps)
     envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
-    fir = torch.einsum("cbt,nbt->nct", noise, envelope) / noise.shape[1]            # (B, 2, taps)
-    mix = _per_item(mix, x, "mix")[:, None, None]
+    fir = (noise * envelope[:, None]).mean(dim=2)        # (B, 2, taps); no matrix product, which autocast would round
+    mix = per_item(mix, x, "mix")[:, None, None]
     return (1.0 - mix) * x + mix * fft_convolve(x, fir)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt's settings in glibc
 _DEFAULTS = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
+_inside = 0  # how many blocks are open: the outermost one gives the memory back
 
 
 @contextmanager
@@ -22,11 +23,15 @@ def keep_large_blocks() -> Iterator[None]:
     if not hasattr(libc, "malloc_trim"):
         yield
         return
+    global _inside
+    _inside += 1
     for setting in _DEFAULTS:
         libc.mallopt(setting, 1 << 30)
     try:
         yield
     finally:
-        for setting, value in _DEFAULTS.items():
-            libc.mallopt(setting, value)
-        libc.malloc_trim(0)
+        _inside -= 1
+        if not _inside:
+            for setting, value in _DEFAULTS.items():
+                libc.mallopt(setting, value)
+            libc.malloc_trim(0)

@@ -103,6 +103,7 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a tensor made in inference mode could never take part in a gradient, and this one is kept
 def _ranges(specs: tuple[ParamSpec, ...], dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, ...]:
     low = torch.tensor([s.low for s in specs], dtype=dtype, device=device)
     high = torch.tensor([s.high for s in specs], dtype=dtype, device=device)
@@ -114,6 +115,11 @@ def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
     """Unit interval to physical values: low + u (high - low), or low (high / low)^u on a log scale.
 
     `unit` is (..., len(specs)) in [0, 1]; returns the same shape in the units of the table. Differentiable.
+
+    >>> cutoff = param_table("track")[2:3]                       # the low shelf's, 20 to 500 Hz, on a log scale
+    >>> denormalize(torch.tensor([0.5]), cutoff)
+    tensor([100.])
+
     Raises ValueError, naming the parameter, its value and the range, for values outside [0, 1] and for NaN; on a GPU
     nothing is read back, so values are not checked there.
     """
@@ -125,11 +131,18 @@ def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
 
 
 def normalize(values: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tensor:
-    """Physical values to the unit interval, the inverse of `denormalize`; values outside the range are clipped."""
+    """Physical values to the unit interval, the inverse of `denormalize`; values outside the range are clipped.
+
+    Linear knobs: u = (p - low) / (high - low); logarithmic ones: u = log(p / low) / log(high / low). `values` is
+    (..., len(specs)) in the units of the table. Differentiable.
+
+    >>> normalize(torch.tensor([100.0]), param_table("track")[2:3])
+    tensor([0.5000])
+    """
     low, high, is_log = _ranges(specs, values.dtype, values.device)
     values = torch.minimum(torch.maximum(values, low), high)
     linear = (values - low) / (high - low)
-    safe = torch.where(is_log, values / low, torch.ones_like(values))
+    safe = torch.where(is_log, values, torch.ones_like(values)) / torch.where(is_log, low, torch.ones_like(low))
     span = torch.where(is_log, high / low, torch.full_like(low, math.e))
     return torch.where(is_log, torch.log(safe) / torch.log(span), linear).clamp(0.0, 1.0)
 
@@ -216,6 +229,8 @@ class ConsoleParams:
             width = len(self.specs(section))
             if values.shape[-1] != width:
                 raise ValueError(f"{section} values need a last dimension of {width}, got {tuple(values.shape)}")
+        if tracks.ndim < 2 or tracks.shape[-2] < 1:
+            raise ValueError(f"a console needs at least one track, got track values {tuple(tracks.shape)}")
         self.names = list(names) if names is not None else [f"track{i + 1}" for i in range(tracks.shape[-2])]
         if len(self.names) != tracks.shape[-2]:
             raise ValueError(f"{len(self.names)} names for {tracks.shape[-2]} tracks")
@@ -292,8 +307,8 @@ class ConsoleParams:
                 continue
             specs = self.specs(section)
             low, high, _ = _ranges(specs, values.dtype, values.device)
-            slack = 1e-5 * torch.maximum(low.abs(), high.abs())  # float32 may put a range end just outside
-            inside = (values >= low - slack) & (values <= high + slack)
+            slack = 1e-5  # float32 may put a range end just outside
+            inside = (values >= low - slack * low.abs()) & (values <= high + slack * high.abs())
             if not bool(inside.all()):
                 where = (~inside).nonzero()[0]
                 spec, strip = specs[int(where[-1])], self.names[int(where[-2])] if section == "track" else section

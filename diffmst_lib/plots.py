@@ -122,7 +122,7 @@ def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None):
     for axis, name, label in zip(axes, ("input_gain_db", "pan"), ("input gain (dB)", "pan (0 left, 1 right)")):
         values = params.values("track")[name].detach().cpu().numpy()
         if start is not None:
-            axis.hlines(rows, start.values("track")[name].numpy(), values, color="#bbbbbb", linewidth=1.5)
+            axis.hlines(rows, start.values("track")[name].detach().cpu().numpy(), values, color="#bbbbbb", linewidth=1.5)
         axis.plot(values, rows, "o", color=COLORS[0])
         axis.set(yticks=rows, yticklabels=params.names, xlabel=label)
         axis.axvline(0.0 if name == "input_gain_db" else 0.5, color="#dddddd", zorder=0)

@@ -45,3 +45,20 @@ def test_pedalboard_gets_the_same_chain():
     theirs = bench._pedalboard_mix(tracks.numpy(), params)
     assert np.abs(ours - theirs).max() < 1e-3 * np.abs(ours).max()
 
+
+
+def test_a_failed_measurement_names_the_system(monkeypatch):
+    with pytest.raises(RuntimeError, match="memory of nonsense failed"):
+        bench._peak_memory_gb(bench.training_step, ["nonsense"], 1, 0.1)
+
+
+def test_times_are_medians_of_alternating_runs():
+    calls, clock = [], iter([0, 9, 9, 10, 10, 11, 11, 15, 15, 21, 21, 22])  # seconds: 9, 1; 1, 4; 6, 1
+    jobs = {name: (lambda name=name: calls.append(name)) for name in "ab"}
+    times = bench.time.perf_counter
+    bench.time.perf_counter = lambda: next(clock)
+    try:
+        assert bench._median_seconds(jobs, repeats=3) == {"a": 6, "b": 1}
+    finally:
+        bench.time.perf_counter = times
+    assert calls == list("abababab")                             # one of each to warm up

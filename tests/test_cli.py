@@ -130,9 +130,17 @@ def test_bench_prints_a_table(diffmst, monkeypatch):
     monkeypatch.setattr("diffmst_lib.bench.console_table", lambda tracks, seconds, repeats: table * len(tracks))
     code, out, _ = diffmst("bench --tracks 1 2 --seconds 0.2 --repeats 1")
     assert code == 0 and "torch" in out[0] and "default (s)" in out[1] and "0.5" in out[2]
-    monkeypatch.setattr("diffmst_lib.bench.render_table", lambda repeats, systems: pd.DataFrame({"rows": systems, "runs": repeats}))
-    code, out, _ = diffmst("bench --render --repeats 7")
-    assert code == 0 and "pedalboard" in out[-1] and "7" in out[-1]
+    monkeypatch.setattr("diffmst_lib.bench.render_table", lambda **options: pd.DataFrame([options]))
+    code, out, _ = diffmst("bench --render --repeats 7 --tracks 3 --seconds 2")
+    assert code == 0 and "num_tracks" in out[1] and out[2].split()[1:4] == ["3", "2.0", "7"] and "pedalboard" in out[2]
+
+def test_bench_that_fails_says_so_in_one_line(diffmst, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("measuring the memory of reference failed, exit code -9")
+
+    monkeypatch.setattr("diffmst_lib.bench.console_table", fail)
+    code, _, err = diffmst("bench")
+    assert code == 2 and err == ["diffmst: error: measuring the memory of reference failed, exit code -9"]
 
 
 # Bad input

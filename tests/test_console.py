@@ -1,5 +1,10 @@
 """The console as a whole: shapes, symmetries, buses, extremes."""
 
+import copy
+import pickle
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -184,3 +189,51 @@ def test_ten_minutes_of_a_track():
     tracks = noise(1, 1).expand(1, 600 * 44100)
     mix = CONSOLE.render(tracks, ConsoleParams.from_unit(*unit(1)), fx_bus=False)
     assert mix.shape == (2, 600 * 44100) and torch.isfinite(mix[:, ::1000]).all()
+
+
+def test_a_console_can_be_copied_and_pickled():
+    tracks, params = noise(2, 500), ConsoleParams.from_unit(*unit(2))
+    for console in (copy.deepcopy(CONSOLE), pickle.loads(pickle.dumps(CONSOLE))):
+        assert torch.equal(console(tracks, params).mix, CONSOLE(tracks, params).mix)
+
+
+@pytest.mark.parametrize("rate", [22050, 96000])
+def test_lookahead_lasts_as_long_at_every_sample_rate(rate):
+    """A click in a quiet tone: the gain falls before it, by the look-ahead of tracks and master, in seconds."""
+    starts = []
+    for r in (44100, rate):
+        tracks = torch.full((1, r), 1e-3)
+        tracks[0, r // 2 :] = 1.0
+        params = ConsoleParams.neutral(["a"], sample_rate=r)
+        params.track("a")["threshold_db"], params.track("a")["ratio"], params.track("a")["attack_ms"] = -30, 10, 5
+        params.master_bus["threshold_db"], params.master_bus["ratio"], params.master_bus["attack_ms"] = -30, 10, 5
+        mix = MixingConsole(r)(tracks, params).mix[0]
+        fallen = (mix[: r // 2] < 0.99 * mix[0]).nonzero()[0].item()
+        starts.append((r // 2 - fallen) / r)
+    assert 0.04 < starts[0] < 0.05 and starts[1] == pytest.approx(starts[0], abs=1e-3)
+
+
+AFTER_INFERENCE = """
+import torch
+from diffmst_lib import ConsoleParams, MixingConsole, effects
+unit = [torch.full(shape, 0.5) for shape in ((2, 27), (25,), (26,))]
+tracks = torch.randn(2, 500)
+flat = dict(gain_db=torch.ones(1, 6), cutoff_hz=torch.full((1, 6), 999.0), q=torch.ones(1, 6))
+with torch.inference_mode():
+    MixingConsole(44100)(tracks, ConsoleParams.from_unit(*unit), fx_bus=True)
+    effects._fir_eq(tracks[None], 44100, flat)
+unit = [u.requires_grad_() for u in unit]
+MixingConsole(44100)(tracks, ConsoleParams.from_unit(*unit), fx_bus=True).mix.square().sum().backward()
+effects._fir_eq(tracks[None], 44100, {k: v.requires_grad_() for k, v in flat.items()}).sum().backward()
+"""
+
+
+def test_gradients_work_after_inference_mode():
+    """In a fresh process, where inference mode fills the caches first."""
+    subprocess.run([sys.executable, "-c", AFTER_INFERENCE], check=True)
+
+
+def test_sends_down_to_the_idle_level_are_heard():
+    tracks, params = noise(1, 3000), ConsoleParams.neutral(["a"])
+    params.track("a")["send_db"] = -74.0
+    assert not torch.equal(CONSOLE(tracks, params).mix, CONSOLE(tracks, params, fx_bus=False).mix)

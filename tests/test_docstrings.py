@@ -39,6 +39,15 @@ def test_public_things_have_a_docstring(name):
             assert inspect.getdoc(getattr(PUBLIC[name], method)), f"{name}.{method}"
 
 
+EFFECTS = ["compressor", "db_to_gain", "eq_response", "eq_sections", "fft_convolve", "gain", "gain_computer", "pan_gains",
+           "panner", "parametric_eq", "reverb", "scaled_samples"]
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_effects_have_an_example(name):
+    assert ">>> " in getattr(diffmst_lib.effects, name).__doc__
+
+
 @pytest.mark.parametrize("name", WITH_EXAMPLE)
 def test_main_things_have_an_example(name):
     assert ">>> " in PUBLIC[name].__doc__

@@ -174,6 +174,18 @@ def test_hard_knee_and_no_attack_are_finite():
     assert all(torch.isfinite(t.grad).all() for t in (x, *knobs.values()))
 
 
+def test_times_are_those_of_a_plain_loop_down_to_a_hundredth_of_a_millisecond():
+    """The whole compressor, look-ahead 0, against the equations of chapter 4 written out."""
+    x = noise(1, 400, seed=3).double()
+    for attack_ms, release_ms in ((0.02, 0.1), (0.0, 5.0), (3.0, 0.5)):
+        knobs = NEUTRAL | {"attack_ms": attack_ms, "release_ms": release_ms}
+        attack, release = (math.exp(-math.log(9) / (max(ms, 0.01) * RATE / 1000)) for ms in (attack_ms, release_ms))
+        level = 20 * torch.log10(x.abs().clamp(min=1e-8))
+        curve = effects.gain_computer(level, **{k: knobs[k] for k in ("threshold_db", "ratio", "knee_db")})
+        want = x * 10 ** (torch.tensor([smooth_loop(curve[0].tolist(), attack, release)], dtype=torch.float64) / 20)
+        torch.testing.assert_close(effects.compressor(x, sample_rate=RATE, **knobs), want, rtol=0, atol=1e-9)
+
+
 def test_lookahead_does_not_move_the_sound():
     click = torch.zeros(1, 8000)
     click[0, 4000] = 0.5
@@ -221,6 +233,27 @@ def test_reverb_repeats_itself_has_a_tail_and_gradients(rate):
     assert y[..., rate // 4 :].abs().max() > 0
     y.square().sum().backward()
     assert all(torch.isfinite(s.grad).all() for s in settings_) and settings_[0].grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 96000, 192000])
+def test_reverb_is_as_loud_at_every_sample_rate(rate):
+    """A sound between 300 and 3000 Hz: the level of the answer against the sound, beside that at 44.1 kHz."""
+    levels = []
+    for r in (RATE, rate):
+        sos = scipy.signal.butter(4, [300, 3000], "bandpass", fs=r, output="sos")
+        x = scipy.signal.sosfilt(sos, np.random.default_rng(0).standard_normal((1, 2, 3 * r)))
+        x = torch.from_numpy(x).float()
+        room = torch.full((1, 12), 0.5)
+        y = effects.reverb(x, sample_rate=r, band_gains=room, band_decays=room, mix=1.0)
+        levels.append(10 * math.log10(y.square().mean() / x.square().mean()))
+    assert levels[1] == pytest.approx(levels[0], abs=1.0)
+
+
+def test_reverb_is_not_rounded_by_autocast():
+    x, room = noise(1, 2, 4000), torch.full((1, 12), 0.5)
+    want = effects.reverb(x, sample_rate=RATE, band_gains=room, band_decays=room, mix=1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(effects.reverb(x, sample_rate=RATE, band_gains=room, band_decays=room, mix=1.0), want)
 
 
 def test_reverb_shape_is_dasps():
@@ -294,6 +327,12 @@ def test_values_out_of_range_are_named_with_the_range(effect, good, name, bad):
     (lambda: effects.gain(noise(2, 10), gain_db=torch.zeros(3)), "gain_db must be"),
     (lambda: effects.parametric_eq(noise(1, 10), sample_rate=8000, gain_db=torch.zeros(1, 6), cutoff_hz=torch.full((1, 6), 5e3), q=torch.ones(1, 6)), "cutoff_hz = 5000 is outside 1 to 3992"),
     (lambda: effects.gain(noise(10), gain_db=torch.zeros(1)), "audio must be"),
+    (lambda: effects.compressor(noise(1, 10), sample_rate=RATE, lookahead_samples=10.0, **NEUTRAL), "whole number of at least 0, got 10.0"),
+    (lambda: effects.compressor(noise(1, 10), sample_rate=RATE, lookahead_samples=-1, **NEUTRAL), "whole number of at least 0, got -1"),
+    (lambda: effects.compressor(noise(1, 10), sample_rate=0, **NEUTRAL), "sample_rate must be above 0 Hz, got 0"),
+    (lambda: effects.compressor(noise(1, 0), sample_rate=RATE, **NEUTRAL), r"audio must be .* got \(1, 0\)"),
+    (lambda: effects.pan_gains(torch.tensor(1.5)), "pan = 1.5 is outside 0 to 1"),
+    (lambda: effects.eq_response(64, sample_rate=RATE, **(FLAT | {"q": torch.zeros(1, 6)})), "q = 0 is outside 0.01 to 100"),
     (lambda: effects.gain(noise(1, 10).half(), gain_db=0.0), "audio must be float32 or float64, got float16"),
     (lambda: effects.panner(torch.ones(1, 10, dtype=torch.int16), pan=0.5), "audio must be float32 or float64, got int16"),
     (lambda: effects.reverb(noise(1, 2, 10), sample_rate=RATE, band_gains=torch.ones(1, 12), band_decays=torch.ones(12), mix=0.5), r"band_decays must be \(1, 12\)"),

@@ -313,3 +313,19 @@ def test_table_has_a_row_for_every_strip_and_survives_csv():
     back = pd.read_csv(io.StringIO(frame.to_csv()), index_col="strip")
     pd.testing.assert_frame_equal(back, frame)
     assert (frame.dtypes == np.float64).all()
+
+
+@pytest.mark.parametrize("section", ["track", "fx_bus", "master_bus"])
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_normalize_has_the_slopes_of_its_equation(section, preset):
+    specs = param_table(section, preset)
+    values = denormalize(torch.full((len(specs),), 0.3, dtype=torch.float64), specs).requires_grad_()
+    normalize(values, specs).sum().backward()
+    want = [1 / (v * math.log(s.high / s.low)) if s.scale == "log" else 1 / (s.high - s.low)
+            for v, s in zip(values.tolist(), specs)]
+    torch.testing.assert_close(values.grad, torch.tensor(want, dtype=torch.float64))
+
+
+def test_a_console_without_tracks_is_refused():
+    with pytest.raises(ValueError, match="at least one track"):
+        ConsoleParams.neutral([])
