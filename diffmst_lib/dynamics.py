@@ -23,53 +23,54 @@ THRESHOLD, SLOPE, KNEE, ATTACK, RELEASE, MAKEUP = range(6)  # columns of the set
 
 
 @compiled(fastmath={"contract"})
-def _gains(x, first, last, settings, state, side, over, bent, gains):
-    """Samples `first` to `last` of one row: the side-chain, dB over the threshold, bent curve, smoothed gain in dB."""
+def _gains(x, first, last, settings, state, side, over, bent, gains, factors):
+    """Samples `first` to `last` of one row: the side-chain, dB over the threshold, bent curve, smoothed gain in dB, and
+    the same with make-up as a factor. No branch and as few loops as will do, for speed."""
     knee, slope, attack, release = settings[KNEE], settings[SLOPE], settings[ATTACK], settings[RELEASE]
     parabola = 1.0 / (2.0 * knee) if knee > 0.0 else 0.0
-    for i in range(last - first):
-        level = SILENCE
-        for channel in range(x.shape[0]):
-            level = max(level, abs(np.float64(x[channel, first + i])))
-        side[i] = level
-        over[i] = DB * math.log(level) - settings[THRESHOLD]
+    size = last - first
+    side[:size] = SILENCE
+    for channel in range(x.shape[0]):
+        for i in range(size):
+            side[i] = max(side[i], abs(np.float64(x[channel, first + i])))
+    for i in range(size):
+        over[i] = DB * math.log(side[i]) - settings[THRESHOLD]
         inside = min(max(over[i] + knee / 2, 0.0), knee)
         bent[i] = inside * inside * parabola + max(over[i] - knee / 2, 0.0)
-    for i in range(last - first):
         target = slope * bent[i]
         distance = state - target
-        falling, rising = target + attack * distance, target + release * distance  # both at once: no waiting
+        falling, rising = target + attack * distance, target + release * distance
         state = falling if distance > 0.0 else rising
         gains[i] = state
+    for i in range(size):
+        factors[i] = math.exp((gains[i] + settings[MAKEUP]) * NATURAL)
     return state if state < -TINY else 0.0
 
 
 @compiled
 def _forward(first_row, last_row, x, settings, early, states, y):
     num_samples = x.shape[2]
-    side, over, bent, gains = np.empty((4, BLOCK))
+    side, over, bent, gains, factors = np.empty((5, BLOCK))
     for row in range(first_row, last_row):
-        makeup = settings[row, MAKEUP]
         state = 0.0
         for block in range(states.shape[1]):
             states[row, block] = state
             start = block * BLOCK
             stop = min(start + BLOCK, num_samples)
-            state = _gains(x[row], start, stop, settings[row], state, side, over, bent, gains)
-            for n in range(max(start, early), stop):
-                factor = math.exp((gains[n - start] + makeup) * NATURAL)
-                for channel in range(x.shape[1]):
-                    y[row, channel, n - early] = x[row, channel, n - early] * factor
-        factor = math.exp((gains[num_samples - 1 - start] + makeup) * NATURAL)  # the last gain is held
-        for n in range(num_samples - early, num_samples):
+            state = _gains(x[row], start, stop, settings[row], state, side, over, bent, gains, factors)
             for channel in range(x.shape[1]):
-                y[row, channel, n] = x[row, channel, n] * factor
+                for n in range(max(start, early), stop):
+                    y[row, channel, n - early] = x[row, channel, n - early] * factors[n - start]
+        held = factors[num_samples - 1 - start]  # the last gain
+        for channel in range(x.shape[1]):
+            for n in range(num_samples - early, num_samples):
+                y[row, channel, n] = x[row, channel, n] * held
 
 
 @compiled
 def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, grad_settings):
     num_channels, num_samples = x.shape[1:]
-    side, over, bent, gains = np.empty((4, BLOCK))
+    side, over, bent, gains, factors = np.empty((5, BLOCK))
     for row in range(first_row, last_row):
         s, grad_s = settings[row], grad_settings[row]
         knee, slope = s[KNEE], s[SLOPE]
@@ -77,15 +78,14 @@ def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, g
         for block in range(states.shape[1] - 1, -1, -1):
             start = block * BLOCK
             stop = min(start + BLOCK, num_samples)
-            _gains(x[row], start, stop, s, states[row, block], side, over, bent, gains)
+            _gains(x[row], start, stop, s, states[row, block], side, over, bent, gains, factors)
             for n in range(stop - 1, start - 1, -1):
                 i = n - start
                 # the outputs that this gain was applied to: one, or at the end of the clip all that held it
-                factor = math.exp((gains[i] + s[MAKEUP]) * NATURAL)
                 grad_gain = 0.0
                 for m in range(max(0, n - early), num_samples if n == num_samples - 1 else n - early + 1):
                     for channel in range(num_channels):
-                        g = grad_y[row, channel, m] * factor
+                        g = grad_y[row, channel, m] * factors[i]
                         grad_x[row, channel, m] += g
                         grad_gain += g * x[row, channel, m]
                 grad_gain *= NATURAL
@@ -108,11 +108,13 @@ def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, g
                     grad_s[KNEE] += grad_over * inside * (1.0 - inside) / 2
                     grad_over *= inside
                 grad_s[THRESHOLD] -= grad_over
+                if side[i] <= SILENCE:
+                    continue
                 loudest = 0
                 for channel in range(num_channels):
                     loudest += abs(np.float64(x[row, channel, n])) == side[i]
                 for channel in range(num_channels):
-                    if side[i] > SILENCE and abs(np.float64(x[row, channel, n])) == side[i]:
+                    if abs(np.float64(x[row, channel, n])) == side[i]:
                         grad_x[row, channel, n] += grad_over * DB / (x[row, channel, n] * loudest)
             if abs(carried) < TINY:
                 carried = 0.0
