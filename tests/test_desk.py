@@ -147,6 +147,19 @@ def test_another_sample_rate_scales_the_look_ahead():
     assert desk.mix().shape == (2, 22050)
 
 
+@pytest.mark.parametrize(("sample_rate", "in_file"), [(96_000, 48_000), (176_400, 44_100), (30_000, 32_000)])
+def test_a_rate_that_no_mp3_has_is_resampled_for_the_page_alone(sample_rate, in_file):
+    song = dm.Multitrack(["a"], tones(1.0, channels=1, sample_rate=sample_rate), sample_rate)
+    desk = dm.desk(song, reference=tones(1.0, sample_rate=sample_rate))
+    state = page_state(desk)
+    for text in state["audio"]:
+        samples, rate = decode(base64.b64decode(text))
+        assert rate == in_file and len(samples) / rate == pytest.approx(1.0, abs=0.1)
+    assert level_db(samples) + 20 * np.log10(state["scales"][1]) == pytest.approx(
+        level_db(desk._reference.numpy()), abs=0.3)
+    assert state["setup"]["sample_rate"] == sample_rate and desk.params.sample_rate == sample_rate
+
+
 def test_the_page_holds_everything_once_and_escaped(toy):
     desk = dm.desk(toy)
     bundle, _ = desk._repr_mimebundle_()
@@ -210,6 +223,7 @@ def out_of_range(song):
         (lambda song: dm.desk(song, dm.ConsoleParams.neutral([*song.names, "extra"])), "are for 'extra', too"),
         (lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, preset="reference")), "preset reference"),
         (lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, sample_rate=48000)), "48000 Hz do not fit"),
+        (lambda song: dm.desk(dm.Multitrack(["a", "master_bus"], song.audio[:2])), "'master_bus' cannot .*: rename it"),
         (lambda song: dm.desk(song, reference=tones(channels=1)), "1 channel; a stereo mix is needed"),
         (lambda song: dm.desk(song, reference=torch.zeros(2, RATE)), "reference is silent"),
         (lambda song: dm.desk(song, reference="vibe_ace.ogg"), "reference is a str"),

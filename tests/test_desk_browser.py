@@ -1,5 +1,6 @@
 """The mixing desk on a page: it needs neither mouse nor kernel, and its settings travel."""
 
+import itertools
 import json
 import math
 
@@ -293,8 +294,13 @@ def test_a_stereo_stem_moves_as_one(visit, toy):
     cutoff.fill("9000")
     cutoff.press("Enter")
     assert tracks("low_shelf_cutoff_hz") == [500, 500]  # the end of the range
-    tab.get_by_role("slider", name="Low shelf cutoff of vox").dblclick()
-    assert tracks("low_shelf_cutoff_hz") == [100, 100]
+    for knob, start in (("Low shelf cutoff of vox", [100, 100]), ("Fader of vox in dB", [0, 4]), ("Pan", [0.18, 0.82])):
+        slider = tab.get_by_role("slider", name=knob).first
+        slider.dblclick(position={"x": 3, "y": 3})  # the click itself moves it
+        names = {"L": "low_shelf_cutoff_hz", "F": "input_gain_db", "P": "pan"}
+        assert tracks(names[knob[0]]) == pytest.approx(start, abs=1e-6)
+    assert fader.get_attribute("title") == "\u221248.0 dB to 48.0 dB; double-click: 0.0 dB and 4.0 dB"
+    assert "Double-click on a slider: its value at the start." in tab.locator(".dm-desk").text_content()
 
 
 def test_the_curve_follows_the_knobs(visit, toy):
@@ -306,6 +312,26 @@ def test_the_curve_follows_the_knobs(visit, toy):
     assert tab.locator(".dm-curve .dm-second").count() == 0
     tab.get_by_role("button", name="Reset").click()
     assert tab.evaluate(path) == before
+
+
+DOTS = "[...document.querySelectorAll('.dm-dot')].map((dot) => [dot.cx.baseVal.value, dot.cy.baseVal.value])"
+
+
+@pytest.mark.parametrize("hz", [None, 4000])
+def test_every_band_has_a_dot_of_its_own(visit, toy, hz):
+    """Neutral, two bands are at 6325 Hz; three can be at 4 kHz."""
+    params = neutral_params(toy)
+    for band in ("band2", "band3", "high_shelf") if hz else ():
+        params.track("vox")[f"{band}_cutoff_hz"], params.track("vox")[f"{band}_gain_db"] = hz, 12.0
+    dots = visit(dm.desk(toy, params)).evaluate(DOTS)
+    assert len(dots) == 6 and all(8 <= y <= 190 - 22 for _, y in dots)
+    assert min(math.dist(a, b) for a, b in itertools.combinations(dots, 2)) > 16  # twice their radius
+    assert len({round(x) for x, _ in dots}) == (4 if hz else 5)  # each at its frequency
+
+
+def test_meters_are_for_the_eye_only_in_older_browsers(visit, toy):
+    tab = visit(dm.desk(toy), before="<script>delete Element.prototype.ariaHidden</script>")
+    assert tab.locator(".dm-meter").count() == tab.locator(".dm-meter[aria-hidden=true]").count() == 4
 
 
 @pytest.mark.parametrize(
@@ -326,11 +352,22 @@ def test_only_the_chosen_controls_are_shown(visit, toy, controls, shown, hidden)
     assert len(json.loads(settings_text(tab))["tracks"]["vox.L"]) == 27
 
 
-def test_it_fits_a_narrow_page(visit, data):
+@pytest.mark.parametrize("width", [400, 340])
+def test_it_fits_a_narrow_page(visit, data, width):
     whole = dm.load_multitrack(data / "multitracks" / "caesium")
-    tab = visit(dm.desk(whole, seconds=0.5), width=400)
+    tab = visit(dm.desk(whole, seconds=0.5), width=width)
     tab.get_by_role("button", name="Copy the settings").click()
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
-    strips = "document.querySelector('.dm-strips')"
-    assert tab.evaluate(f"{strips}.scrollWidth > {strips}.clientWidth")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    # The box of the strips ends in the middle of one, and the master covers none.
+    ends = tab.evaluate("""(() => {
+      const box = document.querySelector(".dm-strips").getBoundingClientRect();
+      const strips = [...document.querySelectorAll(".dm-strip")].map((strip) => strip.getBoundingClientRect());
+      return [box.right, ...strips.map(({ left, right }) => [left, right])];
+    })()""")
+    cut = [(ends[0] - left) / (right - left) for left, right in ends[1:] if left < ends[0] < right]
+    assert len(cut) == 1 and 0.25 < cut[0] < 0.75
+    assert all(right <= left + 1 for (_, right), (left, _) in itertools.pairwise(ends[1:]))
+    cramped = """[...document.querySelectorAll(".dm-number")].filter((box) => box.scrollWidth > box.clientWidth)
+      .map((box) => box.ariaLabel)"""
+    assert tab.evaluate(cramped) == []
     assert tab.locator(".dm-desk [id]").count() == 0  # nothing that a second desk could collide with

@@ -10,7 +10,7 @@ import torch
 import diffmst_lib as dm
 from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
 from diffmst_lib.baselines import neutral_params
-from widget_sounds import RATE
+from widget_sounds import RATE, tones
 
 # Plays the desk of the page once through, offline: from lossless samples, or from the MP3 files in the page.
 RENDER = """async ({ lossless, worklet }) => {
@@ -101,6 +101,16 @@ def test_it_is_the_library_at_every_extreme(visit, excerpt):
         _, ours = rendered(tab, lossless=True, worklet=False)
         assert differences(ours, desk.mix())[0] < -80
     desk.soloed = ["kick"]
+    _, ours = rendered(visit(desk, tracks=song.audio.numpy().tobytes()), lossless=True, worklet=False)
+    assert differences(ours, desk.mix())[0] < -80
+
+
+def test_it_is_the_library_at_96_khz(visit):
+    song = dm.Multitrack(["vox", "kick"], tones(0.5, sample_rate=96_000), 96_000)
+    params = dm.desk(song).params
+    params.track("vox")["high_shelf_gain_db"], params.track("vox")["high_shelf_cutoff_hz"] = 9.0, 16_000.0
+    params.track("kick")["threshold_db"], params.track("kick")["ratio"] = -40.0, 6.0
+    desk = dm.desk(song, params)
     _, ours = rendered(visit(desk, tracks=song.audio.numpy().tobytes()), lossless=True, worklet=False)
     assert differences(ours, desk.mix())[0] < -80
 

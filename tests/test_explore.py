@@ -198,7 +198,7 @@ def test_two_forms_and_no_audio_in_the_state(explorer):
     image = re.search(r'<img [^>]*alt="([^"]+)" src="data:image/png;base64,([^"]+)"', page)
     assert len(image.group(1)) > 60 and base64.b64decode(image.group(2)).startswith(b"\x89PNG")
     assert len(sounds(page)) == page.count("<audio") == len(explorer._sounds())
-    assert "Run this page" in page and len(page) < 0.5e6
+    assert "Run this page (Colab or Jupyter) to change the settings." in page and len(page) < 0.5e6
     widgets = [explorer._box, explorer._screen, *explorer.controls.values()]
     assert len(json.dumps([widget.get_state() for widget in widgets], default=str)) < 20_000
 
@@ -241,6 +241,18 @@ def test_same_loudness_can_be_switched_off(track):
 @pytest.mark.filterwarnings("error")
 def test_silence_and_one_sample(explore, audio):
     assert "<audio" in explore(audio)._repr_html_()
+
+
+@pytest.mark.parametrize("sample_rate", [96_000, 192_000])
+def test_a_rate_that_no_mp3_has(song, sample_rate):
+    audio = tones(1.0, channels=1, sample_rate=sample_rate)
+    high = dm.Multitrack(["a"], audio, sample_rate)
+    explorers = [explore(audio, sample_rate) for explore in (dm.explore_pan, dm.explore_equalizer, dm.explore_compressor)]
+    explorers.append(dm.explore_bypass(high, dm.ConsoleParams.neutral(["a"], sample_rate=sample_rate), off=()))
+    for explorer in explorers:
+        assert explorer.audio.shape[-1] == sample_rate  # the library works at the song's rate
+        players = sounds(explorer._repr_html_())
+        assert players and all(len(player) == pytest.approx(48_000, rel=0.1) for player in players)
 
 
 def test_an_executed_notebook_is_small_and_quiet():
@@ -334,3 +346,7 @@ def test_bad_consoles_are_refused(song):
         dm.explore_bypass(song.select("kick"), params, seconds=1.0)
     with pytest.raises(ValueError, match="nothing at 9"):
         dm.explore_bypass(song, params, start_s=9.0)
+    with pytest.raises(ValueError, match="needs a song, a Multitrack, got Tensor"):
+        dm.explore_bypass(song.audio, params)
+    with pytest.raises(ValueError, match="must be ConsoleParams, got dict"):
+        dm.explore_bypass(song, {})

@@ -79,8 +79,19 @@ def test_bad_audio_is_refused_in_one_line(audio, message):
 def test_unknown_format_and_rate_are_refused():
     with pytest.raises(ValueError, match="mp3, flac, wav"):
         encode_audio(tones(), RATE, format="aiff")
-    with pytest.raises(ValueError, match="96000 Hz"):
-        encode_audio(tones(), 96000)
+    with pytest.raises(ValueError, match="1000 to 768000 Hz, got 0"):
+        encode_audio(tones(), 0)
+
+
+@pytest.mark.parametrize(("sample_rate", "in_file"), [(96_000, 48_000), (88_200, 44_100), (37_800, 44_100)])
+def test_a_rate_that_no_mp3_has_is_resampled(sample_rate, in_file):
+    audio = tones(sample_rate=sample_rate)
+    samples, rate = decode(encode_audio(audio, sample_rate)[0])
+    assert rate == in_file and len(samples) / rate == pytest.approx(4.0, abs=0.1)
+    assert level_db(samples) == pytest.approx(level_db(audio.numpy()), abs=0.3)
+    (player,) = sounds_in(listen(audio, sample_rate))
+    assert len(player) == len(samples)
+    assert decode(encode_audio(audio, sample_rate, format="flac")[0])[1] == sample_rate
 
 
 # --- listen -----------------------------------------------------------------------------------------------------

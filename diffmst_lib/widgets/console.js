@@ -48,15 +48,20 @@ function render({ model, el }) {
   const turn = (owner, spec, unit) => {
     const { offsets } = centerOf(owner, spec);
     centers.set(JSON.stringify([owner.id, spec.name]), { unit: clamp(unit), offsets });
+    put(owner, spec, offsets.map((offset) => fromUnit(spec, clamp(unit) + offset)));
+  };
+  const put = (owner, spec, values) => {
     const settings = structuredClone(get("settings"));
-    owner.strips(settings).forEach((values, i) => (values[spec.name] = fromUnit(spec, clamp(unit) + offsets[i])));
+    owner.strips(settings).forEach((strip, i) => (strip[spec.name] = values[i]));
     change("settings", settings);
   };
   const knobOf = (owner, name, options = {}) => {
     const spec = owner.table.find((row) => row.name === name);
     const label = options.label ?? KNOB_LABELS[name];
-    const knob = makeKnob(spec, { title: `${label} of ${owner.name}`, ...options, label: options.short ?? label },
-      (unit) => turn(owner, spec, unit));
+    const texts = { title: `${label} of ${owner.name}`, label: options.short ?? label };
+    const start = owner.strips(setup.initial).map((strip) => strip[name]);
+    const knob = makeKnob(spec, { ...options, ...texts, start }, (unit) => turn(owner, spec, unit),
+      () => put(owner, spec, start));
     const show = () => {
       const values = owner.strips(get("settings")).map((strip) => strip[name]);
       const equal = values.every((value) => value === values[0]);
@@ -243,7 +248,7 @@ function render({ model, el }) {
     say("Loading \u2026");
     try {
       const options = { start: position.valueAsNumber / duration, loop: looping, reference: listening === "reference" };
-      await player.play(() => soundingValues(state()), options);
+      if (!(await player.play(() => soundingValues(state()), options))) return; // called off
       say("");
       settle();
       playButton.textContent = "\u25a0 Stop";
@@ -252,6 +257,11 @@ function render({ model, el }) {
       say(`No sound: ${error.message}`);
     }
     playButton.disabled = false;
+  }
+  function callOff() {
+    player.cancel();
+    playButton.disabled = false;
+    say("");
   }
   function stop() {
     player.stop();
@@ -322,7 +332,8 @@ function render({ model, el }) {
 
   const strips = [...owners, master].map(makeStrip);
   const sent = make("small", "dm-sent");
-  const help = "Meters: peaks from \u221260 to 0 dBFS. Double-click on a slider: its neutral value.";
+  const help = "Meters: peaks from \u221260 to 0 dBFS. Double-click on a slider: its value at the start. " +
+    "Reset: the same for all of them.";
   function update() {
     [...strips, ...panels].forEach((part) => part.show());
     player.tell("set", soundingValues(state()));
@@ -350,7 +361,11 @@ function render({ model, el }) {
     panelBox, sent, make("small", "", { textContent: `${help} ${setup.reference}` }), status, details,
   );
 
-  const onOther = (event) => event.detail !== el && player.playing && stop();
+  const onOther = (event) => {
+    if (event.detail === el) return;
+    if (player.playing) stop();
+    else if (player.pending) callOff();
+  };
   const keys = ["settings", "muted", "soloed", "bypassed"];
   keys.forEach((key) => model.on(`change:${key}`, update));
   document.addEventListener("dm-desk-play", onOther);
@@ -368,41 +383,6 @@ function render({ model, el }) {
     document.removeEventListener("play", onOther, true);
     player.close();
   };
-}
-
-// Stands in for the model of a live kernel: the state and the audio are in the page.
-class PageModel {
-  constructor({ audio, scales, ...state }) {
-    Object.assign(this, { audio, scales, state, listeners: [] });
-  }
-  get(key) {
-    return this.state[key];
-  }
-  set(key, value) {
-    this.state[key] = value;
-    this.emit(`change:${key}`);
-  }
-  save_changes() {}
-  on(name, listener) {
-    this.listeners.push({ name, listener });
-  }
-  off(name, listener) {
-    this.listeners = this.listeners.filter((other) => other.name !== name || other.listener !== listener);
-  }
-  emit(name, ...values) {
-    this.listeners.filter((other) => other.name === name).forEach(({ listener }) => listener(...values));
-  }
-  send() {
-    const files = this.audio.map((text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
-    this.emit("msg:custom", { type: "audio", scales: this.scales }, files);
-  }
-}
-
-export function renderStatic() {
-  for (const el of document.querySelectorAll(".dm-desk[data-static]")) {
-    delete el.dataset.static; // each desk of a page is set up once
-    render({ model: new PageModel(JSON.parse(el.nextElementSibling.textContent)), el });
-  }
 }
 
 export default { render };

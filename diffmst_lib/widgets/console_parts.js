@@ -1,6 +1,7 @@
 // The desk's parts: knobs, meters and curves. Each knows how to draw itself and nothing of the rest.
 
 const METER_FLOOR_DB = -60;
+const DOT_PITCH = 18; // px between the centers of two dots that do not touch
 const SVG = "http://www.w3.org/2000/svg";
 const BAND_MARKS = { low_shelf: "L", band0: "1", band1: "2", band2: "3", band3: "4", high_shelf: "H" };
 const { equalizerDb, gainComputer } = makeDsp();
@@ -33,15 +34,16 @@ const draw = (tag, attributes, text = "") => {
 };
 
 // A slider and a number for one parameter; `label` is for the eye, `title` names it for everybody.
-// turn(unit) is called with the new place on the knob, 0 to 1.
-function makeKnob(spec, { label, title, vertical = false }, turn) {
+// turn(unit) is called with the new place on the knob, 0 to 1; reset() to go back to the values `start` of the tracks.
+function makeKnob(spec, { label, title, start, vertical = false }, turn, reset) {
   const log = spec.scale === "log";
   const step = log ? 0.005 : spec.unit === "dB" ? (spec.high - spec.low > 40 ? 0.5 : 0.1) : 0.01;
   const [min, max] = log ? [0, 1] : [spec.low, spec.high];
   const slider = make("input", vertical ? "dm-vertical" : "", { type: "range", min, max, step });
   slider.oninput = () => turn(log ? slider.valueAsNumber : toUnit(spec, slider.valueAsNumber));
-  slider.ondblclick = () => turn(toUnit(spec, spec.neutral));
-  slider.title = `${asText(spec, spec.low)} to ${asText(spec, spec.high)}; double-click: ${asText(spec, spec.neutral)}`;
+  slider.ondblclick = reset;
+  const home = [...new Set(start.map((value) => asText(spec, value)))].join(" and ");
+  slider.title = `${asText(spec, spec.low)} to ${asText(spec, spec.high)}; double-click: ${home}`;
   const number = make("input", "dm-number", { type: "number", min: spec.low, max: spec.high, step: "any" });
   let shown = NaN; // so that leaving the field untouched does not round the value
   number.onchange = () => {
@@ -70,12 +72,19 @@ function makeKnob(spec, { label, title, vertical = false }, turn) {
   };
 }
 
+// What a meter fills: for the eye only.
+function makeBar(level) {
+  const bar = make("div", "dm-meter", {}, [level]);
+  bar.setAttribute("aria-hidden", "true"); // as a property it does nothing in older browsers
+  return bar;
+}
+
 // A bar that shows a peak from -60 to 0 dBFS and falls slowly enough to be read.
 function makeMeter() {
   const level = make("div", "dm-level");
   let shown = 0;
   return {
-    root: make("div", "dm-meter", { ariaHidden: "true" }, [level]),
+    root: makeBar(level),
     show(peak) {
       shown = Math.max(peak, 0.88 * shown);
       const height = shown > 0 ? 1 - (20 * Math.log10(shown)) / METER_FLOOR_DB : 0;
@@ -137,9 +146,16 @@ function makeEqualizerCurve(owner, bands, sampleRate) {
         graph.line(curve.map((db, k) => [x(frequencies[k]), y(db)]), `dm-line${i ? " dm-second" : ""}`);
       });
       if (strips.length > 1) graph.text(width - right - 4, top + 12, "dashed: right", "end");
+      // Bands at one frequency: their dots stand in a column, from the curve to where there is room.
+      const placed = [];
       bands.forEach((band) => {
-        const hz = strips[0][`${band}_cutoff_hz`];
-        graph.dot(x(hz), y(equalizerDb(strips[0], hz, sampleRate)), BAND_MARKS[band]);
+        const hz = Math.min(highHz, strips[0][`${band}_cutoff_hz`]);
+        const at = [x(hz), y(equalizerDb(strips[0], hz, sampleRate))];
+        const free = (px, py) => placed.every(([ox, oy]) => Math.hypot(px - ox, py - oy) >= DOT_PITCH);
+        const rows = bands.flatMap((_, k) => [at[1] - k * DOT_PITCH, at[1] + k * DOT_PITCH]);
+        const row = rows.find((py) => py > top && py < height - bottom && free(at[0], py)) ?? at[1];
+        placed.push([at[0], row]);
+        graph.dot(at[0], row, BAND_MARKS[band]);
       });
     },
   };
@@ -179,7 +195,7 @@ function makeReductionMeter() {
   const bar = make("div", "dm-level"), text = make("span", "dm-value", { textContent: "0.0 dB" });
   return {
     root: make("div", "dm-reduction", {}, [
-      make("span", "", { textContent: "Gain reduction" }), make("div", "dm-meter", { ariaHidden: "true" }, [bar]), text,
+      make("span", "", { textContent: "Gain reduction" }), makeBar(bar), text,
     ]),
     show(db) {
       bar.style.width = `${100 * clamp(-db / 30)}%`; // the whole bar: 30 dB

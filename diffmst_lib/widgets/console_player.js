@@ -77,25 +77,34 @@ export function engineSetup(setup, buffers, scales, sampleRate) {
   };
 }
 
+const FILES_LIMIT_S = 30; // the stems come from Python, and a kernel may be busy or dead
+const START_LIMIT_S = 5;
+
+// The promise, or an Error with the complaint when it takes too long.
+function within(seconds, promise, complaint) {
+  let timer;
+  const limit = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(complaint)), 1000 * seconds)));
+  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+}
+
 class DeskPlayer {
   constructor(model, setup, onMeters) {
-    Object.assign(this, { model, setup, onMeters, playing: false });
+    Object.assign(this, { model, setup, onMeters, playing: false, pending: null });
   }
 
   // The files of the stems, from the page or from Python.
   receive() {
-    return new Promise((resolve) => {
-      const onMessage = (message, files) => {
-        if (message.type !== "audio") return;
-        this.model.off("msg:custom", onMessage);
-        resolve({ files, scales: message.scales });
-      };
+    let onMessage;
+    const answer = new Promise((resolve) => {
+      onMessage = (message, files) => message.type === "audio" && resolve({ files, scales: message.scales });
       this.model.on("msg:custom", onMessage);
       this.model.send({ type: "load" });
     });
+    const complaint = `Python has sent no audio for ${FILES_LIMIT_S} s: the kernel is busy, or it has stopped`;
+    return within(FILES_LIMIT_S, answer, complaint).finally(() => this.model.off("msg:custom", onMessage));
   }
 
-  async open(values) {
+  makeContext() {
     const AudioContext = globalThis.AudioContext;
     if (!AudioContext) throw new Error("this browser has no Web Audio");
     try {
@@ -105,25 +114,44 @@ class DeskPlayer {
     }
     this.volume = new GainNode(this.context);
     this.volume.connect(this.context.destination);
+  }
+
+  async open(values) {
+    const { context, volume } = this;
     const { files, scales } = await this.receive();
     // decodeAudioData takes its input away, so each file is copied.
     const bytes = files.map((file) => file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength));
-    const buffers = await Promise.all(bytes.map((data) => this.context.decodeAudioData(data)));
-    const options = { ...engineSetup(this.setup, buffers, scales, this.context.sampleRate), values: values() };
-    const { node, post } = await makeNode(this.context, options, (meters) => this.playing && this.onMeters(meters));
-    node.connect(this.volume);
-    [this.node, this.post] = [node, post]; // kept: a script processor that nobody holds falls silent
+    const buffers = await Promise.all(bytes.map((data) => context.decodeAudioData(data)));
+    const options = { ...engineSetup(this.setup, buffers, scales, context.sampleRate), values: values() };
+    const { node, post } = await makeNode(context, options, (meters) => this.playing && this.onMeters(meters));
+    node.connect(volume);
+    return { node, post };
   }
 
+  // Call it in a click. Returns whether it plays: false when cancel() or close() came first.
   // start: 0 to 1 of the clip; values: a function that gives the knobs.
   async play(values, { start, loop, reference }) {
+    const turn = (this.pending = {});
     clearTimeout(this.falling);
-    this.opening ??= this.open(values).catch((error) => {
-      this.opening = null;
+    try {
+      if (!this.context) this.makeContext();
+      const { context } = this;
+      const running = context.resume(); // before the first wait: later it is no part of the click, and WebKit refuses
+      running.catch(() => {});
+      if (!this.opening) {
+        const opening = (this.opening = this.open(values));
+        opening.catch(() => this.opening === opening && (this.opening = null)); // the next click tries again
+      }
+      const engine = await this.opening;
+      if (this.pending === turn) await within(START_LIMIT_S, running, "the browser did not start the audio");
+      if (this.pending !== turn) return false;
+      Object.assign(this, engine); // kept: a script processor that nobody holds falls silent
+    } catch (error) {
+      if (this.pending !== turn) return false;
+      this.close(); // browsers allow a page few contexts
       throw error;
-    });
-    await this.opening;
-    await this.context.resume();
+    }
+    this.pending = null;
     this.playing = true;
     this.post("set", values());
     this.post("loop", loop);
@@ -131,6 +159,13 @@ class DeskPlayer {
     this.seek(start);
     this.volume.gain.cancelScheduledValues(0);
     this.volume.gain.setTargetAtTime(1, this.context.currentTime, 0.002);
+    return true;
+  }
+
+  // Call off what is about to play; what is loaded stays.
+  cancel() {
+    this.pending = null;
+    this.context?.suspend();
   }
 
   seek(start) {
@@ -156,6 +191,7 @@ class DeskPlayer {
   close() {
     clearTimeout(this.falling);
     this.playing = false;
-    this.context?.close();
+    this.context?.close().catch(() => {}); // it may be closed already
+    this.pending = this.context = this.opening = null;
   }
 }

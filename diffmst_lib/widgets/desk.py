@@ -10,7 +10,6 @@ from pathlib import Path
 
 import anywidget
 import numpy as np
-import torch
 import traitlets
 
 from diffmst_lib.audio import Multitrack, check_reference, loudness
@@ -20,7 +19,7 @@ from diffmst_lib.params import SECTIONS, ConsoleParams
 from diffmst_lib.widgets.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
-_PARTS = ("console_dsp.js", "console_settings.js", "console_player.js", "console_parts.js", "console.js")
+_PARTS = [f"console{part}.js" for part in ("_dsp", "_settings", "_player", "_parts", "", "_page")]
 _SCRIPT = "\n".join((_HERE / name).read_text("utf-8") for name in _PARTS)  # one ES module
 CONTROLS = ("fader", "pan", "eq", "compressor", "master")
 COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits: at 0.6 a mix loses more than 1 dB above 15 kHz
@@ -59,6 +58,8 @@ class Desk(anywidget.AnyWidget):
         self._rows = {name: [] for name in song.stems}
         for row, name in enumerate(song._stem_names()):
             self._rows[name].append(row)
+        if MASTER in self._rows:
+            raise ValueError(f"a stem named {MASTER!r} cannot be on a desk, whose master has this name: rename it")
         self._stems = {name: as_samples(self._audio[rows], f"stem {name!r}") for name, rows in self._rows.items()}
         self.params = neutral_params(song) if params is None else params
         self._reference, note = None, ""
@@ -222,7 +223,8 @@ def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, s
     It plays (Web Audio) in a live notebook and on a static page alike: per stem fader, pan, mute, solo, six-band
     equalizer and compressor, then the master bus. A stereo stem is one strip; a knob shows the middle of its two
     tracks and moves both. "Settings" holds the JSON of `ConsoleParams`, to copy, to load and to paste into
-    `ConsoleParams.from_json`. What is sent to the effects bus is kept, but not played; `.mix()` renders it.
+    `ConsoleParams.from_json`. The console runs at the song's rate; stems above 48 kHz come to it as MP3 of 44.1
+    or 48 kHz. What is sent to the effects bus is kept, but not played; `.mix()` renders it.
 
     Args:
         song: a `Multitrack`.
@@ -238,7 +240,7 @@ def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, s
 
     Raises:
         ValueError: no Multitrack, parameters that do not fit the song, a reference that is not stereo, silent or not
-            finite, unknown controls, a start past the end.
+            finite, unknown controls, a start past the end, a stem named "master_bus".
 
     Example:
         >>> import torch

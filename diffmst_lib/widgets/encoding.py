@@ -2,6 +2,7 @@
 
 import io
 
+import librosa
 import numpy as np
 import soundfile as sf
 
@@ -11,6 +12,7 @@ FORMATS = {
     "flac": ("audio/flac", "PCM_16"),
     "wav": ("audio/wav", "PCM_16"),
 }
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # libsndfile's scale from 0 (best) to 1 (smallest), with a variable bit rate
 MIX_COMPRESSION = 0.4  # 10 s of stereo: 0.15 to 0.27 MB in base64
 # A peak above full scale is brought here: a decoded MP3 overshoots what was encoded.
@@ -50,18 +52,32 @@ def headroom_gain(peak):
     return CEILING / peak if peak > 1 else 1.0
 
 
+def mp3_rate(sample_rate):
+    """Return the rate at which an MP3 holds audio of this rate, in Hz: the same where it can be."""
+    if sample_rate > MP3_RATES[-1]:
+        return next((rate for rate in (48000, 44100) if sample_rate % rate == 0), 48000)
+    return next(rate for rate in MP3_RATES if rate >= sample_rate)  # the next higher: nothing is lost
+
+
 def encode_samples(samples, sample_rate, format="mp3", compression=MIX_COMPRESSION):
-    """Return float samples (num_samples, channels) within [-1, 1] as the bytes of an audio file."""
+    """Return float samples (num_samples, channels) within [-1, 1] as the bytes of an audio file.
+
+    An MP3 knows nine rates: at any other the samples are resampled (see `mp3_rate`).
+    """
     if format not in FORMATS:
         raise ValueError(f"format {format!r} is not one of {', '.join(FORMATS)}")
+    if not 1000 <= sample_rate <= 768_000:
+        raise ValueError(f"expected a sample rate of 1000 to 768000 Hz, got {sample_rate}")
+    if format == "mp3" and (rate := mp3_rate(sample_rate)) != sample_rate:
+        samples = librosa.resample(samples.T, orig_sr=sample_rate, target_sr=rate).T
+        sample_rate = rate
     options = {"compression_level": compression, "bitrate_mode": "VARIABLE"} if format == "mp3" else {}
     file = io.BytesIO()
     try:
         sf.write(file, samples, sample_rate, format=format.upper(), subtype=FORMATS[format][1], **options)
     except sf.LibsndfileError as error:
         raise ValueError(
-            f"cannot write {format} at {sample_rate} Hz with this soundfile; "
-            "MP3 needs libsndfile 1.1 and a rate such as 44100 or 48000"
+            f"cannot write {format} at {sample_rate} Hz with this soundfile; MP3 needs libsndfile 1.1"
         ) from error
     return file.getvalue()
 
@@ -69,8 +85,9 @@ def encode_samples(samples, sample_rate, format="mp3", compression=MIX_COMPRESSI
 def encode_audio(audio, sample_rate, *, format="mp3"):
     """Return audio as the bytes of a small file, and their MIME type.
 
-    MP3 is the default because every browser plays it, Safari included. Nothing is resampled or
-    hard-clipped: a sound whose peak exceeds 1 is scaled down to a peak of -0.5 dBFS.
+    MP3 is the default because every browser plays it, Safari included. It holds rates up to 48 kHz: audio at a rate
+    that it has not, such as 96 kHz, is resampled. Nothing is hard-clipped: a sound whose peak exceeds 1 is scaled
+    down to a peak of -0.5 dBFS.
 
     Args:
         audio: tensor or array, (channels, num_samples) with 1 or 2 channels, or (num_samples,); [-1, 1].
@@ -81,7 +98,7 @@ def encode_audio(audio, sample_rate, *, format="mp3"):
         (bytes, MIME type), such as (b"...", "audio/mpeg").
 
     Raises:
-        ValueError: samples that are not finite, another shape, an unknown format or sample rate.
+        ValueError: samples that are not finite, another shape, an unknown format, a sample rate that no file has.
 
     Example:
         >>> import torch

@@ -4,10 +4,10 @@ import ipywidgets
 import torch
 
 from diffmst_lib import effects, plots
-from diffmst_lib.audio import SAMPLE_RATE, normalize_loudness
+from diffmst_lib.audio import SAMPLE_RATE, Multitrack, normalize_loudness
 from diffmst_lib.console import MixingConsole, uses_fx_bus
 from diffmst_lib.features import stereo_width
-from diffmst_lib.params import EQ_BANDS, param_table
+from diffmst_lib.params import EQ_BANDS, ConsoleParams, param_table
 from diffmst_lib.widgets.explorer import (
     MATCHED_LUFS,
     Explorer,
@@ -196,6 +196,10 @@ class BypassExplorer(Explorer):
     _parts = {"gain": "gain", "eq": "equalizer", "compressor": "compressor", "panner": "panner", "fx_bus": "fx_bus"}
 
     def __init__(self, song, params, off, seconds, start_s):
+        if not isinstance(song, Multitrack):
+            raise ValueError(f"explore_bypass needs a song, a Multitrack, got {type(song).__name__}")
+        if not isinstance(params, ConsoleParams):
+            raise ValueError(f"params must be ConsoleParams, got {type(params).__name__}")
         self._song = song.excerpt(start_s, seconds)
         self._all = params.clone()
         self._console = MixingConsole(song.sample_rate, preset=params.preset)
@@ -317,7 +321,8 @@ def explore_bypass(song, params, *, off=("equalizer",), seconds=6.0, start_s=0.0
 
     Returns an `Explorer` as `explore_pan` does: `.settings` says what is on, `.params` are the parameters as set.
 
-    Raises ValueError when the parameters do not fit the song, for an unknown part, for a start past the end.
+    Raises ValueError for no `Multitrack`, no `ConsoleParams`, parameters that do not fit the song, an unknown part, a
+    start past the end.
 
     >>> import diffmst_lib as dm
     >>> mix = dm.equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium"), panned=True)

@@ -116,7 +116,7 @@ class Explorer:
         )
 
     def _repr_html_(self) -> str:
-        return self._page("<p><small>Run this page (Colab or Jupyter) to move the sliders.</small></p>")
+        return self._page("<p><small>Run this page (Colab or Jupyter) to change the settings.</small></p>")
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = self._screen._repr_mimebundle_(**kwargs)
