@@ -8,10 +8,13 @@ from layout import ROOT
 
 
 def test_library_example(tmp_path, monkeypatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    code = code.replace("progress=True", "progress=False")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = "".join(blocks).replace("progress=True", "progress=False")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    song = names["song"]
+    assert len(blocks) == 2 and names["mix"].shape == (2, song.audio.shape[-1]) and names["loud"].shape == song.audio.shape
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mix.wav", "params.csv", "params.json"]
     first, last = map(float, re.findall(r"^\d+ +([\d.]+)$", capsys.readouterr().out, re.MULTILINE)[:2])
     assert last == pytest.approx(0, abs=0.5 * first)
