@@ -19,7 +19,9 @@ RANGES = {
 
 
 def check_dtype(x: torch.Tensor) -> None:
-    """Audio is float32 or float64."""
+    """Audio is a tensor of float32 or float64."""
+    if not isinstance(x, torch.Tensor):
+        raise ValueError(f"audio must be a torch tensor, got {type(x).__name__}")
     if x.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"audio must be float32 or float64, got {str(x.dtype).removeprefix('torch.')}")
 

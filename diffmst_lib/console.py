@@ -12,6 +12,7 @@ from types import ModuleType
 import torch
 
 from . import effects, reference
+from .checks import check_dtype
 from .memory import keep_large_blocks
 from .params import EQ_BANDS, ConsoleParams, _check_preset
 
@@ -98,6 +99,7 @@ class MixingConsole:
         return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
 
     def _check(self, tracks: torch.Tensor, params: ConsoleParams) -> None:
+        check_dtype(tracks)
         if tracks.ndim not in (2, 3) or 0 in tracks.shape:
             raise ValueError(f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}")
         if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):

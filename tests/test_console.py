@@ -123,6 +123,9 @@ def test_same_input_same_mix():
 
 
 def test_wrong_numbers_are_named():
+    for use in (CONSOLE, CONSOLE.render):
+        with pytest.raises(ValueError, match="audio must be a torch tensor, got ndarray"):
+            use(noise(2, 100).numpy(), ConsoleParams.neutral(["a", "b"]))
     with pytest.raises(ValueError, match=r"tracks \(3, 100\) do not fit"):
         CONSOLE(noise(3, 100), ConsoleParams.neutral(["a", "b"]))
     with pytest.raises(ValueError, match="default, reference"):
