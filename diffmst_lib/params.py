@@ -211,9 +211,10 @@ class Strip:
 class ConsoleParams:
     """All knobs of a console, in physical units.
 
-    `tracks` (N, 27), `fx_bus_values` (25,) and `master_bus_values` (26,) in the order of `param_table`; a leading
-    batch dimension is allowed on all three. `names` are the N track names. Strips by name: `params.track("kick")`,
-    `params.fx_bus`, `params.master_bus`.
+    Arguments: `tracks` (N, 27), `fx_bus` (25,) and `master_bus` (26,) in the order of `param_table`; a leading batch
+    dimension is allowed on all three. `names` are the N track names. The tensors stay readable as `tracks`,
+    `fx_bus_values` and `master_bus_values`, the strips by name: `params.track("kick")`, `params.fx_bus`,
+    `params.master_bus`.
 
     >>> params = ConsoleParams.neutral(["kick", "vox.L", "vox.R"])
     >>> params.track("kick")["pan"] = 0.4
