@@ -24,9 +24,10 @@ from .audio import (
 )
 from .baselines import equal_loudness, unity
 from .check import check, checker
+from .compare import Comparison, compare
 from .console import ConsoleOutput, MixingConsole
 from .features import audio_features
-from .losses import audio_feature_loss, mrstft_loss
+from .losses import audio_feature_loss, loss_table, mrstft_loss, mrstft_table
 from .optimize import optimize_mix
 from .params import ConsoleParams, ParamSpec, param_table
 from .result import MixResult
@@ -35,9 +36,10 @@ from .widgets import desk, explore_bypass, explore_compressor, explore_equalizer
 __version__ = "0.1.0"
 
 __all__ = [
-    "ConsoleOutput", "ConsoleParams", "InputError", "InputNote", "MixResult", "MixingConsole", "Multitrack",
-    "ParamSpec", "audio_feature_loss", "audio_features", "bench", "check", "checker", "data_dir", "desk", "effects",
-    "equal_loudness", "explore_bypass", "explore_compressor", "explore_equalizer", "explore_pan", "features",
-    "listen", "load_audio", "load_multitrack", "losses", "loudness", "mrstft_loss", "normalize_loudness",
-    "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
+    "Comparison", "ConsoleOutput", "ConsoleParams", "InputError", "InputNote", "MixResult", "MixingConsole",
+    "Multitrack", "ParamSpec", "audio_feature_loss", "audio_features", "bench", "check", "checker", "compare",
+    "data_dir", "desk", "effects", "equal_loudness", "explore_bypass", "explore_compressor", "explore_equalizer",
+    "explore_pan", "features", "listen", "load_audio", "load_multitrack", "loss_table", "losses", "loudness",
+    "mrstft_loss", "mrstft_table", "normalize_loudness", "optimize_mix", "param_table", "params", "plots",
+    "reference", "save_audio", "unity",
 ]

@@ -117,8 +117,8 @@ def write_whole(path: Path, write) -> None:
 def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
     """Integrated loudness in LUFS (ITU-R BS.1770-4, pyloudnorm) of (channels, num_samples) or (num_samples,).
 
-    Silence, or anything below the standard's absolute gate at -70 LUFS, gives -inf. Clips shorter than the
-    standard's 0.4 s block are measured as one block.
+    Silence, or anything below the standard's absolute gate at -70 LUFS, gives -inf, NaN and infinite samples NaN.
+    Clips shorter than the standard's 0.4 s block are measured as one block. ValueError for integers.
 
     >>> t = torch.arange(44100) / 44100
     >>> round(loudness(torch.sin(2 * torch.pi * 997 * t)))     # a full-scale sine in one channel: -3.01
@@ -126,9 +126,13 @@ def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
     """
     if audio.ndim > 2:
         raise ValueError(f"loudness is of one sound, (channels, num_samples), got {tuple(audio.shape)}")
-    samples = np.atleast_2d(audio.detach().cpu().numpy()).T.astype(np.float64)
+    if not audio.dtype.is_floating_point:
+        raise ValueError(f"audio must be floating point in [-1, 1], got {str(audio.dtype).removeprefix('torch.')}")
+    samples = np.atleast_2d(audio.detach().cpu().double().numpy()).T
     if len(samples) == 0:
         return -float("inf")
+    if not np.isfinite(samples).all():
+        return float("nan")
     block_s = 0.4
     if len(samples) < block_s * sample_rate:  # half a sample of room, so that rounding cannot make the block too long
         block_s = (len(samples) + 0.5) / sample_rate
@@ -335,17 +339,21 @@ def check_song(song: Multitrack) -> None:
         raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent")
 
 
-def check_reference(reference: torch.Tensor) -> torch.Tensor:
-    """The reference as (2, num_samples), or InputError in one line: not stereo, silent, not finite."""
-    if not isinstance(reference, torch.Tensor):
-        raise InputError(f"the reference is a {type(reference).__name__}; a tensor (2, num_samples) is needed")
-    if reference.ndim == 3 and reference.shape[0] == 1:
-        reference = reference[0]
-    if reference.ndim != 2 or reference.shape[0] != 2:
-        channels = 1 if reference.ndim == 1 else reference.shape[-2]
-        raise InputError(f"the reference has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed")
-    if not bool(torch.isfinite(reference).all()):
-        raise InputError("the reference holds NaN or infinite samples")
-    if not np.isfinite(loudness(reference)):
-        raise InputError("the reference is silent")
-    return reference
+def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rate: float = SAMPLE_RATE) -> torch.Tensor:
+    """A stereo mix as (2, num_samples), or InputError in one line: not stereo, no audio, silent, not finite."""
+    if not isinstance(audio, torch.Tensor):
+        raise InputError(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
+    if not audio.dtype.is_floating_point:
+        raise InputError(f"{what} is {str(audio.dtype).removeprefix('torch.')}; floating point in [-1, 1] is needed")
+    if audio.ndim == 3:
+        if audio.shape[0] != 1:
+            raise InputError(f"{what} is a batch of {audio.shape[0]} sounds; one is needed")
+        audio = audio[0]
+    if audio.ndim != 2 or audio.shape[0] != 2:
+        channels = 1 if audio.ndim < 2 else audio.shape[-2]
+        raise InputError(f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed")
+    if not bool(torch.isfinite(audio).all()):
+        raise InputError(f"{what} holds NaN or infinite samples")
+    if not np.isfinite(loudness(audio, sample_rate=sample_rate)):
+        raise InputError(f"{what} is silent")
+    return audio

@@ -1,4 +1,4 @@
-"""How long the console takes, and how much memory: `diffmst bench`. Ratios within one run are what counts. Chapter 5."""
+"""How long console and loss take, and how much memory: `diffmst bench`. Ratios within one run count. Chapters 5, 7."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from . import features
 from .console import MixingConsole
+from .losses import feature_distance
 from .memory import keep_large_blocks
 from .params import EQ_BANDS, ConsoleParams, Strip, param_table
 
@@ -108,7 +110,7 @@ def _one_thread():
 def _median_seconds(jobs: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
     """Median time of each job, the jobs taking turns, after one run each that compiles and fills caches."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    with _one_thread(), keep_large_blocks():
+    with _one_thread():
         for job in jobs.values():
             job()
         for _ in range(repeats):
@@ -163,7 +165,8 @@ def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int 
     rows = {}
     for n in num_tracks:
         jobs = {preset: training_step(preset, n, seconds) for preset in ("reference", "default")}
-        took = _median_seconds(jobs, repeats)
+        with keep_large_blocks():
+            took = _median_seconds(jobs, repeats)
         rows[n] = {
             "reference (s)": took["reference"],
             "default (s)": took["default"],
@@ -181,10 +184,46 @@ def render_table(
     Systems: "default", "reference", "pedalboard"; the last is left out where it is not installed.
     """
     systems = tuple(s for s in systems if s != "pedalboard" or find_spec("pedalboard"))
-    took = _median_seconds({system: rendering(system, num_tracks, seconds) for system in systems}, repeats)
+    with keep_large_blocks():
+        took = _median_seconds({system: rendering(system, num_tracks, seconds) for system in systems}, repeats)
     table = pd.DataFrame({
         "seconds": took,
         "times real time": {system: seconds / s for system, s in took.items()},
         "peak (GB)": _peak_memory_gb(rendering, systems, num_tracks, seconds),
     })
     return table.round(3).rename_axis(f"{num_tracks} tracks x {seconds:g} s")
+
+
+def loss_step(preset: str, seconds: float, *, rebuild: bool = False) -> Callable[[], None]:
+    """A function that runs the audio-feature loss of a stereo pair forward and backward once.
+
+    `rebuild` makes the Bark filterbank anew for each of the two sounds, as the released code does.
+    """
+    mix, target = _tracks(4, seconds).view(2, 2, -1)
+    mix = mix.clone().requires_grad_()
+
+    def measured(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        if rebuild:
+            features._bark_filterbank.cache_clear()
+        return features.audio_features(x, preset=preset)
+
+    def step() -> None:
+        mix.grad = None
+        feature_distance(measured(mix), measured(target))["total"].backward()
+
+    return step
+
+
+def loss_table(*, seconds: float = 10.0, repeats: int = 9) -> pd.DataFrame:
+    """Forward+backward of the audio-feature loss of a stereo pair: median seconds of alternating runs on one thread.
+
+    Rows: the reference with its filterbank built at each call, as in the released code; the reference; the default.
+    """
+    jobs = {
+        "reference, filterbank built anew": loss_step("reference", seconds, rebuild=True),
+        "reference": loss_step("reference", seconds),
+        "default": loss_step("default", seconds),
+    }
+    table = pd.DataFrame({"seconds": _median_seconds(jobs, repeats)})
+    table["times faster"] = table["seconds"].iloc[0] / table["seconds"]
+    return table.round(4).rename_axis(f"stereo pair x {seconds:g} s")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import __version__
-from .audio import InputError, InputNote, check_reference, check_song, load_audio, load_multitrack, loudness
+from .audio import InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack, loudness
 from .baselines import equal_loudness
 from .optimize import optimize_mix
 from .result import FILES, output_folder
@@ -34,11 +34,13 @@ def build_parser() -> argparse.ArgumentParser:
     mix.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     mix.set_defaults(run=run_mix)
 
-    bench = commands.add_parser("bench", help="speed and memory of the default console beside the reference")
+    bench = commands.add_parser("bench", help="speed and memory of the default console and loss beside the reference")
     bench.add_argument("--tracks", type=_count, nargs="+", help="numbers of tracks (default: 4 8 16; with --render 16)")
     bench.add_argument("--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60)")
-    bench.add_argument("--render", action="store_true",
-                       help="rendering without gradients instead, beside pedalboard where it is installed")
+    what = bench.add_mutually_exclusive_group()
+    what.add_argument("--render", action="store_true",
+                      help="rendering without gradients instead, beside pedalboard where it is installed")
+    what.add_argument("--loss", action="store_true", help="the audio-feature loss of a stereo pair instead")
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
     return parser
@@ -109,7 +111,7 @@ def run_mix(options: argparse.Namespace) -> None:
 
 def _load_reference(path: str):
     try:
-        return check_reference(load_audio(path))
+        return check_stereo(load_audio(path))
     except InputError as error:
         named = str(error) if str(error).startswith(str(Path(path))) else f"{path}: {error}"
         raise InputError(named) from None
@@ -119,12 +121,16 @@ def run_bench(options: argparse.Namespace) -> None:
     """`diffmst bench`: tables of times and peak memory."""
     from . import bench
 
+    if options.loss and options.tracks:
+        raise InputError("--tracks has no meaning with --loss, which takes one stereo pair")
     print(bench.machine())
     try:
         if options.render:
             for n in options.tracks or [16]:
                 print(bench.render_table(num_tracks=n, seconds=options.seconds or 60.0, repeats=options.repeats,
                                          systems=("default", "reference", "pedalboard")).to_string())
+        elif options.loss:
+            print(bench.loss_table(seconds=options.seconds or 10.0, repeats=options.repeats).to_string())
         else:
             print(bench.console_table(options.tracks or [4, 8, 16], seconds=options.seconds or 10.0,
                                       repeats=options.repeats).to_string())

@@ -1,75 +1,136 @@
 """Audio features that describe a mix: dynamics, stereo image, spectrum. Equations 3 to 7 of the paper. Chapter 6.
 
-All take stereo audio (B, 2, T) or (2, T). The "reference" preset computes what the released code computes, edge of
-the Bark bank and unbounded width included; "default" stays finite for any input, silence and anti-phase included.
+All take stereo audio (B, 2, T) or (2, T) of any length from one sample, compute in at least float32 (under autocast
+too), and give finite values and gradients for any finite input. Preset "reference" computes what the released code
+computes; in "default" silence, mono and anti-phase stay within bounds, and the Bark bands end at 20 kHz.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
+from functools import lru_cache, wraps
 
 import numpy as np
+import scipy.fft
 import torch
 
+from .checks import check_rate
 from .params import _check_preset
+from .spectrum import hann_window, mean_magnitude, mean_square
 
 POWER_FLOOR = 1e-8        # -80 dB: mean squares below count as this
-BARK_FFT, BARK_HOP, BARK_BANDS = 32_768, 8_192, 24
+WIDTH_KNEE = 4.0          # from here on "default" counts the width in logarithms
+BARK_FFT, BARK_HOP, BARK_BANDS = 32_768, 8_192, 24                  # at 44.1 kHz: 743 ms every 186 ms
+BARK_FLOOR = {"reference": 1e-8, "default": 1.0}                    # added to every band before the logarithm
+BARK_RANGE_HZ = (20.0, 20_000.0)
 
 
 def _stereo(x: torch.Tensor) -> torch.Tensor:
-    if x.ndim not in (2, 3) or x.shape[-2] != 2 or x.shape[-1] == 0:
-        raise ValueError(f"features need stereo audio (batch, 2, samples) or (2, samples), got {tuple(x.shape)}")
+    if not isinstance(x, torch.Tensor) or x.ndim not in (2, 3) or x.shape[-2] != 2 or 0 in x.shape:
+        got = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
+        raise ValueError(f"features need stereo audio (batch, 2, samples) or (2, samples), got {got}")
+    if not x.dtype.is_floating_point:
+        raise ValueError(f"audio must be floating point in [-1, 1], got {str(x.dtype).removeprefix('torch.')}")
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
+def _in_single_precision(function):
+    """Check the audio, raise half precision to float32 and keep autocast from rounding the matrix products."""
+
+    @wraps(function)
+    def wrapped(x: torch.Tensor, **options):
+        x = _stereo(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return function(x, **options)
+
+    return wrapped
+
+
+@_in_single_precision
 def rms(x: torch.Tensor) -> torch.Tensor:
-    """Root mean square of each channel, (B, 2), linear: sqrt(mean x^2), floor 1e-4. Equation 3.
+    """Root mean square of each channel, (B, 2), linear. Equation 3.
+
+    RMS = sqrt(mean x^2), at least 1e-4 (-80 dB), where it has no gradient. Its range for audio in [-1, 1]: 1e-4 to 1.
+    Gradient towards a sample: x / (N RMS).
 
     >>> rms(0.5 * torch.ones(2, 100))
     tensor([0.5000, 0.5000])
     """
-    return torch.sqrt(_stereo(x).square().mean(dim=-1).clamp(min=POWER_FLOOR))
+    return torch.sqrt(mean_square(x).clamp(min=POWER_FLOOR))
 
 
-def crest_factor(x: torch.Tensor) -> torch.Tensor:
-    """Crest factor of each channel, (B, 2), in dB: 20 log10(max |x| / RMS). Equation 4.
+@_in_single_precision
+def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
+    """Crest factor of each channel, (B, 2), in dB: how far the highest peak stands above the RMS. Equation 4.
+
+    CF = 20 log10(max |x| / RMS), 0 dB (a square wave, silence in "default") to 10 log10(N) dB (a single impulse). In
+    "reference" sound below -80 dBFS is negative, down to -80 dB, since the RMS is clamped and the peak is not.
+    Gradient: at the peak and through the RMS only.
 
     >>> crest_factor(torch.ones(2, 100))
     tensor([0., 0.])
     """
-    peak = _stereo(x).abs().amax(dim=-1).clamp(min=1e-8)
-    return 20.0 * torch.log10(peak / rms(x))
+    _check_preset(preset)
+    level = rms(x)
+    at = x.detach().abs().argmax(dim=-1, keepdim=True)     # of equal peaks the first has the gradient
+    peak = x.gather(-1, at).abs().squeeze(-1)
+    peak = peak.clamp(min=1e-8) if preset == "reference" else torch.maximum(peak, level.detach())
+    return 20.0 * torch.log10(peak / level)
 
 
+@_in_single_precision
 def stereo_width(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
-    """Stereo width, (B,): mean (L - R)^2 / mean (L + R)^2; 0 for mono, 1 for uncorrelated channels. Equation 6.
+    """Stereo width, (B,): power of the side over power of the mid. Equation 6.
 
-    Anti-phase channels have no mid: the reference then returns up to 1e13, the default bounds the width at 1e3.
+    SW = mean (L - R)^2 / mean (L + R)^2: 0 for mono, 1 for uncorrelated channels, no bound for anti-phase, where
+    "reference" gives up to 1e13 and more. "default" counts what lies above 4 in logarithms, 4 + 4 ln(SW / 4): the
+    same value for nearly all music, at most 102 for any audio in [-1, 1], and a slope that leads back.
+
+    >>> stereo_width(torch.tensor([[1.0], [0.0]]))              # one channel silent
+    tensor(1.)
     """
     _check_preset(preset)
-    left, right = _stereo(x).unbind(dim=-2)
-    side, mid = (left - right).square().mean(dim=-1), (left + right).square().mean(dim=-1)
+    left, right = x.unbind(dim=-2)
+    side, mid = mean_square(left - right), mean_square(left + right)
+    width = side / mid.clamp(min=POWER_FLOOR)
     if preset == "reference":
-        return side / mid.clamp(min=POWER_FLOOR)
-    return side / torch.maximum(mid, 1e-3 * side).clamp(min=POWER_FLOOR)
+        return width
+    return width.clamp(max=WIDTH_KNEE) + WIDTH_KNEE * torch.log(width.clamp(min=WIDTH_KNEE) / WIDTH_KNEE)
 
 
+@_in_single_precision
 def stereo_imbalance(x: torch.Tensor) -> torch.Tensor:
-    """Stereo imbalance, (B,): (P_right - P_left) / (P_right + P_left), in [-1, 1], positive to the right. Equation 7."""
-    left, right = _stereo(x).square().mean(dim=-1).unbind(dim=-1)
+    """Stereo imbalance, (B,): which side is louder. Equation 7.
+
+    SI = (P_right - P_left) / (P_right + P_left) with P the mean square of a channel: -1 (all left) to 1 (all right).
+    Twice the power on one side makes 1/3.
+
+    >>> stereo_imbalance(torch.tensor([[0.0], [1.0]]))
+    tensor(1.)
+    """
+    left, right = mean_square(x).unbind(dim=-1)
     return (right - left) / (right + left).clamp(min=POWER_FLOOR)
 
 
 def hz_to_bark(hz):
-    """Traunmueller's Bark scale with its corrections at both ends: z = 26.81 f / (1960 + f) - 0.53."""
+    """Traunmueller's Bark scale with its corrections at both ends: z = 26.81 f / (1960 + f) - 0.53.
+
+    Below 2 Bark 0.15 (2 - z) is added, above 20.1 Bark 0.22 (z - 20.1). Takes and returns numbers or arrays.
+
+    >>> round(float(hz_to_bark(1000.0)), 2)
+    8.53
+    """
     z = 26.81 * np.asarray(hz, dtype=float) / (1960.0 + np.asarray(hz, dtype=float)) - 0.53
     z = np.where(z < 2.0, z + 0.15 * (2.0 - z), z)
     return np.where(z > 20.1, z + 0.22 * (z - 20.1), z)
 
 
 def bark_to_hz(bark, *, preset: str = "default"):
-    """Inverse of `hz_to_bark`. The reference skips the correction at the high end: its 20 kHz edge lands at 31.7 kHz."""
+    """Inverse of `hz_to_bark`. The reference skips the correction at the high end: its 20 kHz edge lands at 31.7 kHz.
+
+    >>> round(float(bark_to_hz(hz_to_bark(1000.0))), 6)
+    1000.0
+    """
     _check_preset(preset)
     z = np.asarray(bark, dtype=float)
     corrected = np.where(z < 2.0, (z - 0.3) / 0.85, z)
@@ -78,60 +139,102 @@ def bark_to_hz(bark, *, preset: str = "default"):
     return 1960.0 * (corrected + 0.53) / (26.28 - corrected)
 
 
+def bark_edges_hz(preset: str = "default") -> np.ndarray:
+    """The 26 frequencies between which the 24 bands lie, in Hz: band i rises from edge i, peaks at i + 1, ends at i + 2.
+
+    >>> bark_edges_hz()[[0, -1]].round()
+    array([   20., 20000.])
+    """
+    return bark_to_hz(np.linspace(*hz_to_bark(BARK_RANGE_HZ), BARK_BANDS + 2), preset=preset)
+
+
 def bark_filterbank(
     sample_rate: int, n_fft: int = BARK_FFT, *, preset: str = "default", device: torch.device | None = None
 ) -> torch.Tensor:
-    """24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark, (n_fft // 2 + 1, 24).
+    """24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark, (n_fft // 2 + 1, 24). Part of equation 5.
 
     >>> bark_filterbank(44100).shape
     torch.Size([16385, 24])
     """
-    return _bark_filterbank(sample_rate, n_fft, preset, device).clone()
+    _check_preset(preset)
+    check_rate(sample_rate)
+    return _bark_filterbank(sample_rate, n_fft, preset, device, torch.float32).clone()
 
 
 @lru_cache(maxsize=16)
-def _bark_filterbank(sample_rate: int, n_fft: int, preset: str, device: torch.device | None) -> torch.Tensor:
-    _check_preset(preset)
+@torch.inference_mode(False)
+def _bark_filterbank(sample_rate, n_fft: int, preset: str, device, dtype: torch.dtype) -> torch.Tensor:
     freqs = np.linspace(0.0, sample_rate // 2, n_fft // 2 + 1)
-    edges = bark_to_hz(np.linspace(hz_to_bark(20.0), hz_to_bark(20_000.0), BARK_BANDS + 2), preset=preset)
+    edges = bark_edges_hz(preset)
     rising = (freqs[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - freqs[:, None]) / (edges[2:] - edges[1:-1])
     bank = np.clip(np.minimum(rising, falling), 0.0, None)
-    return torch.tensor(bank, dtype=torch.float32, device=device)
+    return torch.tensor(bank, dtype=dtype, device=device)
 
 
-@lru_cache(maxsize=8)
-def _hann(device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    return torch.hann_window(BARK_FFT, device=device, dtype=dtype)
+def bark_fft_size(sample_rate: float) -> int:
+    """Length of the Bark spectrum's window at a sample rate: 743 ms or little more, a good length for an FFT.
+
+    >>> bark_fft_size(44100), bark_fft_size(48000)
+    (32768, 36000)
+    """
+    wanted = math.ceil(BARK_FFT * sample_rate / 44100 / 4)
+    return max(16, 4 * scipy.fft.next_fast_len(wanted, real=True))
 
 
-def bark_spectrum(x: torch.Tensor, *, sample_rate: int = 44100, preset: str = "default") -> torch.Tensor:
+@_in_single_precision
+def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default") -> torch.Tensor:
     """Log spectrum in 24 Bark bands of mid (L + R) and side (L - R), (B, 24, 2). Equation 5.
 
-    STFT magnitudes (32,768 samples, hop 8,192, Hann) averaged over time, through `bark_filterbank`, ln(. + 1e-8).
-    Clips shorter than the window's half are padded with zeros.
+    BS = ln(c + mean over time of |STFT| through `bark_filterbank`), with Hann windows of 32,768 samples every 8,192.
+    c is 1e-8 in "reference", where a mono mix has a side of ln 1e-8 = -18.4; 1 in "default", where silence is 0. In
+    "default" window and scale follow the sample rate, so that the values do not. Range for audio in [-1, 1]: 0 to 12.
+    Gradient towards a band's magnitude B: 1 / (B + c).
+
+    Raises ValueError for audio that is not stereo, and for a sample rate that is not above 0.
+
+    >>> bark_spectrum(torch.zeros(2, 44100)).abs().max()
+    tensor(0.)
     """
-    left, right = _stereo(x).unbind(dim=-2)
+    _check_preset(preset)
+    check_rate(sample_rate)
+    left, right = x.unbind(dim=-2)
     both = torch.stack([left + right, left - right], dim=-2)                # (B, 2, T)
-    if both.shape[-1] <= BARK_FFT // 2:                                     # reflection needs more than the half
-        both = torch.nn.functional.pad(both, (0, BARK_FFT // 2 + 1 - both.shape[-1]))
-    spectrum = torch.stft(
-        both.reshape(-1, both.shape[-1]), BARK_FFT, BARK_HOP, window=_hann(both.device, both.dtype),
-        return_complex=True,
-    )
-    power = spectrum.real.square() + spectrum.imag.square()                 # (B 2, F, frames)
-    magnitude = torch.sqrt(power.clamp(min=1e-30)) if preset == "default" else spectrum.abs()
-    bank = _bark_filterbank(sample_rate, BARK_FFT, preset, both.device).to(both.dtype)
-    bands = torch.log(magnitude.mean(dim=-1) @ bank + 1e-8)                 # (B 2, 24)
+    flat = both.reshape(-1, both.shape[-1])                                 # (B 2, T)
+    if preset == "reference":
+        magnitude, n_fft, scale = _released_magnitude(flat), BARK_FFT, 1.0
+    else:
+        n_fft = bark_fft_size(sample_rate)
+        magnitude, scale = mean_magnitude(flat, n_fft, n_fft // 4), BARK_FFT / n_fft
+    bank = _bark_filterbank(sample_rate, n_fft, preset, x.device, x.dtype)
+    bands = torch.log(scale * (magnitude @ bank) + BARK_FLOOR[preset])      # (B 2, 24)
     return bands.view(*both.shape[:-1], BARK_BANDS).transpose(-1, -2)
 
 
-def audio_features(x: torch.Tensor, *, sample_rate: int = 44100, preset: str = "default") -> dict[str, torch.Tensor]:
-    """The five features by name: rms, crest_factor, stereo_width, stereo_imbalance, bark_spectrum."""
-    _check_preset(preset)
+def _released_magnitude(x: torch.Tensor) -> torch.Tensor:
+    """Mean magnitude by `torch.stft`, with the same window at every sample rate."""
+    x = torch.nn.functional.pad(x, (0, max(0, BARK_FFT // 2 + 1 - x.shape[-1])))
+    window = hann_window(BARK_FFT, x.device, x.dtype)
+    return torch.stft(x, BARK_FFT, BARK_HOP, window=window, return_complex=True).abs().mean(dim=-1)
+
+
+def audio_features(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default") -> dict[str, torch.Tensor]:
+    """The five features by name: rms, crest_factor, stereo_width, stereo_imbalance, bark_spectrum. Equations 3 to 7.
+
+    Args:
+        x: stereo audio (B, 2, T) or (2, T), in [-1, 1].
+        sample_rate: Hz.
+        preset: "default" or "reference".
+
+    Shapes for a batch of B: (B, 2), (B, 2), (B,), (B,), (B, 24, 2). Raises ValueError for audio that is not stereo
+    or not floating point.
+
+    >>> {name: tuple(value.shape) for name, value in audio_features(torch.zeros(2, 100)).items()}
+    {'rms': (2,), 'crest_factor': (2,), 'stereo_width': (), 'stereo_imbalance': (), 'bark_spectrum': (24, 2)}
+    """
     return {
         "rms": rms(x),
-        "crest_factor": crest_factor(x),
+        "crest_factor": crest_factor(x, preset=preset),
         "stereo_width": stereo_width(x, preset=preset),
         "stereo_imbalance": stereo_imbalance(x),
         "bark_spectrum": bark_spectrum(x, sample_rate=sample_rate, preset=preset),

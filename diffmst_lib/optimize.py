@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from .audio import Multitrack, check_reference, check_song, loudest_window, normalize_loudness
+from .audio import Multitrack, check_song, check_stereo, loudest_window, normalize_loudness
 from .baselines import neutral_params
 from .console import MixingConsole, uses_fx_bus
 from .features import audio_features
@@ -54,12 +54,12 @@ def optimize_mix(
     True
     """
     check_song(song)
-    reference = check_reference(reference).detach()
+    rate = song.sample_rate
+    reference = check_stereo(reference, sample_rate=rate).detach()
     if start not in ("spread", "center"):
         raise ValueError(f"start must be 'spread' or 'center', not {start!r}")
     if steps < 0 or not fit_seconds > 0:
         raise ValueError(f"steps must be 0 or more and fit_seconds above 0, got {steps} and {fit_seconds}")
-    rate = song.sample_rate
     init = init.clone() if init is not None else neutral_params(song, panned=start == "spread")
     if init.tracks.ndim != 2 or init.names != song.names:
         raise ValueError(f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}")

@@ -130,9 +130,17 @@ def test_bench_prints_a_table(diffmst, monkeypatch):
     monkeypatch.setattr("diffmst_lib.bench.console_table", lambda tracks, seconds, repeats: table * len(tracks))
     code, out, _ = diffmst("bench --tracks 1 2 --seconds 0.2 --repeats 1")
     assert code == 0 and "torch" in out[0] and "default (s)" in out[1] and "0.5" in out[2]
+    monkeypatch.setattr("diffmst_lib.bench.loss_table", lambda **options: pd.DataFrame([options]))
+    code, out, _ = diffmst("bench --loss --seconds 2")
+    assert code == 0 and "repeats" in out[1] and out[2].split()[1:] == ["2.0", "3"]
     monkeypatch.setattr("diffmst_lib.bench.render_table", lambda **options: pd.DataFrame([options]))
     code, out, _ = diffmst("bench --render --repeats 7 --tracks 3 --seconds 2")
     assert code == 0 and "num_tracks" in out[1] and out[2].split()[1:4] == ["3", "2.0", "7"] and "pedalboard" in out[2]
+
+def test_bench_of_the_loss_takes_no_tracks(diffmst):
+    code, out, err = diffmst("bench --loss --tracks 4")
+    assert code == 2 and not out and len(err) == 1 and "--tracks has no meaning with --loss" in err[0]
+
 
 def test_bench_that_fails_says_so_in_one_line(diffmst, monkeypatch):
     def fail(*arguments, **options):
@@ -221,6 +229,7 @@ def test_output_where_nobody_can_write(inputs, diffmst, output):
         (MIX + "--fit-seconds long", "--fit-seconds: must be a number"),
         (MIX + "--method magic", "--method: invalid choice"),
         ("bench --tracks 0", "--tracks: must be a whole number"),
+        ("bench --loss --render", "not allowed with"),
         ("bench --seconds 0", "--seconds: must be a number"),
     ],
 )

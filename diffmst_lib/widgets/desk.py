@@ -12,7 +12,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from diffmst_lib.audio import Multitrack, check_reference, loudness
+from diffmst_lib.audio import Multitrack, check_stereo, loudness
 from diffmst_lib.baselines import neutral_params
 from diffmst_lib.console import IDLE_SEND_DB, MASTER_LOOKAHEAD, TRACK_LOOKAHEAD, MixingConsole
 from diffmst_lib.params import SECTIONS, ConsoleParams
@@ -64,7 +64,7 @@ class Desk(anywidget.AnyWidget):
         self.params = neutral_params(song) if params is None else params
         self._reference, note = None, ""
         if reference is not None:
-            self._reference, note = self._matched(check_reference(getattr(reference, "audio", reference)), span)
+            self._reference, note = self._matched(check_stereo(getattr(reference, "audio", reference)), span)
         self.set_trait("setup", self._describe(controls, note))
         super().__init__()  # last: it sends the state to the browser
         self.on_msg(self._answer)

@@ -1,0 +1,107 @@
+"""The sheet of a mix and its reference: numbers, picture, bad input."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from diffmst_lib import (
+    Comparison,
+    InputError,
+    audio_feature_loss,
+    audio_features,
+    compare,
+    data_dir,
+    equal_loudness,
+    load_audio,
+    load_multitrack,
+    loudness,
+    normalize_loudness,
+)
+
+
+@pytest.fixture(scope="module")
+def mix():
+    song = load_multitrack(data_dir() / "multitracks" / "rubidium").excerpt(0, 4)
+    return equal_loudness(song, panned=True)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return load_audio(data_dir() / "references" / "vibe_ace.ogg")[:, : 44100 * 5]
+
+
+def test_numbers_are_those_of_the_library(mix, reference):
+    sheet = compare(mix, reference)
+    pair = [normalize_loudness(mix.audio), normalize_loudness(reference)]
+    terms = audio_feature_loss(*pair)
+    assert isinstance(sheet, Comparison) and sheet.total == pytest.approx(terms["total"].item(), rel=1e-5)
+    assert sheet.terms["loss"].to_dict() == pytest.approx({k: v.item() for k, v in terms.items() if k != "total"}, rel=1e-5)
+    assert sheet.terms["share"].sum() == pytest.approx(1.0)
+    for label, sound, came in zip(("mix", "reference"), pair, (mix.audio, reference)):
+        numbers, features = sheet.features[label], audio_features(sound)
+        assert numbers["loudness as it came (LUFS)"] == pytest.approx(loudness(came), abs=1e-3)
+        assert numbers["RMS right (dBFS)"] == pytest.approx(20 * features["rms"][1].log10().item(), abs=1e-4)
+        assert numbers["crest factor left (dB)"] == pytest.approx(features["crest_factor"][0].item(), abs=1e-4)
+        assert numbers["stereo width"] == pytest.approx(features["stereo_width"].item())
+        assert numbers["correlation"] == pytest.approx(np.corrcoef(sound.numpy())[0, 1], abs=1e-3)
+        assert sheet.bark[label, "side"].iloc[3] == pytest.approx(features["bark_spectrum"][3, 1].item() * 8.685890, rel=1e-5)
+    assert sheet.bark.shape == (24, 4)
+
+
+def test_the_level_is_matched_unless_told_otherwise(reference):
+    soft = 0.25 * reference
+    assert compare(soft, reference).total < 1e-6
+    sheet = compare(soft, reference, match_lufs=None)
+    assert sheet.total == pytest.approx(audio_feature_loss(soft, reference)["total"].item(), rel=1e-5)
+    assert sheet.total > 0.1 and "as they came" in repr(sheet)
+
+
+def test_the_sheet_is_one_picture_with_all_of_it(mix, reference):
+    sheet = compare(mix, reference, labels=("our mix", "the record"))
+    figure = sheet.figure
+    text = " ".join(t.get_text() for axis in figure.axes for t in axis.texts + [axis.title])
+    assert len(figure.axes) == 6 and "audio-feature loss" in text and "our mix: correlation" in text
+    assert figure.axes[2].get_ylim() == figure.axes[3].get_ylim()
+    cells = [cell.get_text().get_text() for cell in figure.axes[0].tables[0].get_celld().values()]
+    assert "the record" in cells and "imbalance" in cells
+    page = sheet._repr_html_()
+    assert re.search(r'alt="our mix compared with the record: audio-feature loss 0\.\d+', page) and len(page) < 400_000
+    assert "our mix" in repr(sheet) and "both at -16 LUFS" in repr(sheet)
+
+
+@pytest.mark.parametrize("sound", [
+    torch.full((2, 1), 0.5), torch.full((2, 9000), 0.1),
+    torch.tensor([[0.3], [-0.3]]) * torch.sin(torch.arange(9000) / 20), torch.tensor([[0.3], [0.0]]) * torch.sin(torch.arange(9000) / 20),
+])
+def test_odd_sounds_make_a_sheet(sound, reference):
+    for pair in ((sound, reference), (reference, sound)):
+        sheet = compare(*pair)
+        assert np.isfinite(sheet.features.to_numpy()).all() and np.isfinite(sheet.total)
+        sheet.figure.canvas.draw()
+
+
+def test_a_batch_of_one_half_precision_and_labels_with_markup(reference):
+    sheet = compare(reference[None].half(), reference, labels=("<b>$x", "b"))
+    assert sheet.total < 1e-3 and "<b>$x" not in sheet._repr_html_()
+
+
+@pytest.mark.parametrize("bad, line", [
+    (torch.zeros(2, 9000), "mix is silent"), (torch.ones(1, 9000), "mix has 1 channel; a stereo mix"), (None, "mix is a NoneType"),
+    (torch.full((2, 9000), float("nan")), "mix holds NaN"), (torch.ones(2, 9000, dtype=torch.int16), "mix is int16"),
+    (torch.ones(2, 2, 9000), "mix is a batch of 2 sounds"),
+])
+def test_bad_input_is_named_in_one_line(bad, line, reference):
+    with pytest.raises(InputError, match=line):
+        compare(bad, reference)
+    with pytest.raises(InputError, match=line.replace("mix ", "the record ", 1)):
+        compare(reference, bad, labels=("mix", "the record"))
+
+
+def test_labels_and_rates_must_fit(mix, reference):
+    with pytest.raises(ValueError, match="two different words"):
+        compare(mix, reference, labels=("same", "same"))
+    other = equal_loudness(load_multitrack(data_dir() / "multitracks" / "rubidium", sample_rate=22050).excerpt(0, 2))
+    with pytest.raises(ValueError, match="22050 Hz and 44100 Hz"):
+        compare(mix, other)
