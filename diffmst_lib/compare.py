@@ -43,7 +43,8 @@ class Comparison:
     @property
     def figure(self):
         """The sheet as a matplotlib figure, new at each call; `sheet.figure.savefig("sheet.pdf")` keeps it."""
-        figure, axes = plots._axes(3, 8.4, columns=2, height_ratios=(1.25, 1.1, 1.0))
+        figure, axes = plots._axes(3, 9.0, columns=2, height_ratios=(1.2, 1.1, 1.0))
+        figure.get_layout_engine().set(hspace=0.05)
         _draw_numbers(axes[0, 0], self.features)
         _draw_terms(axes[0, 1], self.terms, self.total, self.compared_at)
         for axis, part in zip(axes[1], ("mid", "side")):

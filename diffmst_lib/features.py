@@ -82,9 +82,9 @@ def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
 def stereo_width(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
     """Stereo width, (B,): power of the side over power of the mid. Equation 6.
 
-    SW = mean (L - R)^2 / mean (L + R)^2: 0 for mono, 1 for uncorrelated channels, no bound for anti-phase, where
-    "reference" gives up to 1e13 and more. "default" counts what lies above 4 in logarithms, 4 + 4 ln(SW / 4): the
-    same value for nearly all music, at most 102 for any audio in [-1, 1], and a slope that leads back.
+    SW = mean (L - R)^2 / mean (L + R)^2: 0 for mono, 1 for uncorrelated channels; anti-phase leaves only the floor of
+    the mid, 1e-8, and "reference" reaches 4e8. "default" counts what lies above 4 in logarithms, 4 + 4 ln(SW / 4): the
+    same value for nearly all music, at most 77.7 for audio in [-1, 1], and a slope that leads back.
 
     >>> stereo_width(torch.tensor([[1.0], [0.0]]))              # one channel silent
     tensor(1.)
@@ -188,7 +188,7 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = 
 
     BS = ln(c + mean over time of |STFT| through `bark_filterbank`), with Hann windows of 32,768 samples every 8,192.
     c is 1e-8 in "reference", where a mono mix has a side of ln 1e-8 = -18.4; 1 in "default", where silence is 0. In
-    "default" window and scale follow the sample rate, so that the values do not. Range for audio in [-1, 1]: 0 to 12.
+    "default" window and scale follow the sample rate, so that the values do not. Noise at full scale reaches 14.
     Gradient towards a band's magnitude B: 1 / (B + c).
 
     Raises ValueError for audio that is not stereo, and for a sample rate that is not above 0.

@@ -87,10 +87,10 @@ EDGES = {
     "full scale": torch.ones(2, 20_000).sign(), "anti-phase at full scale": torch.tensor([[1.0], [-1.0]]).repeat(1, 20_000),
     "nearly mono": noise(1, 5000).repeat(2, 1) + 1e-7 * noise(2, 5000, seed=1),
     "nearly anti-phase": noise(1, 5000) * torch.tensor([[1.0], [-1.0]]) + 1e-7 * noise(2, 5000, seed=1),
-    "two samples": torch.tensor([[0.5, -0.5], [0.1, 0.2]]), "half a window": noise(2, 16_384),
+    "noise at full scale": noise(2, 60_000).sign(), "two samples": torch.tensor([[0.5, -0.5], [0.1, 0.2]]), "half a window": noise(2, 16_384),
 }
-BOUNDS = {"rms": (1e-4, 1.0), "crest_factor": (0.0, 60.0), "stereo_width": (0.0, 102.0), "stereo_imbalance": (-1.0, 1.0),
-          "bark_spectrum": (0.0, 16.0)}
+BOUNDS = {"rms": (1e-4, 1.0), "crest_factor": (0.0, 60.0), "stereo_width": (0.0, 77.7), "stereo_imbalance": (-1.0, 1.0),
+          "bark_spectrum": (0.0, 14.0)}
 
 
 @pytest.mark.parametrize("name", EDGES)

@@ -81,7 +81,7 @@ def test_edges_are_finite_and_bounded_in_value_and_gradient(name):
         mix = mix.clone().requires_grad_()
         loss = audio_feature_loss(mix, reference)["total"]
         loss.backward()
-        assert torch.isfinite(loss) and loss < 11_000                       # the width's 102, squared, and little else
+        assert torch.isfinite(loss) and loss < 6100                         # the width's 77.7, squared, and little else
         assert torch.isfinite(mix.grad).all() and mix.grad.abs().max() < 1e5
 
 

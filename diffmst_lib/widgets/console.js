@@ -331,12 +331,15 @@ function render({ model, el }) {
   // --- together ---
 
   const strips = [...owners, master].map(makeStrip);
+  const featurePanel = setup.features && new FeaturePanel(setup, player);
   const sent = make("small", "dm-sent");
   const help = "Meters: peaks from \u221260 to 0 dBFS. Double-click on a slider: its value at the start. " +
     "Reset: the same for all of them.";
   function update() {
     [...strips, ...panels].forEach((part) => part.show());
-    player.tell("set", soundingValues(state()));
+    const values = soundingValues(state());
+    player.tell("set", values);
+    featurePanel?.follow(values);
     const names = sentStems(state());
     sent.textContent = names.length
       ? `Sent to the effects bus, which the desk does not play: ${names.join(", ")}. desk.mix() renders it.` : "";
@@ -358,6 +361,7 @@ function render({ model, el }) {
       makeButton("Copy settings", "Copy the settings as JSON", copy),
       make("span", "dm-peaks", {}, [peakText, clip]),
     ]),
+    ...(featurePanel ? [featurePanel.root] : []),
     panelBox, sent, make("small", "", { textContent: `${help} ${setup.reference}` }), status, details,
   );
 
@@ -370,7 +374,10 @@ function render({ model, el }) {
   keys.forEach((key) => model.on(`change:${key}`, update));
   document.addEventListener("dm-desk-play", onOther);
   document.addEventListener("play", onOther, true); // an <audio> element starts
-  const resized = new ResizeObserver(() => panels.forEach((panel) => panel.show()));
+  const resized = new ResizeObserver(() => {
+    panels.forEach((panel) => panel.show());
+    featurePanel?.draw();
+  });
   resized.observe(panelBox);
   showTime(0);
   listen("mix");
@@ -382,6 +389,7 @@ function render({ model, el }) {
     document.removeEventListener("dm-desk-play", onOther);
     document.removeEventListener("play", onOther, true);
     player.close();
+    featurePanel?.close();
   };
 }
 

@@ -363,5 +363,5 @@ export function makeDsp() {
     }
   }
 
-  return { equalizerDb, gainComputer, Engine };
+  return { BLOCK, Chain, Engine, equalizerDb, gainComputer, panGains, toGain };
 }

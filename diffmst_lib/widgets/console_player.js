@@ -87,6 +87,12 @@ function within(seconds, promise, complaint) {
   return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }
 
+// decodeAudioData takes its input away, so each file is copied.
+function decodeFiles(context, files) {
+  const bytes = files.map((file) => file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength));
+  return Promise.all(bytes.map((data) => context.decodeAudioData(data)));
+}
+
 class DeskPlayer {
   constructor(model, setup, onMeters) {
     Object.assign(this, { model, setup, onMeters, playing: false, pending: null });
@@ -104,6 +110,15 @@ class DeskPlayer {
     return within(FILES_LIMIT_S, answer, complaint).finally(() => this.model.off("msg:custom", onMessage));
   }
 
+  // The same, asked for once; after a failure the next call asks again.
+  files() {
+    if (!this.received) {
+      const received = (this.received = this.receive());
+      received.catch(() => this.received === received && (this.received = null));
+    }
+    return this.received;
+  }
+
   makeContext() {
     const AudioContext = globalThis.AudioContext;
     if (!AudioContext) throw new Error("this browser has no Web Audio");
@@ -118,10 +133,8 @@ class DeskPlayer {
 
   async open(values) {
     const { context, volume } = this;
-    const { files, scales } = await this.receive();
-    // decodeAudioData takes its input away, so each file is copied.
-    const bytes = files.map((file) => file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength));
-    const buffers = await Promise.all(bytes.map((data) => context.decodeAudioData(data)));
+    const { files, scales } = await this.files();
+    const buffers = await decodeFiles(context, files);
     const options = { ...engineSetup(this.setup, buffers, scales, context.sampleRate), values: values() };
     const { node, post } = await makeNode(context, options, (meters) => this.playing && this.onMeters(meters));
     node.connect(volume);

@@ -15,12 +15,14 @@ import traitlets
 from diffmst_lib.audio import Multitrack, check_stereo, loudness
 from diffmst_lib.baselines import neutral_params
 from diffmst_lib.console import IDLE_SEND_DB, MASTER_LOOKAHEAD, TRACK_LOOKAHEAD, MixingConsole
+from diffmst_lib.features import BARK_FFT, BARK_FLOOR, POWER_FLOOR, WIDTH_KNEE, audio_features, bark_edges_hz
+from diffmst_lib.losses import AF_WEIGHTS
 from diffmst_lib.params import SECTIONS, ConsoleParams
 from diffmst_lib.widgets.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
-_PARTS = [f"console{part}.js" for part in ("_dsp", "_settings", "_player", "_parts", "", "_page")]
-_SCRIPT = "\n".join((_HERE / name).read_text("utf-8") for name in _PARTS)  # one ES module
+_PARTS = ("_dsp", "_settings", "_player", "_parts", "_features", "_panel", "", "_page")
+_SCRIPT = "\n".join((_HERE / f"console{part}.js").read_text("utf-8") for part in _PARTS)  # one ES module
 CONTROLS = ("fader", "pan", "eq", "compressor", "master")
 COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits: at 0.6 a mix loses more than 1 dB above 15 kHz
 AUDIO_BYTES = 1_300_000  # in base64; with script and settings a desk stays below 1.5 MB
@@ -44,7 +46,9 @@ class Desk(anywidget.AnyWidget):
     soloed = traitlets.List(traitlets.Unicode()).tag(sync=True)
     bypassed = traitlets.List().tag(sync=True)
 
-    def __init__(self, song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, start_s=0.0):
+    def __init__(
+        self, song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, start_s=0.0, features=False
+    ):
         if not isinstance(song, Multitrack):
             raise ValueError(f"a desk needs a song, a Multitrack, got {type(song).__name__}")
         controls = (controls,) if isinstance(controls, str) else tuple(controls)
@@ -65,7 +69,8 @@ class Desk(anywidget.AnyWidget):
         self._reference, note = None, ""
         if reference is not None:
             self._reference, note = self._matched(check_stereo(getattr(reference, "audio", reference)), span)
-        self.set_trait("setup", self._describe(controls, note))
+        description = self._describe(controls, note)
+        self.set_trait("setup", description | ({"features": self._feature_table()} if features else {}))
         super().__init__()  # last: it sends the state to the browser
         self.on_msg(self._answer)
 
@@ -88,6 +93,17 @@ class Desk(anywidget.AnyWidget):
             "initial": self.settings,
             "reference": note,
         }
+
+    def _feature_table(self):
+        """Return what the browser needs to measure the mix: the constants of the features, and the reference's."""
+        table = {
+            "edges_hz": bark_edges_hz().tolist(), "bark_fft": BARK_FFT, "bark_floor": BARK_FLOOR["default"],
+            "power_floor": POWER_FLOOR, "width_knee": WIDTH_KNEE, "weights": AF_WEIGHTS, "reference": None,
+        }
+        if self._reference is not None:
+            measured = audio_features(self._reference, sample_rate=self._sample_rate)
+            table["reference"] = {name: value.numpy().T.tolist() for name, value in measured.items()}
+        return table
 
     def _matched(self, reference, span):
         """Return the excerpt of the reference, as loud as the mix, and a line that says so."""
@@ -217,7 +233,7 @@ def _switched_off(specs, effect):
     }
 
 
-def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, start_s=0.0):
+def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, start_s=0.0, features=False):
     """Show a mixing desk: the default console, played in the browser while you turn its knobs.
 
     It plays (Web Audio) in a live notebook and on a static page alike: per stem fader, pan, mute, solo, six-band
@@ -234,6 +250,11 @@ def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, s
         controls: what is shown, some of "fader", "pan", "eq", "compressor", "master"; what is hidden still sounds.
         seconds: length of the excerpt (8); nine stereo stems of 8 s weigh about a megabyte.
         start_s: where it starts, in s (0).
+        features: whether a panel shows the `audio_features` of the whole excerpt as set, and follows every knob while
+            it is turned, before anything is played, too; with a reference also the reference's, and the weighted
+            terms of the `audio_feature_loss`. The mix is measured as loud as it plays, or, by a button, at the
+            reference's power. The stems there have been MP3: levels may differ from those of `.mix()` by some
+            0.1 dB, Bark bands by 0.5 dB.
 
     Returns:
         Desk: shows itself in a notebook; `.params`, `.mix()`, `.muted`, `.soloed`, `.bypassed`.
@@ -251,5 +272,15 @@ def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, s
         >>> d.params = p
         >>> d.params.track("vox")["input_gain_db"]
         -6.0
+
+        With a panel of features, whose numbers are those of the library:
+
+        >>> from diffmst_lib import audio_features
+        >>> song = Multitrack(["kick", "vox"], 0.1 * torch.randn(2, 44100))
+        >>> d = desk(song, reference=0.1 * torch.randn(2, 44100), controls=("fader", "pan"), features=True)
+        >>> audio_features(d.mix())["stereo_width"] < 2
+        tensor(True)
     """
-    return Desk(song, params, reference=reference, controls=controls, seconds=seconds, start_s=start_s)
+    return Desk(
+        song, params, reference=reference, controls=controls, seconds=seconds, start_s=start_s, features=features
+    )

@@ -236,10 +236,7 @@ class BypassExplorer(Explorer):
             mixes = {
                 name: normalize_loudness(mix, MATCHED_LUFS, sample_rate=self.sample_rate) for name, mix in mixes.items()
             }
-        figure = plots.plot_bark(mixes, sample_rate=self.sample_rate)
-        low, high = figure.axes[0].get_ylim()
-        figure.axes[0].set_ylim(max(low, high - 80), high)  # a mono mix has no side: -160 dB would squeeze the rest
-        return figure
+        return plots.plot_bark(mixes, sample_rate=self.sample_rate)
 
     def _sounds(self):
         return {"everything on": self._everything, "as set": self.audio}
