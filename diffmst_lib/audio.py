@@ -340,7 +340,10 @@ def check_song(song: Multitrack) -> None:
 
 
 def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rate: float = SAMPLE_RATE) -> torch.Tensor:
-    """A stereo mix as (2, num_samples), or InputError in one line: not stereo, no audio, silent, not finite."""
+    """A stereo mix as (2, num_samples), or InputError in one line: not stereo, no audio, silent, not finite.
+
+    An offset of more than 1 % of the power of a channel is told in an InputNote.
+    """
     if not isinstance(audio, torch.Tensor):
         raise InputError(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
     if not audio.dtype.is_floating_point:
@@ -356,4 +359,8 @@ def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rat
         raise InputError(f"{what} holds NaN or infinite samples")
     if not np.isfinite(loudness(audio, sample_rate=sample_rate)):
         raise InputError(f"{what} is silent")
+    offset = audio.mean(dim=-1)
+    if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
+        warnings.warn(f"{what} has a DC offset of {offset.abs().max():.2f}, which nobody hears and the features count; "
+                      "subtract its mean to be rid of it", InputNote, stacklevel=3)
     return audio

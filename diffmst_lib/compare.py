@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,8 @@ class Comparison:
         axes[1, 0].legend(frameon=False, fontsize=8)
         for axis, label, audio, style in zip(axes[2], self.labels, self._audio, _styles()):
             _draw_goniometer(axis, audio, style["color"])
-            axis.set_title(f"{label}: correlation {_correlation(audio):+.2f}", fontsize=10)
+            short = textwrap.shorten(label, 18, placeholder="…")
+            axis.set_title(f"{short}: correlation {_correlation(audio):+.2f}", fontsize=10)
         return figure
 
     def _repr_html_(self) -> str:
@@ -161,17 +163,18 @@ def _draw_numbers(axis, features: pd.DataFrame) -> None:
     cells = [[f"{value:.{d}f}".replace("-", "−") for value in row] for row, d in zip(features.to_numpy(), digits)]
     names = [name.replace("stereo ", "").replace(" as it came", "") for name in features.index]
     table = axis.table(
-        cellText=cells, rowLabels=names, colLabels=[_short(label) for label in features.columns], cellLoc="right",
+        cellText=cells, rowLabels=names, colLabels=[_two_lines(label) for label in features.columns], cellLoc="right",
         loc="center", edges="horizontal", bbox=(0.52, 0.0, 0.48, 1.0),
     )
     table.auto_set_font_size(False)
     table.set_fontsize(8.5)
-    for cell in table.get_celld().values():
+    for (row, _), cell in table.get_celld().items():
         cell.set_edgecolor("#dddddd")
+        cell.set_height(cell.get_height() * (1.6 if row == 0 else 1.0))
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 14 else label[:13] + "…"
+def _two_lines(label: str) -> str:
+    return "\n".join(textwrap.wrap(label, 11, max_lines=2, placeholder="…"))
 
 
 def _draw_terms(axis, terms: pd.DataFrame, total: float, compared_at: str) -> None:
