@@ -361,6 +361,6 @@ def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rat
         raise InputError(f"{what} is silent")
     offset = audio.mean(dim=-1)
     if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
-        warnings.warn(f"{what} has a DC offset of {offset.abs().max():.2f}, which nobody hears and the features count; "
+        warnings.warn(f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears and the features count; "
                       "subtract its mean to be rid of it", InputNote, stacklevel=3)
     return audio

@@ -18,7 +18,7 @@ from diffmst_lib import (
     InputError, InputNote, Multitrack, audio, data_dir, load_audio, load_multitrack, loudness, normalize_loudness,
     save_audio,
 )
-from diffmst_lib.audio import loudest_window, write_whole
+from diffmst_lib.audio import check_stereo, loudest_window, write_whole
 
 RATE = 44100
 bad_suffix = pytest.mark.parametrize("name", ["stem.wav", "stem.mp3", "stem.m4a"])
@@ -394,3 +394,19 @@ def test_levels():
 def test_song_needs_a_name_of_its_own_for_every_track(noise, names):
     with pytest.raises(ValueError, match="name"):
         Multitrack(names, noise(2, 10))
+
+
+def test_an_offset_in_a_reference_is_told_and_others_pass_in_silence():
+    sound = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(InputNote, match="the record has a DC offset of 0.2, which nobody hears"):
+        check_stereo(sound + torch.tensor([[0.0], [-0.2]]), "the record")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_stereo(sound) is sound
+
+
+def test_loudness_of_what_is_no_sound():
+    assert math.isnan(loudness(torch.full((2, 9000), float("nan"))))
+    with pytest.raises(ValueError, match="got int16"):
+        loudness(torch.ones(2, 9000, dtype=torch.int16))
+    assert loudness(torch.ones(2, 9000).half()) == pytest.approx(loudness(torch.ones(2, 9000)), abs=0.01)

@@ -294,11 +294,12 @@ def fold(x):
 
 
 def test_the_best_step_is_kept_when_the_loss_rises(noise, reference):
-    # A mono mix of two equal tracks is exactly the style of a mono reference: every step away from it is worse.
-    song = Multitrack(["gtr.L", "gtr.R"], fold(noise(2, 10_000)))
-    result = optimize_mix(song, fold(reference), steps=2)
-    assert result.history["total"].idxmin() == 0
-    torch.testing.assert_close(result.audio[0], result.audio[1], rtol=0, atol=1e-5)
+    song = Multitrack(["a", "b"], noise(2, 10_000))
+    result = optimize_mix(song, reference, steps=2, learning_rate=10.0)  # far too bold: every step makes it worse
+    losses = result.history["total"]
+    assert losses.idxmin() == 0 and losses.iloc[-1] > 1.2 * losses.iloc[0]
+    reached = audio_feature_loss(normalize_loudness(result.audio), normalize_loudness(reference))["total"]
+    assert reached <= 1.01 * losses.iloc[0]
 
 
 @pytest.mark.parametrize(
