@@ -352,8 +352,10 @@ def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rat
         if audio.shape[0] != 1:
             raise InputError(f"{what} is a batch of {audio.shape[0]} sounds; one is needed")
         audio = audio[0]
-    if audio.ndim != 2 or audio.shape[0] != 2:
-        channels = 1 if audio.ndim < 2 else audio.shape[-2]
+    if audio.ndim not in (1, 2):
+        raise InputError(f"{what} has the shape {tuple(audio.shape)}; (2, num_samples) is needed")
+    if audio.ndim == 1 or audio.shape[0] != 2:
+        channels = 1 if audio.ndim == 1 else audio.shape[0]
         raise InputError(f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed")
     if not bool(torch.isfinite(audio).all()):
         raise InputError(f"{what} holds NaN or infinite samples")

@@ -214,7 +214,7 @@ def loss_step(preset: str, seconds: float, *, rebuild: bool = False) -> Callable
     return step
 
 
-def loss_table(*, seconds: float = 10.0, repeats: int = 9) -> pd.DataFrame:
+def loss_times(*, seconds: float = 10.0, repeats: int = 9) -> pd.DataFrame:
     """Forward+backward of the audio-feature loss of a stereo pair: median seconds of alternating runs on one thread.
 
     Rows: the reference with its filterbank built at each call, as in the released code; the reference; the default.

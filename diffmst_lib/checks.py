@@ -6,6 +6,7 @@ Values on a GPU are not checked: reading them back would make the device wait.
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 
@@ -36,8 +37,8 @@ def as_channels(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
 
 def check_rate(sample_rate: float) -> None:
     """A sample rate is a number above 0."""
-    if not 0 < sample_rate < math.inf:
-        raise ValueError(f"sample_rate must be above 0 Hz, got {sample_rate}")
+    if not isinstance(sample_rate, Real) or not 0 < sample_rate < math.inf:
+        raise ValueError(f"sample_rate must be a number above 0 Hz, got {sample_rate!r}")
 
 
 def in_range(value: torch.Tensor, name: str, low: float, high: float) -> None:

@@ -130,7 +130,7 @@ def run_bench(options: argparse.Namespace) -> None:
                 print(bench.render_table(num_tracks=n, seconds=options.seconds or 60.0, repeats=options.repeats,
                                          systems=("default", "reference", "pedalboard")).to_string())
         elif options.loss:
-            print(bench.loss_table(seconds=options.seconds or 10.0, repeats=options.repeats).to_string())
+            print(bench.loss_times(seconds=options.seconds or 10.0, repeats=options.repeats).to_string())
         else:
             print(bench.console_table(options.tracks or [4, 8, 16], seconds=options.seconds or 10.0,
                                       repeats=options.repeats).to_string())

@@ -15,6 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from . import plots
 from .audio import MIX_LUFS, SAMPLE_RATE, check_stereo, loudness, normalize_loudness
+from .checks import check_rate
 from .features import audio_features, bark_edges_hz
 from .losses import loss_table
 from .result import MixResult
@@ -23,7 +24,7 @@ _TERMS = {"rms": "RMS", "crest_factor": "crest factor", "stereo_width": "width",
           "stereo_imbalance": "imbalance", "bark_spectrum": "Bark spectrum"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """What `compare` found. Shows itself as a picture in a notebook, as two tables elsewhere.
 
@@ -49,19 +50,18 @@ class Comparison:
         _draw_numbers(axes[0, 0], self.features)
         _draw_terms(axes[0, 1], self.terms, self.total, self.compared_at)
         for axis, part in zip(axes[1], ("mid", "side")):
-            for label, style in zip(self.labels, _styles()):
-                axis.plot(self.bark.index, self.bark[label, part], label=label, **style)
+            for label, color in zip(self.labels, plots.COLORS):
+                axis.plot(self.bark.index, self.bark[label, part], marker=".", color=color)
             axis.set_title(f"Bark spectrum, {part}", fontsize=10)
             plots._frequency_axis(axis)
         limits = [axis.get_ylim() for axis in axes[1]]
         for axis in axes[1]:
             axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
         axes[1, 0].set_ylabel("band level (dB, arbitrary zero)")
-        axes[1, 0].legend(frameon=False, fontsize=8)
-        for axis, label, audio, style in zip(axes[2], self.labels, self._audio, _styles()):
-            _draw_goniometer(axis, audio, style["color"])
-            short = textwrap.shorten(label, 18, placeholder="…")
-            axis.set_title(f"{short}: correlation {_correlation(audio):+.2f}", fontsize=10)
+        axes[1, 0].legend(axes[1, 0].lines, [_short(label, 18) for label in self.labels], frameon=False, fontsize=8)
+        for axis, label, audio, color in zip(axes[2], self.labels, self._audio, plots.COLORS):
+            _draw_goniometer(axis, audio, color)
+            axis.set_title(_minus(f"{_short(label, 18)}: correlation {_correlation(audio):+.2f}"), fontsize=10)
         return figure
 
     def _repr_html_(self) -> str:
@@ -90,13 +90,14 @@ def compare(
 
     Args:
         mix, reference: stereo audio (2, num_samples), or (1, 2, num_samples); a `MixResult` also.
-        sample_rate: Hz, of both; a MixResult brings its own.
+        sample_rate: Hz, of both; when left out that of a MixResult, or 44,100.
         labels: what to call the two.
         match_lufs: the common loudness in LUFS; None compares the sounds as they come.
 
     Returns a `Comparison`: `.features`, `.bark`, `.terms` (DataFrames), `.total`, `.figure`; shows itself in a
     notebook. Raises InputError, naming which of the two, for audio that is not stereo, silent or not finite, and
-    ValueError for two MixResults of different sample rates and for labels that are not two different words.
+    ValueError for sample rates that contradict each other, for labels that are not two different words, and for a
+    loudness that is no number. An InputNote tells of an offset.
 
     >>> import diffmst_lib as dm
     >>> mix = dm.equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium"), panned=True)
@@ -106,13 +107,17 @@ def compare(
     >>> bool(sheet.terms["loss"].sum().round(6) == round(sheet.total, 6))
     True
     """
-    labels = tuple(str(label) for label in labels)
-    if len(labels) != 2 or labels[0] == labels[1]:
-        raise ValueError(f"labels must be two different words, got {labels}")
-    rates = {sound.sample_rate for sound in (mix, reference) if isinstance(sound, MixResult)} or {sample_rate}
+    if isinstance(labels, str) or len(labels := tuple(str(label) for label in labels)) != 2 or labels[0] == labels[1]:
+        raise ValueError(f"labels must be two different words, got {labels!r}")
+    if match_lufs is not None and not np.isfinite(match_lufs):
+        raise ValueError(f"match_lufs must be a loudness in LUFS or None, got {match_lufs}")
+    rates = {sound.sample_rate for sound in (mix, reference) if isinstance(sound, MixResult)}
+    if sample_rate is not None:
+        check_rate(sample_rate)
+        rates.add(sample_rate)
     if len(rates) > 1:
         raise ValueError(f"the two have different sample rates, {' and '.join(f'{rate} Hz' for rate in sorted(rates))}")
-    rate = rates.pop()
+    rate = rates.pop() if rates else SAMPLE_RATE
     came, sounds = [], []
     for label, sound in zip(labels, (mix, reference)):
         audio = check_stereo(sound.audio if isinstance(sound, MixResult) else sound, label, sample_rate=rate)
@@ -153,17 +158,24 @@ def _correlation(audio: torch.Tensor) -> float:
     return float((left * right).mean() / (left.square().mean() * right.square().mean()).sqrt().clamp(min=1e-20))
 
 
-def _styles():
-    return ({"color": plots.COLORS[0], "marker": "."}, {"color": plots.COLORS[1], "marker": "."})
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
+
+
+def _short(label: str, length: int) -> str:
+    """A label for a figure: its middle left out where it is too long, and nothing in it taken for markup."""
+    if len(label) > length:
+        label = f"{label[: length - length // 2]}…{label[-(length // 2 - 1) :]}"
+    return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
 def _draw_numbers(axis, features: pd.DataFrame) -> None:
     axis.set_axis_off()
     digits = [3 if name.split(" (")[0] in ("stereo width", "stereo imbalance", "correlation") else 1 for name in features.index]
-    cells = [[f"{value:.{d}f}".replace("-", "−") for value in row] for row, d in zip(features.to_numpy(), digits)]
+    cells = [[_minus(f"{value:.{d}f}") for value in row] for row, d in zip(features.to_numpy(), digits)]
     names = [name.replace("stereo ", "").replace(" as it came", "") for name in features.index]
     table = axis.table(
-        cellText=cells, rowLabels=names, colLabels=[_two_lines(label) for label in features.columns], cellLoc="right",
+        cellText=cells, rowLabels=names, colLabels=[textwrap.fill(_short(label, 21), 11) for label in features.columns], cellLoc="right",
         loc="center", edges="horizontal", bbox=(0.52, 0.0, 0.48, 1.0),
     )
     table.auto_set_font_size(False)
@@ -171,10 +183,6 @@ def _draw_numbers(axis, features: pd.DataFrame) -> None:
     for (row, _), cell in table.get_celld().items():
         cell.set_edgecolor("#dddddd")
         cell.set_height(cell.get_height() * (1.6 if row == 0 else 1.0))
-
-
-def _two_lines(label: str) -> str:
-    return "\n".join(textwrap.wrap(label, 11, max_lines=2, placeholder="…"))
 
 
 def _draw_terms(axis, terms: pd.DataFrame, total: float, compared_at: str) -> None:
@@ -188,14 +196,14 @@ def _draw_terms(axis, terms: pd.DataFrame, total: float, compared_at: str) -> No
     axis.set_xlim(left=0)
     axis.locator_params(axis="x", nbins=4)
     axis.set_title(f"audio-feature loss {total:.3g}", fontsize=10)
-    axis.set_xlabel(f"weighted term, {compared_at}")
+    axis.set_xlabel(f"weighted term, {_minus(compared_at)}")
 
 
 def _draw_goniometer(axis, audio: torch.Tensor, color: str) -> None:
     """Where the sound is, sample by sample: mid upward, side to the left as seen from the listener."""
     left, right = audio.numpy()
     mid, side = (left + right) / np.sqrt(2), (right - left) / np.sqrt(2)
-    reach = max(float(np.percentile(np.abs(np.concatenate([mid, side])), 99.9)), 1e-6)
+    reach = max(1.01 * float(np.percentile(np.abs(np.concatenate([mid, side])), 99.9)), 1e-6)
     counts, x, y = np.histogram2d(side, mid, bins=81, range=((-reach, reach), (-reach, reach)))
     shades = LinearSegmentedColormap.from_list("density", ["white", color])
     axis.pcolormesh(x, y, np.log1p(counts.T), cmap=shades, rasterized=True)

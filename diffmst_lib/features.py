@@ -1,8 +1,9 @@
 """Audio features that describe a mix: dynamics, stereo image, spectrum. Equations 3 to 7 of the paper. Chapter 6.
 
-All take stereo audio (B, 2, T) or (2, T) of any length from one sample, compute in at least float32 (under autocast
-too), and give finite values and gradients for any finite input. Preset "reference" computes what the released code
-computes; in "default" silence, mono and anti-phase stay within bounds, and the Bark bands end at 20 kHz.
+All take stereo audio (B, 2, T) or (2, T) in [-1, 1], of any length from one sample, compute in at least float32 (under
+autocast too; call backward outside of it, as PyTorch asks), and give finite values and gradients. Their gradients cannot
+be differentiated again. Preset "reference" computes what the released code computes; in "default" silence, mono and
+anti-phase stay within bounds, and the Bark bands end at 20 kHz.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
     level = rms(x)
     at = x.detach().abs().argmax(dim=-1, keepdim=True)     # of equal peaks the first has the gradient
     peak = x.gather(-1, at).abs().squeeze(-1)
-    peak = peak.clamp(min=1e-8) if preset == "reference" else torch.maximum(peak, level.detach())
+    peak = peak.clamp(min=1e-8 if preset == "reference" else POWER_FLOOR**0.5)
     return 20.0 * torch.log10(peak / level)
 
 
@@ -95,7 +96,8 @@ def stereo_width(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
     width = side / mid.clamp(min=POWER_FLOOR)
     if preset == "reference":
         return width
-    return width.clamp(max=WIDTH_KNEE) + WIDTH_KNEE * torch.log(width.clamp(min=WIDTH_KNEE) / WIDTH_KNEE)
+    beyond = WIDTH_KNEE + WIDTH_KNEE * torch.log(width.clamp(min=WIDTH_KNEE) / WIDTH_KNEE)
+    return torch.where(width > WIDTH_KNEE, beyond, width)
 
 
 @_in_single_precision
@@ -153,18 +155,24 @@ def bark_filterbank(
 ) -> torch.Tensor:
     """24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark, (n_fft // 2 + 1, 24). Part of equation 5.
 
+    In "reference" the upper bands are wider, and the last would end at 31.7 kHz. Raises ValueError for an `n_fft` that
+    is odd or below 2, and for a sample rate that is not above 0.
+
     >>> bark_filterbank(44100).shape
     torch.Size([16385, 24])
     """
     _check_preset(preset)
     check_rate(sample_rate)
+    if n_fft < 2 or n_fft % 2:
+        raise ValueError(f"n_fft must be an even number from 2 on, got {n_fft}")
+    device = torch.get_default_device() if device is None else torch.device(device)
     return _bark_filterbank(sample_rate, n_fft, preset, device, torch.float32).clone()
 
 
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)
 def _bark_filterbank(sample_rate, n_fft: int, preset: str, device, dtype: torch.dtype) -> torch.Tensor:
-    freqs = np.linspace(0.0, sample_rate // 2, n_fft // 2 + 1)
+    freqs = np.linspace(0.0, sample_rate / 2, n_fft // 2 + 1)
     edges = bark_edges_hz(preset)
     rising = (freqs[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - freqs[:, None]) / (edges[2:] - edges[1:-1])
@@ -179,7 +187,7 @@ def bark_fft_size(sample_rate: float) -> int:
     (32768, 36000)
     """
     wanted = math.ceil(BARK_FFT * sample_rate / 44100 / 4)
-    return max(16, 4 * scipy.fft.next_fast_len(wanted, real=True))
+    return 4 * scipy.fft.next_fast_len(wanted, real=True)
 
 
 @_in_single_precision
@@ -227,7 +235,7 @@ def audio_features(x: torch.Tensor, *, sample_rate: float = 44100, preset: str =
         preset: "default" or "reference".
 
     Shapes for a batch of B: (B, 2), (B, 2), (B,), (B,), (B, 24, 2). Raises ValueError for audio that is not stereo
-    or not floating point.
+    or not floating point, for an unknown preset and for a sample rate that is not above 0.
 
     >>> {name: tuple(value.shape) for name, value in audio_features(torch.zeros(2, 100)).items()}
     {'rms': (2,), 'crest_factor': (2,), 'stereo_width': (), 'stereo_imbalance': (), 'bark_spectrum': (24, 2)}

@@ -23,14 +23,13 @@ class _MeanSquare(torch.autograd.Function):
         return x.square().mean(dim=-1)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, grad: torch.Tensor):
         (x,) = ctx.saved_tensors
         return x * (grad * (2 / x.shape[-1]))[..., None]
 
 
 def mean_square(x: torch.Tensor) -> torch.Tensor:
-    """Power, the mean of x^2 along the last axis; the gradient towards a sample is 2 x / N. Differentiable once.
+    """Power, the mean of x^2 along the last axis; the gradient towards a sample is 2 x / N.
 
     >>> mean_square(torch.tensor([3.0, -1.0]))
     tensor(5.)
@@ -56,8 +55,9 @@ class _MeanMagnitude(torch.autograd.Function):
         return total / (x.shape[-1] // hop + 1)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, grad: torch.Tensor):
+        if torch.is_grad_enabled():
+            raise RuntimeError("the gradient of a mean magnitude cannot be differentiated again (create_graph=True)")
         n_fft, hop, half = ctx.n_fft, ctx.hop, ctx.n_fft // 2
         window = hann_window(n_fft, grad.device, grad.dtype) / ((ctx.shape[-1] - n_fft) // hop + 1)
         grad = grad.clone()
@@ -79,7 +79,8 @@ def mean_magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
     """Magnitudes of the short-time spectrum, averaged over time: (B, T) to (B, n_fft // 2 + 1).
 
     |X|_k = mean over windows i of |sum_n hann(n) x(n + i hop) exp(-2 pi j k n / n_fft)|. As `torch.stft` does, windows
-    are centered and the ends reflected. Clips up to half a window are padded with zeros. Differentiable once.
+    are centered and the ends reflected. Clips up to half a window are padded with zeros. RuntimeError when
+    the gradient is to be differentiated again.
 
     >>> x = torch.randn(1, 4096)
     >>> theirs = torch.stft(x, 1024, 256, window=torch.hann_window(1024), return_complex=True).abs().mean(dim=-1)

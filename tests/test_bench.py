@@ -65,10 +65,11 @@ def test_times_are_medians_of_alternating_runs():
 
 
 def test_table_of_the_loss():
-    table = bench.loss_table(seconds=0.5, repeats=1)
+    table = bench.loss_times(seconds=0.5, repeats=1)
     assert table.index.tolist() == ["reference, filterbank built anew", "reference", "default"]
     assert table.index.name == "stereo pair x 0.5 s" and list(table) == ["seconds", "times faster"]
     assert (table["seconds"] > 0).all() and table["times faster"].iloc[0] == 1
+    assert (table["times faster"] * table["seconds"]).tolist() == pytest.approx([table["seconds"].iloc[0]] * 3, rel=0.02)
     from diffmst_lib import features
     bench.loss_step("reference", 0.1, rebuild=True)()
     assert features._bark_filterbank.cache_info().misses == 1  # the second sound's; the counter was cleared with the cache

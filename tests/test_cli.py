@@ -130,7 +130,7 @@ def test_bench_prints_a_table(diffmst, monkeypatch):
     monkeypatch.setattr("diffmst_lib.bench.console_table", lambda tracks, seconds, repeats: table * len(tracks))
     code, out, _ = diffmst("bench --tracks 1 2 --seconds 0.2 --repeats 1")
     assert code == 0 and "torch" in out[0] and "default (s)" in out[1] and "0.5" in out[2]
-    monkeypatch.setattr("diffmst_lib.bench.loss_table", lambda **options: pd.DataFrame([options]))
+    monkeypatch.setattr("diffmst_lib.bench.loss_times", lambda **options: pd.DataFrame([options]))
     code, out, _ = diffmst("bench --loss --seconds 2")
     assert code == 0 and "repeats" in out[1] and out[2].split()[1:] == ["2.0", "3"]
     monkeypatch.setattr("diffmst_lib.bench.render_table", lambda **options: pd.DataFrame([options]))

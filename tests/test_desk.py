@@ -247,3 +247,9 @@ def test_refused_settings_change_nothing(toy):
     with pytest.raises(ValueError, match="kick: pan = 1.5 is outside 0 to 1"):
         desk.settings = settings
     assert desk.params.to_json() == before
+
+
+def test_a_reference_of_another_rate_is_refused(toy):
+    mix = dm.unity(dm.Multitrack(["kick"], tones(1.0, channels=1), sample_rate=22_050))
+    with pytest.raises(ValueError, match="the reference has 22050 Hz, the song 44100 Hz"):
+        dm.desk(toy, reference=mix)

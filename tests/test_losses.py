@@ -74,6 +74,21 @@ def test_tidy_table(records):
     assert list(loss_table({}, records[0])) == list(table)
 
 
+@pytest.mark.parametrize("options", [{"sample_rate": 32_000}, {"preset": "reference"}])
+def test_rate_and_preset_reach_the_features(records, options):
+    x, y = records[0][:, :60_000], records[1][:, :60_000]
+    expected = losses.feature_distance(audio_features(x, **options), audio_features(y, **options))
+    assert expected["total"] != audio_feature_loss(x, y)["total"]
+    assert audio_feature_loss(x, y, **options)["total"] == expected["total"]
+    assert loss_table({"x": x}, y, **options)["loss"].sum() == pytest.approx(expected["total"].item(), rel=1e-5)
+
+
+def test_the_tables_take_sounds_that_need_gradients():
+    needing = noise(2, 30_000).requires_grad_()
+    assert loss_table({"x": needing}, needing)["loss"].sum() == 0
+    assert mrstft_table(needing, 0.5 * needing.detach())["log"].iloc[0] == pytest.approx(math.log(2), abs=0.05)
+
+
 @pytest.mark.parametrize("name", EDGES)
 def test_edges_are_finite_and_bounded_in_value_and_gradient(name):
     target = noise(2, 30_000, seed=2)

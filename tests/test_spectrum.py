@@ -59,3 +59,18 @@ def test_a_window_first_made_without_gradients_serves_training_later():
     mean_magnitude(x, 1024, 256).sum().backward()
     assert x.grad.abs().max() > 0
 
+
+def test_second_derivatives_are_right_or_refused():
+    x = noise(1, 2000, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: mean_square(x).sum() + (x**3).sum(), noise(1, 9, dtype=torch.float64).requires_grad_())
+    with pytest.raises(RuntimeError, match="cannot be differentiated again"):
+        torch.autograd.grad(mean_magnitude(x, 1024, 256).sum(), x, create_graph=True)
+
+
+def test_without_gradients_nothing_is_kept():
+    x = noise(2, 9000)
+    assert mean_magnitude(x, 1024, 256).grad_fn is None
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        mean_magnitude(x, 1024, 256)
+    assert not kept

@@ -85,7 +85,7 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
       Object.assign(this, { length, half, floor, scale: window / length, fourier: new Fourier(length) });
       this.window = Float64Array.from({ length }, (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / length));
       this.parts = CHANNELS.map(() => new Float64Array(length));
-      const perHz = half / Math.floor(sampleRate / 2);
+      const perHz = half / (sampleRate / 2);
       this.bands = edges.slice(2).map((high, band) => {
         const [low, center] = edges.slice(band, band + 2), first = Math.ceil(low * perHz);
         const bins = Math.max(0, Math.min(half, Math.floor(high * perHz)) - first + 1);
@@ -198,7 +198,8 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
         const wanted = reference.rms.reduce((sum, level) => sum + level * level, 0);
         if (power > table.power_floor) {
           gainDb = 10 * Math.log10(wanted / power);
-          mix = mix.map((channel) => channel.map((x) => toGain(gainDb) * x));
+          const gain = toGain(gainDb);
+          mix = mix.map((channel) => channel.map((x) => gain * x));
         }
       }
       const features = audioFeatures(mix, bark, table);

@@ -68,7 +68,10 @@ class Desk(anywidget.AnyWidget):
         self.params = neutral_params(song) if params is None else params
         self._reference, note = None, ""
         if reference is not None:
-            self._reference, note = self._matched(check_stereo(getattr(reference, "audio", reference)), span)
+            if getattr(reference, "sample_rate", self._sample_rate) != self._sample_rate:
+                raise ValueError(f"the reference has {reference.sample_rate} Hz, the song {self._sample_rate} Hz")
+            audio = check_stereo(getattr(reference, "audio", reference), sample_rate=self._sample_rate)
+            self._reference, note = self._matched(audio, span)
         description = self._describe(controls, note)
         self.set_trait("setup", description | ({"features": self._feature_table()} if features else {}))
         super().__init__()  # last: it sends the state to the browser
