@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import textwrap
 from dataclasses import dataclass
 
@@ -65,14 +62,9 @@ class Comparison:
         return figure
 
     def _repr_html_(self) -> str:
-        file = io.BytesIO()
-        figure = self.figure
-        figure.savefig(file, format="png", dpi=120)
-        width, height = (round(96 * inches) for inches in figure.get_size_inches())
-        text = html.escape(f"{self.labels[0]} compared with {self.labels[1]}: audio-feature loss {self.total:.4f}; "
-                           "tables of features and loss terms, Bark spectra of mid and side, two goniometers.")
-        return (f'<img width="{width}" height="{height}" style="max-width: 100%; height: auto" alt="{text}" '
-                f'src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">')
+        return plots.figure_html(
+            self.figure, f"{self.labels[0]} compared with {self.labels[1]}: audio-feature loss {self.total:.4f}; "
+            "tables of features and loss terms, Bark spectra of mid and side, two goniometers.")
 
     def __repr__(self) -> str:
         terms = self.terms.round(4)

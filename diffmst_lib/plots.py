@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -24,6 +28,20 @@ def _axes(rows: int, height: float, width: float = 7.0, columns: int = 1, **opti
     for axis in np.atleast_1d(axes).flat:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def figure_html(figure, alt: str) -> str:
+    """A figure as an image element with a text for those who do not see it.
+
+    >>> 'width="672" height="96" alt="an empty axis"' in figure_html(_axes(1, 1.0)[0], "an empty axis")
+    True
+    """
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=144)
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    data = base64.b64encode(file.getvalue()).decode()
+    return (f'<img style="max-width: 100%; height: auto; background: #fff" width="{width}" height="{height}" '
+            f'alt="{html.escape(alt)}" src="data:image/png;base64,{data}">')
 
 
 def _frequency_axis(axis) -> None:

@@ -1,8 +1,6 @@
 """What every explorer shares: controls, a screen for picture and players, and a form that needs no kernel."""
 
-import base64
 import html
-import io
 import math
 from pathlib import Path
 
@@ -11,13 +9,13 @@ import ipywidgets
 import torch
 
 from diffmst_lib.params import ParamSpec
+from diffmst_lib.plots import figure_html
 from diffmst_lib.widgets.encoding import as_samples, excerpt_span
 from diffmst_lib.widgets.sounds import listen
 
 _HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
 MATCHED_LUFS = -20.0
-DOTS_PER_INCH = 144
 
 
 class _Screen(anywidget.AnyWidget):
@@ -98,21 +96,14 @@ class Explorer:
 
     def _page(self, hint: str = "") -> str:
         """Return picture, caption and players as HTML."""
-        figure = self.picture()
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
-        width, height = (round(96 * inches) for inches in figure.get_size_inches())
-        caption = html.escape(self._caption())
+        picture, caption = figure_html(self.picture(), f"{self._alt} {self._caption()}"), html.escape(self._caption())
         players = listen(
             self._sounds(), self.sample_rate, seconds=self.audio.shape[-1] / self.sample_rate,
             match_lufs=MATCHED_LUFS if self._match else None,
         )
         return (
             f"<style>{(_HERE / 'explore.css').read_text('utf-8')}</style>"
-            f'<div class="dm-explore"><img width="{width}" height="{height}" '
-            f'alt="{html.escape(self._alt)} {caption}" '
-            f'src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
-            f"<p>{caption}</p>{players.html}{hint}</div>"
+            f'<div class="dm-explore">{picture}<p>{caption}</p>{players.html}{hint}</div>'
         )
 
     def _repr_html_(self) -> str:
