@@ -356,7 +356,8 @@ def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rat
         raise InputError(f"{what} has the shape {tuple(audio.shape)}; (2, num_samples) is needed")
     if audio.ndim == 1 or audio.shape[0] != 2:
         channels = 1 if audio.ndim == 1 else audio.shape[0]
-        raise InputError(f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed")
+        hint = ", so transpose it" if audio.ndim == 2 and audio.shape[1] == 2 else ""
+        raise InputError(f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed{hint}")
     if not bool(torch.isfinite(audio).all()):
         raise InputError(f"{what} holds NaN or infinite samples")
     if not np.isfinite(loudness(audio, sample_rate=sample_rate)):

@@ -37,7 +37,7 @@ def as_channels(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
 
 def check_rate(sample_rate: float) -> None:
     """A sample rate is a number above 0."""
-    if not isinstance(sample_rate, Real) or not 0 < sample_rate < math.inf:
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, Real) or not 0 < sample_rate < math.inf:
         raise ValueError(f"sample_rate must be a number above 0 Hz, got {sample_rate!r}")
 
 

@@ -65,9 +65,13 @@ def _seconds(text: str) -> float:
 @contextmanager
 def _notes_on_stderr():
     """Turn the library's InputNotes into plain lines; other warnings pass as they are."""
+    told = set()
+
     def show(message, category, *rest, **options):
         if issubclass(category, InputNote):
-            print(f"diffmst: note: {message}", file=sys.stderr)
+            if str(message) not in told:  # the command and the library look at the same file
+                print(f"diffmst: note: {message}", file=sys.stderr)
+            told.add(str(message))
         else:
             plain(message, category, *rest, **options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -55,10 +56,10 @@ class Comparison:
         for axis in axes[1]:
             axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
         axes[1, 0].set_ylabel("band level (dB, arbitrary zero)")
-        axes[1, 0].legend(axes[1, 0].lines, [_short(label, 18) for label in self.labels], frameon=False, fontsize=8)
+        axes[1, 0].legend(axes[1, 0].lines, [_text(_short(label, 18)) for label in self.labels], frameon=False, fontsize=8)
         for axis, label, audio, color in zip(axes[2], self.labels, self._audio, plots.COLORS):
             _draw_goniometer(axis, audio, color)
-            axis.set_title(_minus(f"{_short(label, 18)}: correlation {_correlation(audio):+.2f}"), fontsize=10)
+            axis.set_title(f"{_text(_short(label, 24))}\n{_minus(f'correlation {_correlation(audio):+.2f}')}", fontsize=10)
         return figure
 
     def _repr_html_(self) -> str:
@@ -72,7 +73,7 @@ class Comparison:
 
 
 def compare(
-    mix: torch.Tensor | MixResult, reference: torch.Tensor | MixResult, *, sample_rate: float = SAMPLE_RATE,
+    mix: torch.Tensor | MixResult, reference: torch.Tensor | MixResult, *, sample_rate: float | None = None,
     labels: tuple[str, str] = ("mix", "reference"), match_lufs: float | None = MIX_LUFS,
 ) -> Comparison:
     """Put a mix beside its reference: features, Bark spectra, loudness, stereo image and the loss, on one sheet.
@@ -99,10 +100,11 @@ def compare(
     >>> bool(sheet.terms["loss"].sum().round(6) == round(sheet.total, 6))
     True
     """
-    if isinstance(labels, str) or len(labels := tuple(str(label) for label in labels)) != 2 or labels[0] == labels[1]:
+    if not isinstance(labels, (tuple, list)) or len({str(label) for label in labels}) != 2 or len(labels) != 2:
         raise ValueError(f"labels must be two different words, got {labels!r}")
-    if match_lufs is not None and not np.isfinite(match_lufs):
-        raise ValueError(f"match_lufs must be a loudness in LUFS or None, got {match_lufs}")
+    labels = (str(labels[0]), str(labels[1]))
+    if match_lufs is not None and not (isinstance(match_lufs, Real) and -70 < match_lufs < 0):
+        raise ValueError(f"match_lufs must be a loudness between -70 and 0 LUFS or None, got {match_lufs!r}")
     rates = {sound.sample_rate for sound in (mix, reference) if isinstance(sound, MixResult)}
     if sample_rate is not None:
         check_rate(sample_rate)
@@ -155,9 +157,20 @@ def _minus(number: str) -> str:
 
 
 def _short(label: str, length: int) -> str:
-    """A label for a figure: its middle left out where it is too long, and nothing in it taken for markup."""
-    if len(label) > length:
-        label = f"{label[: length - length // 2]}…{label[-(length // 2 - 1) :]}"
+    """A label whose middle is left out where it is too long, since beginnings and ends tell labels apart."""
+    return label if len(label) <= length else f"{label[: length - length // 2]}…{label[1 - length // 2 :]}"
+
+
+def _two_lines(label: str) -> str:
+    lines = textwrap.wrap(label, 11)
+    if len(lines) > 2:
+        short = _short(label, 20)
+        lines = [short[:10], short[10:]]
+    return "\n".join(lines)
+
+
+def _text(label: str) -> str:
+    """A label in which matplotlib takes nothing for mathematics, and which it shows in legends."""
     return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
@@ -167,7 +180,7 @@ def _draw_numbers(axis, features: pd.DataFrame) -> None:
     cells = [[_minus(f"{value:.{d}f}") for value in row] for row, d in zip(features.to_numpy(), digits)]
     names = [name.replace("stereo ", "").replace(" as it came", "") for name in features.index]
     table = axis.table(
-        cellText=cells, rowLabels=names, colLabels=[textwrap.fill(_short(label, 21), 11) for label in features.columns], cellLoc="right",
+        cellText=cells, rowLabels=names, colLabels=[_text(_two_lines(label)) for label in features.columns], cellLoc="right",
         loc="center", edges="horizontal", bbox=(0.52, 0.0, 0.48, 1.0),
     )
     table.auto_set_font_size(False)

@@ -2,7 +2,7 @@
 
 All take stereo audio (B, 2, T) or (2, T) in [-1, 1], of any length from one sample, compute in at least float32 (under
 autocast too; call backward outside of it, as PyTorch asks), and give finite values and gradients. Their gradients cannot
-be differentiated again. Preset "reference" computes what the released code computes; in "default" silence, mono and
+be differentiated again, and `torch.func` does not know them: pass a batch. Preset "reference" computes what the released code computes; in "default" silence, mono and
 anti-phase stay within bounds, and the Bark bands end at 20 kHz.
 """
 
@@ -75,7 +75,10 @@ def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
     level = rms(x)
     at = x.detach().abs().argmax(dim=-1, keepdim=True)     # of equal peaks the first has the gradient
     peak = x.gather(-1, at).abs().squeeze(-1)
-    peak = peak.clamp(min=1e-8 if preset == "reference" else POWER_FLOOR**0.5)
+    if preset == "reference":
+        peak = peak.clamp(min=1e-8)
+    else:
+        peak = peak.square().clamp(min=POWER_FLOOR).sqrt()  # the floor of the RMS, rounded as there
     return 20.0 * torch.log10(peak / level)
 
 

@@ -49,10 +49,16 @@ def audio_feature_loss(
 def feature_distance(mix: dict[str, torch.Tensor], reference: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """`audio_feature_loss` of features already computed, for a reference that stays while the mix changes.
 
+    Both are dicts of `audio_features`, made with one preset; ValueError for anything else, and for batches that do not
+    fit.
+
     >>> target = audio_features(torch.randn(2, 44100))
     >>> feature_distance(audio_features(torch.randn(2, 22050)), target)["total"] < 0.1
     tensor(True)
     """
+    for features in (mix, reference):
+        if not isinstance(features, dict) or not set(AF_WEIGHTS) <= set(features):
+            raise ValueError(f"features as audio_features returns them are needed, got {type(features).__name__}")
     batches = [len(features["stereo_width"]) if features["stereo_width"].ndim else 1 for features in (mix, reference)]
     if batches[0] != batches[1] and 1 not in batches:
         raise ValueError(f"{batches[0]} mixes cannot be compared with {batches[1]} references")
@@ -77,10 +83,16 @@ def loss_table(
     (5, 2)
     """
     rows, options = [], {"sample_rate": sample_rate, "preset": preset}
+    if not isinstance(mixes, dict):
+        raise ValueError(f"mixes must be a dict {{label: audio}}, got {type(mixes).__name__}")
     with torch.no_grad():
         target = audio_features(reference, **options)
-        losses = {label: feature_distance(audio_features(mix, **options), target) for label, mix in mixes.items()}
-    for label, terms in losses.items():
+    for label, mix in mixes.items():
+        try:
+            with torch.no_grad():
+                terms = feature_distance(audio_features(mix, **options), target)
+        except ValueError as error:
+            raise ValueError(f"{label}: {error}") from None
         for name, weight in AF_WEIGHTS.items():
             loss = terms[name].item()
             rows.append({"mix": label, "term": name, "distance": loss / weight, "weight": weight, "loss": loss})

@@ -63,9 +63,12 @@ class _MeanMagnitude(torch.autograd.Function):
         grad = grad.clone()
         grad[:, 1:half] *= 0.5                   # the inverse transform counts these bins twice
         out, start = grad.new_zeros(ctx.shape), 0
-        for spectrum, magnitude in zip(ctx.saved_tensors[::2], ctx.saved_tensors[1::2]):
+        saved = ctx.saved_tensors               # once: checkpointing gives them a single time
+        for spectrum, magnitude in zip(saved[::2], saved[1::2]):
             tiny = torch.finfo(magnitude.dtype).tiny ** 0.5    # its square is the smallest; |X| = 0: slope 0
-            frames = torch.fft.irfft(spectrum * (grad[:, None] / magnitude.clamp(min=tiny)), n=n_fft, norm="forward")
+            scale = grad[:, None] / magnitude.clamp(min=tiny)
+            scaled = torch.complex(spectrum.real * scale, spectrum.imag * scale)
+            frames = torch.fft.irfft(scaled, n=n_fft, norm="forward")
             for frame in (frames * window).unbind(dim=1):      # (B, n_fft)
                 out[:, start : start + n_fft] += frame
                 start += hop

@@ -11,6 +11,8 @@ import torch
 from diffmst_lib import (
     Comparison,
     InputError,
+    MixResult,
+    Multitrack,
     audio_feature_loss,
     audio_features,
     compare,
@@ -93,7 +95,7 @@ def test_the_sheet_is_one_picture_with_all_of_it(mix, reference):
     sheet = compare(mix, reference, labels=("our mix", "the record"))
     figure = sheet.figure
     text = " ".join(t.get_text() for axis in figure.axes for t in axis.texts + [axis.title])
-    assert len(figure.axes) == 6 and "audio-feature loss" in text and "our mix: correlation" in text
+    assert len(figure.axes) == 6 and "audio-feature loss" in text and "our mix\ncorrelation" in text
     assert figure.axes[2].get_ylim() == figure.axes[3].get_ylim()
     cells = [cell.get_text().get_text() for cell in figure.axes[0].tables[0].get_celld().values()]
     assert "the record" in cells and "imbalance" in cells
@@ -137,7 +139,7 @@ def test_sheets_are_things_of_their_own(reference):
 
 
 @pytest.mark.parametrize("bad, line", [
-    (torch.zeros(2, 9000), "mix is silent"), (torch.ones(1, 9000), "mix has 1 channel; a stereo mix"), (None, "mix is a NoneType"),
+    (torch.zeros(2, 9000), "mix is silent"), (torch.ones(9000, 2), "mix has 9000 channels; a stereo mix is needed, so transpose it"), (torch.ones(1, 9000), "mix has 1 channel; a stereo mix"), (None, "mix is a NoneType"),
     (torch.full((2, 9000), float("nan")), "mix holds NaN"), (torch.ones(2, 9000, dtype=torch.int16), "mix is int16"),
     (torch.ones(2, 2, 9000), "mix is a batch of 2 sounds"), (torch.ones(1, 1, 2, 90), r"mix has the shape \(1, 1, 2, 90\)"),
 ])
@@ -148,13 +150,18 @@ def test_bad_input_is_named_in_one_line(bad, line, reference):
         compare(reference, bad, labels=("mix", "the record"))
 
 
+def test_a_mix_brings_its_rate(mix, reference):
+    half = MixResult(mix.audio, mix.params, Multitrack(["a"], torch.zeros(1, 9), sample_rate=22_050))
+    assert compare(half, mix.audio.flip(0)).total == compare(mix.audio, mix.audio.flip(0), sample_rate=22_050).total
+
+
 def test_labels_and_rates_must_fit(mix, reference):
-    for labels in (("same", "same"), "ab", ("a", "b", "c")):
+    for labels in (("same", "same"), "ab", ("a", "b", "c"), None):
         with pytest.raises(ValueError, match="two different words"):
             compare(mix, reference, labels=labels)
-    for options in ({"match_lufs": float("nan")}, {"sample_rate": 0}, {"sample_rate": "44100"}, {"sample_rate": 22050}):
+    for options in ({"match_lufs": float("nan")}, {"match_lufs": "-23"}, {"match_lufs": -500}, {"sample_rate": True}, {"sample_rate": 0}, {"sample_rate": "44100"}, {"sample_rate": 22050}):
         with pytest.raises(ValueError, match=next(iter(options)).split("_")[0]):
-            compare(mix if len(str(options)) > 20 else mix.audio, reference, **options)
+            compare(mix, reference, **options)
     other = equal_loudness(load_multitrack(data_dir() / "multitracks" / "rubidium", sample_rate=22050).excerpt(0, 2))
     with pytest.raises(ValueError, match="22050 Hz and 44100 Hz"):
         compare(mix, other)

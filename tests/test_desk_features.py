@@ -275,7 +275,8 @@ def test_a_desk_without_features_is_as_before(visit, toy):
     desk = dm.desk(toy, reference=tones(2.0))
     assert "features" not in desk.setup
     with_panel = dm.desk(toy, reference=tones(2.0), features=True)
-    assert 0 < len(with_panel._repr_html_()) - len(desk._repr_html_()) < 5000  # numbers, no audio
+    assert "class FeaturePanel" not in desk._repr_html_() and "class FeaturePanel" in with_panel._repr_html_()
+    assert 0 < len(with_panel._repr_html_()) - len(desk._repr_html_()) < 30_000  # two scripts and numbers, no audio
     tab = visit(desk, before=COUNTED)
     tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
     tab.wait_for_timeout(200)

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 import torch
+import torch.utils.checkpoint
 from test_features import EDGES, noise
 
 from diffmst_lib import (
@@ -134,6 +135,23 @@ def test_single_precision_is_accurate(records):
     for a, b in ((records[0], records[1]), (records[0], 0.999 * records[0])):
         single, double = audio_feature_loss(a, b)["total"], audio_feature_loss(a.double(), b.double())["total"]
         assert abs(single - double) < 1e-4 * double + 1e-9
+
+
+def test_bad_entries_are_named():
+    x = noise(2, 9000)
+    with pytest.raises(ValueError, match="second: features need stereo"):
+        loss_table({"first": x, "second": x[0]}, x)
+    with pytest.raises(ValueError, match="mixes must be a dict"):
+        loss_table([x], x)
+    with pytest.raises(ValueError, match="features as audio_features returns them"):
+        losses.feature_distance(x, audio_features(x))
+
+
+def test_checkpointing():
+    x = noise(2, 60_000).requires_grad_()
+    whole = torch.autograd.grad(audio_feature_loss(x, noise(2, 9000))["total"], x)[0]
+    loss = torch.utils.checkpoint.checkpoint(lambda x: audio_feature_loss(x, noise(2, 9000))["total"], x, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(loss, x)[0], whole)
 
 
 def test_features_of_the_reference_can_be_kept():

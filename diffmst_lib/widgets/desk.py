@@ -22,7 +22,8 @@ from diffmst_lib.widgets.encoding import as_samples, encode_samples, excerpt_spa
 
 _HERE = Path(__file__).parent
 _PARTS = ("_dsp", "_settings", "_player", "_parts", "_features", "_panel", "", "_page")
-_SCRIPT = "\n".join((_HERE / f"console{part}.js").read_text("utf-8") for part in _PARTS)  # one ES module
+_SCRIPTS = {part: (_HERE / f"console{part}.js").read_text("utf-8") for part in _PARTS}
+_SCRIPT = "\n".join(_SCRIPTS.values())  # one ES module
 CONTROLS = ("fader", "pan", "eq", "compressor", "master")
 COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits: at 0.6 a mix loses more than 1 dB above 15 kHz
 AUDIO_BYTES = 1_300_000  # in base64; with script and settings a desk stays below 1.5 MB
@@ -219,11 +220,13 @@ class Desk(anywidget.AnyWidget):
         state = {key: getattr(self, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
         state |= {"scales": scales, "audio": [base64.b64encode(file).decode() for file in files]}
         stems = html.escape(", ".join(self._rows))
+        unused = () if "features" in self.setup else ("_features", "_panel")
+        script = "\n".join(text for part, text in _SCRIPTS.items() if part not in unused)
         return (
             f"<style>{(_HERE / 'console.css').read_text('utf-8')}</style>"
             f'<div class="dm-desk" data-static>A mixing desk for {stems}: it needs JavaScript.</div>'
             f'<script type="application/json">{json.dumps(state).replace("<", chr(92) + "u003c")}</script>'
-            f'<script type="module">{_SCRIPT}\nrenderStatic();\n</script>'
+            f'<script type="module">{script}\nrenderStatic();\n</script>'
         )
 
 
