@@ -105,9 +105,10 @@ def _mrstft(preset: str, device: torch.device, dtype: torch.dtype) -> MultiResol
     """auraloss's module with its windows on the device and in the dtype of the sound."""
     hops = [size // 2 for size in MRSTFT_WINDOWS]
     weights = {"w_sc": 0.0, "w_log_mag": 1.0, "w_lin_mag": 1.0} if preset == "default" else {}
-    module = MultiResolutionSTFTLoss(list(MRSTFT_WINDOWS), hops, list(MRSTFT_WINDOWS), output="full", **weights)
+    with torch.device(device):
+        module = MultiResolutionSTFTLoss(list(MRSTFT_WINDOWS), hops, list(MRSTFT_WINDOWS), output="full", **weights)
     for resolution in module.stft_losses:
-        resolution.window = resolution.window.to(device=device, dtype=dtype)
+        resolution.window = resolution.window.to(dtype)
     return module
 
 

@@ -9,7 +9,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from diffmst_lib import ConsoleParams, MixingConsole, effects, param_table
+from diffmst_lib import (
+    ConsoleParams, MixingConsole, audio_feature_loss, effects, features, losses, mrstft_loss, param_table, spectrum,
+)
 from diffmst_lib.ballistics import smooth
 
 
@@ -43,6 +45,29 @@ def test_no_tensor_is_made_on_the_default_device():
     assert torch.equal(mix, want)
     assert torch.isfinite(steps).all()
     assert all(torch.isfinite(k.grad).all() for k in knobs)
+
+
+def losses_and_gradients(mix, target, **options):
+    mix, found = mix.requires_grad_(), []
+    for loss in (audio_feature_loss(mix, target, **options)["total"], mrstft_loss(mix, 0.5 * mix.detach(), **options)):
+        (gradient,) = torch.autograd.grad(loss, mix)
+        found += [loss.detach().cpu(), gradient.cpu()]
+    return found
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_losses_make_no_tensor_on_the_default_device(preset):
+    sounds = noise(2, 2, 30_000), noise(2, 25_000)
+    want = losses_and_gradients(*sounds, preset=preset)
+    for cache in (features._bark_filterbank, losses._mrstft, spectrum.hann_window):
+        cache.cache_clear()
+    torch.set_default_device("meta")
+    try:
+        found = losses_and_gradients(*sounds, preset=preset)
+    finally:
+        torch.set_default_device(None)
+    for ours, theirs in zip(found, want):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 INTERPRETED = """
@@ -90,3 +115,12 @@ def test_smoothing_on_the_gpu_stays_there():
     y = smooth(x, torch.tensor([0.9, 0.5], device="cuda"), torch.tensor([0.99, 0.999], device="cuda"))
     want = smooth(x.cpu(), torch.tensor([0.9, 0.5]), torch.tensor([0.99, 0.999]))
     torch.testing.assert_close(y.cpu(), want, rtol=0, atol=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_losses_on_the_gpu_are_the_cpus(preset):
+    sounds = noise(2, 2, 30_000), noise(2, 25_000)
+    cuda = [sound.cuda() for sound in sounds]
+    for ours, theirs in zip(*(losses_and_gradients(*pair, preset=preset) for pair in (cuda, sounds))):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max().item())
