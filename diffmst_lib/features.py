@@ -1,9 +1,10 @@
 """Audio features that describe a mix: dynamics, stereo image, spectrum. Equations 3 to 7 of the paper. Chapter 6.
 
 All take stereo audio (B, 2, T) or (2, T) in [-1, 1], of any length from one sample, compute in at least float32 (under
-autocast too; call backward outside of it, as PyTorch asks), and give finite values and gradients. Their gradients cannot
-be differentiated again, and `torch.func` does not know them: pass a batch. Preset "reference" computes what the released code computes; in "default" silence, mono and
-anti-phase stay within bounds, and the Bark bands end at 20 kHz.
+autocast too; call backward outside of it, as PyTorch asks), and give finite values and gradients. The gradient of the
+Bark spectrum cannot be differentiated again, and `torch.func` does not know these functions: pass a batch. Preset
+"reference" computes what the released code computes; in "default" silence, mono and anti-phase stay within bounds, and
+the Bark bands end at 20 kHz.
 """
 
 from __future__ import annotations
