@@ -63,9 +63,13 @@ class Comparison:
         return figure
 
     def _repr_html_(self) -> str:
-        return plots.figure_html(
+        picture = plots.figure_html(
             self.figure, f"{self.labels[0]} compared with {self.labels[1]}: audio-feature loss {self.total:.4f}; "
             "tables of features and loss terms, Bark spectra of mid and side, two goniometers.")
+        tables = "".join(table.to_html(float_format=form) for table, form in (
+            (self.features, "{:.3f}".format), (self.terms, "{:.2g}".format)))
+        return (f'{picture}<details><summary>The numbers as tables</summary>'
+                f'<div style="overflow-x: auto">{tables}</div></details>')
 
     def __repr__(self) -> str:
         terms = self.terms.round(4)

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 
 from diffmst_lib import (
     Comparison,
@@ -101,6 +102,10 @@ def test_the_sheet_is_one_picture_with_all_of_it(mix, reference):
     assert "the record" in cells and "imbalance" in cells
     page = sheet._repr_html_()
     assert re.search(r'alt="our mix compared with the record: audio-feature loss 0\.\d+', page) and len(page) < 400_000
+    rows = BeautifulSoup(page, "html.parser").find("table").find_all("tr")[1:]
+    numbers = {row.th.text: [float(cell.text) for cell in row.find_all("td")] for row in rows}
+    assert list(numbers) == sheet.features.index.tolist()
+    assert np.array(list(numbers.values())) == pytest.approx(sheet.features.to_numpy(), abs=1e-3)
     assert "our mix" in repr(sheet) and "both at -16 LUFS" in repr(sheet)
 
 
