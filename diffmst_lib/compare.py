@@ -15,7 +15,7 @@ from . import plots
 from .audio import MIX_LUFS, SAMPLE_RATE, check_stereo, loudness, normalize_loudness
 from .checks import check_rate
 from .features import audio_features, bark_edges_hz
-from .losses import loss_table
+from .losses import feature_distance, term_rows
 from .result import MixResult
 
 _TERMS = {"rms": "RMS", "crest_factor": "crest factor", "stereo_width": "width",
@@ -121,10 +121,10 @@ def compare(
         audio = check_stereo(sound.audio if isinstance(sound, MixResult) else sound, label, sample_rate=rate)
         came.append(audio.detach().cpu().float())
         sounds.append(came[-1] if match_lufs is None else normalize_loudness(came[-1], match_lufs, sample_rate=rate))
-    table = loss_table({labels[0]: sounds[0]}, sounds[1], sample_rate=rate).drop(columns="mix").set_index("term")
+    features = [audio_features(sound, sample_rate=rate) for sound in sounds]
+    table = pd.DataFrame(term_rows(feature_distance(*features))).set_index("term")
     total = float(table["loss"].sum())
     table["share"] = table["loss"] / max(total, 1e-30)
-    features = [audio_features(sound, sample_rate=rate) for sound in sounds]
     numbers = {
         label: _numbers(audio, sound, values, rate) for label, audio, sound, values in zip(labels, came, sounds, features)
     }

@@ -93,10 +93,21 @@ def loss_table(
                 terms = feature_distance(audio_features(mix, **options), target)
         except ValueError as error:
             raise ValueError(f"{label}: {error}") from None
-        for name, weight in AF_WEIGHTS.items():
-            loss = terms[name].item()
-            rows.append({"mix": label, "term": name, "distance": loss / weight, "weight": weight, "loss": loss})
+        rows += [{"mix": label} | row for row in term_rows(terms)]
     return pd.DataFrame(rows, columns=["mix", "term", "distance", "weight", "loss"])
+
+
+def term_rows(terms: dict[str, torch.Tensor]) -> list[dict]:
+    """The terms of an audio-feature loss as rows of a table: term, distance, weight, loss.
+
+    >>> x = audio_features(torch.zeros(2, 100))
+    >>> term_rows(feature_distance(x, x))[1]
+    {'term': 'crest_factor', 'distance': 0.0, 'weight': 0.001, 'loss': 0.0}
+    """
+    return [
+        {"term": name, "distance": terms[name].item() / weight, "weight": weight, "loss": terms[name].item()}
+        for name, weight in AF_WEIGHTS.items()
+    ]
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from matplotlib.ticker import NullFormatter
 
 from . import effects
 from .audio import SAMPLE_RATE, Multitrack
-from .features import BARK_BANDS, audio_features, bark_to_hz, hz_to_bark
+from .features import audio_features, bark_edges_hz
 from .params import EQ_BANDS, ConsoleParams
 
 # Okabe and Ito, color-blind safe
@@ -90,7 +90,7 @@ def plot_levels(levels: pd.DataFrame):
 
 def plot_bark(sounds: dict[str, torch.Tensor], *, sample_rate: int = SAMPLE_RATE):
     """Bark spectra of mid and side of several stereo sounds over each other. Equation 5."""
-    centers = bark_to_hz(np.linspace(hz_to_bark(20.0), hz_to_bark(20_000.0), BARK_BANDS + 2))[1:-1]
+    centers = bark_edges_hz()[1:-1]
     figure, axes = _axes(1, 2.9, columns=2, sharey=True)
     for (label, audio), color in zip(sounds.items(), COLORS):
         bands = audio_features(audio, sample_rate=sample_rate)["bark_spectrum"].detach()

@@ -75,7 +75,7 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
     }, n) === 1;
     let quarter = Math.ceil((window * sampleRate) / 44100 / 4);
     while (!smooth(quarter)) quarter++;
-    return Math.max(16, 4 * quarter);
+    return 4 * quarter;
   }
 
   // The Bark spectra of mid and side, the magnitudes averaged over windows that overlap by three quarters.

@@ -2,6 +2,7 @@
 
 import html
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import anywidget
@@ -22,7 +23,7 @@ class _Screen(anywidget.AnyWidget):
     _esm = _HERE / "explore.js"
 
 
-class Explorer:
+class Explorer(ABC):
     """Sliders on a function of the library, a picture and players. Shows itself in a notebook.
 
     controls: {name: ipywidgets control}; `explorer.controls["pan"].value = 0.2` moves a slider. Without a kernel it
@@ -58,18 +59,21 @@ class Explorer:
                 self._audio = self._process()
         return self._audio
 
+    @abstractmethod
     def picture(self):
         """Draw the current settings; returns the matplotlib figure."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _process(self) -> torch.Tensor:
-        raise NotImplementedError
+        """Return the excerpt with the current settings."""
 
+    @abstractmethod
     def _sounds(self) -> dict[str, torch.Tensor]:
-        raise NotImplementedError
+        """Return what the players hold, by label."""
 
+    @abstractmethod
     def _caption(self) -> str:
-        raise NotImplementedError
+        """Say the current settings in a line."""
 
     @property
     def _match(self) -> bool:

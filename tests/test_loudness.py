@@ -1,0 +1,91 @@
+"""Loudness, normalization, the loudest window, and what a stereo mix must be."""
+
+import math
+import warnings
+
+import pyloudnorm
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from audio_helpers import RATE, sine
+
+from diffmst_lib import InputNote, loudness, normalize_loudness
+from diffmst_lib.audio import check_stereo, loudest_window
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_loudness_is_that_of_pyloudnorm(noise, channels):
+    x = noise(channels, 3 * RATE) * torch.linspace(0, 1, 3 * RATE)  # quiet blocks for the relative gate
+    assert loudness(x) == pytest.approx(pyloudnorm.Meter(RATE).integrated_loudness(x.T.double().numpy()), abs=1e-6)
+
+
+@pytest.mark.parametrize("rate", [RATE, 48000])
+@pytest.mark.parametrize("seconds", [0.1, 2.0])
+@pytest.mark.parametrize("amplitude", [1.0, 0.1])
+def test_loudness_of_a_997_hz_sine(rate, seconds, amplitude):
+    # BS.1770: a full-scale sine in one channel reads -3.01 LUFS, in two channels 3.01 dB more.
+    x, level = amplitude * sine(997, seconds, rate), 20 * math.log10(amplitude)
+    assert loudness(x, sample_rate=rate) == pytest.approx(level - 3.01, abs=0.1)
+    assert loudness(torch.stack([x, x]), sample_rate=rate) == pytest.approx(level, abs=0.1)
+
+
+@pytest.mark.parametrize("x", [torch.zeros(2, RATE), torch.zeros(2, 1), torch.zeros(2, 0), 1e-5 * torch.ones(2, RATE)])
+def test_silence_has_no_loudness(x):
+    assert loudness(x) == -math.inf
+
+
+def test_one_sample_has_a_loudness():
+    assert math.isfinite(loudness(torch.ones(2, 1)))
+
+
+def test_loudness_refuses_a_batch(noise):
+    with pytest.raises(ValueError, match=r"got \(1, 2, 100\)"):
+        loudness(noise(1, 2, 100))
+
+
+@pytest.mark.parametrize("num_samples", [1, 1000, 2 * RATE])
+@pytest.mark.parametrize("lufs", [-16.0, -48.0])
+def test_normalized_loudness_is_exact(noise, num_samples, lufs):
+    assert loudness(normalize_loudness(noise(2, num_samples), lufs)) == pytest.approx(lufs, abs=0.01)
+
+
+def test_normalized_silence_stays_silence():
+    assert torch.equal(normalize_loudness(torch.zeros(2, 1000)), torch.zeros(2, 1000))
+
+
+def test_normalization_has_a_gradient_that_does_not_know_the_level(noise):
+    x = noise(2, RATE).requires_grad_()
+    weights = noise(2, RATE, seed=1) + x.detach()  # with x in it: without normalization, louder would be better
+    (normalize_loudness(x) * weights).sum().backward()
+    assert torch.isfinite(x.grad).all() and x.grad.abs().sum() > 0
+    along = (x.grad * x).sum()
+    assert along.abs() < 1e-4 * (x.grad * x).abs().sum()
+
+
+@settings(deadline=None)
+@given(num_samples=st.integers(1, 600), seconds=st.floats(0.1, 2.0), seed=st.integers(0, 1000))
+def test_loudest_window_against_brute_force(noise, num_samples, seconds, seed):
+    x, length = noise(2, num_samples, seed=seed), int(seconds * 100)
+    starts = range(0, max(num_samples - length, 0) + 1, 10)
+    energies = [x[:, start : start + length].double().square().sum().item() for start in starts]
+    assert loudest_window(x, seconds, sample_rate=100) == 10 * energies.index(max(energies))
+
+
+def test_an_offset_in_a_reference_is_told_and_others_pass_in_silence():
+    sound = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(InputNote, match="the record has a DC offset of 0.2, which nobody hears"):
+        check_stereo(sound + torch.tensor([[0.0], [-0.2]]), "the record")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_stereo(sound) is sound
+
+
+def test_loudness_of_what_is_no_sound():
+    for bad in (float("nan"), float("inf")):
+        sound = 0.1 * torch.ones(2, 90_000)
+        sound[1, 7] = bad
+        assert math.isnan(loudness(sound))
+    with pytest.raises(ValueError, match="got int16"):
+        loudness(torch.ones(2, 9000, dtype=torch.int16))
+    assert loudness(torch.ones(2, 9000).half()) == pytest.approx(loudness(torch.ones(2, 9000)), abs=0.01)
