@@ -10,7 +10,7 @@ import os
 # Colab. Has to be said before torch is loaded; a value that the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from . import bench, effects, features, losses, params, plots, reference
+from . import bench, controller, effects, encoder, features, losses, params, plots, reference
 from .audio import (
     InputError,
     InputNote,
@@ -20,14 +20,17 @@ from .audio import (
     load_multitrack,
     loudness,
     normalize_loudness,
+    normalize_tracks,
     save_audio,
 )
 from .baselines import equal_loudness, unity
 from .check import check, checker
 from .compare import Comparison, compare
+from .config import ModelConfig
 from .console import ConsoleOutput, MixingConsole
 from .features import audio_features
 from .losses import audio_feature_loss, loss_table, mrstft_loss, mrstft_table
+from .model import DiffMST
 from .optimize import optimize_mix
 from .params import ConsoleParams, ParamSpec, param_table
 from .result import MixResult
@@ -36,10 +39,10 @@ from .widgets import desk, explore_bypass, explore_compressor, explore_equalizer
 __version__ = "0.1.0"
 
 __all__ = [
-    "Comparison", "ConsoleOutput", "ConsoleParams", "InputError", "InputNote", "MixResult", "MixingConsole",
-    "Multitrack", "ParamSpec", "audio_feature_loss", "audio_features", "bench", "check", "checker", "compare",
-    "data_dir", "desk", "effects", "equal_loudness", "explore_bypass", "explore_compressor", "explore_equalizer",
-    "explore_pan", "features", "listen", "load_audio", "load_multitrack", "loss_table", "losses", "loudness",
-    "mrstft_loss", "mrstft_table", "normalize_loudness", "optimize_mix", "param_table", "params", "plots",
-    "reference", "save_audio", "unity",
+    "Comparison", "ConsoleOutput", "ConsoleParams", "DiffMST", "InputError", "InputNote", "MixResult",
+    "MixingConsole", "ModelConfig", "Multitrack", "ParamSpec", "audio_feature_loss", "audio_features", "bench",
+    "check", "checker", "compare", "controller", "data_dir", "desk", "effects", "encoder", "equal_loudness",
+    "explore_bypass", "explore_compressor", "explore_equalizer", "explore_pan", "features", "listen", "load_audio",
+    "load_multitrack", "loss_table", "losses", "loudness", "mrstft_loss", "mrstft_table", "normalize_loudness",
+    "normalize_tracks", "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
 ]

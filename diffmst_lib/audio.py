@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import uuid
 import warnings
@@ -163,6 +164,23 @@ def normalize_loudness(
     return scaled * (rms.detach() / rms)
 
 
+def normalize_tracks(
+    tracks: torch.Tensor, lufs: float, *, sample_rate: int = SAMPLE_RATE
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every track (num_tracks, num_samples) at `lufs`, and the gains in dB that it took, (num_tracks,).
+
+    What a network hears, in training and in use alike. Silent tracks stay as they are; their gain is NaN.
+
+    >>> tracks, gains_db = normalize_tracks(torch.randn(2, 44100) * torch.tensor([[0.1], [0.01]]), -30.0)
+    >>> round((gains_db[1] - gains_db[0]).item())
+    20
+    """
+    levels = [loudness(track, sample_rate=sample_rate) for track in tracks]
+    gains_db = torch.tensor([lufs - level if np.isfinite(level) else math.nan for level in levels],
+                            dtype=tracks.dtype, device=tracks.device)
+    return tracks * 10.0 ** (gains_db.nan_to_num(0.0)[:, None] / 20.0), gains_db
+
+
 def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> int:
     """First sample of the window of this length with the most energy, on a grid of a tenth of a second."""
     length, hop = int(seconds * sample_rate), sample_rate // 10
@@ -232,6 +250,16 @@ class Multitrack:
                 mono += 1
             pans.append(0.18 if channel == "left" or (channel == "mono" and mono % 2) else 0.82)
         return pans
+
+    def sides(self) -> list[float]:
+        """Where each track belongs: -1 left, 1 right, 0 mono. What a network is told of its tracks.
+
+        In a song of mono stems only, which has no sides, they alternate in the order of their names.
+        """
+        if set(self.channels) == {"mono"} and len(self.names) > 1:
+            left = set(sorted(self.names)[::2])
+            return [-1.0 if name in left else 1.0 for name in self.names]
+        return [{"left": -1.0, "mono": 0.0, "right": 1.0}[channel] for channel in self.channels]
 
     def excerpt(self, start_s: float, duration_s: float) -> Multitrack:
         """A part of the song, shorter than `duration_s` where the song ends. ValueError when nothing is there."""

@@ -1,4 +1,4 @@
-"""How long console and loss take, and how much memory: `diffmst bench`. Ratios within one run count. Chapters 5, 7."""
+"""How long console, loss and model take, and how much memory: `diffmst bench`. Ratios within one run count. Chapters 5, 7, 10."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from . import features
 from .console import MixingConsole
 from .losses import feature_distance
 from .memory import keep_large_blocks
+from .model import DiffMST
 from .params import EQ_BANDS, ConsoleParams, Strip, param_table
 
 SAMPLE_RATE = 44100
@@ -125,13 +126,14 @@ def _peak_memory_gb(kind: Callable, systems: Iterable[str], num_tracks: int, sec
     """Peak memory of one run of each system, each in a process of its own, above that with the tracks loaded."""
     code = (
         "import torch; torch.set_num_threads(1)\n"
-        "from diffmst_lib import bench\nbench.{kind}({system!r}, 1, 0.1)()\n"
+        "from diffmst_lib import bench\nbench.{kind}({small!r}, 1, 0.1)()\n"
         "job = bench.{kind}({system!r}, {num_tracks}, {seconds})\n"
         "before = bench._maximum_rss_gb(); job(); print(bench._maximum_rss_gb() - before)\n"
     )
     processes = {}
     for system in systems:  # side by side: they wait for imports most of the time
-        job = code.format(kind=kind.__name__, system=system, num_tracks=num_tracks, seconds=seconds)
+        small = "tiny" if system == "paper" else system  # what a first run loads is not counted, but its memory would be
+        job = code.format(kind=kind.__name__, small=small, system=system, num_tracks=num_tracks, seconds=seconds)
         processes[system] = subprocess.Popen([sys.executable, "-c", job], stdout=subprocess.PIPE, text=True)
     peaks = {}
     try:
@@ -227,3 +229,49 @@ def loss_times(*, seconds: float = 10.0, repeats: int = 9) -> pd.DataFrame:
     table = pd.DataFrame({"seconds": _median_seconds(jobs, repeats)})
     table["times faster"] = table["seconds"].iloc[0] / table["seconds"]
     return table.round(4).rename_axis(f"stereo pair x {seconds:g} s")
+
+
+def training_step_of_model(preset: str, num_tracks: int, seconds: float) -> Callable[[], None]:
+    """A function that builds the model of a preset and trains it for one step at batch 1, Adam included."""
+    tracks, reference = _tracks(num_tracks, seconds), _tracks(2, seconds)
+
+    def step() -> None:
+        model = DiffMST(preset)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+        mix, _ = model(tracks[None], reference[None])
+        feature_distance(features.audio_features(mix), features.audio_features(reference[None]))["total"].backward()
+        optimizer.step()
+
+    return step
+
+
+def model_table(
+    presets: Iterable[str] = ("small",), *, num_tracks: int = 8, seconds: float = 10.0, repeats: int = 3
+) -> pd.DataFrame:
+    """What a model takes: one row a preset.
+
+    Columns: parameters; median seconds of the network (`DiffMST.predict`) and of its console on one thread, without
+    gradients, and their ratio; peak memory in GB of a training step at batch 1 on clips of half the length, as the
+    paper's method 1 has them, weights, gradients and Adam's state included. Raises RuntimeError when a measuring
+    process fails.
+    """
+    rows, presets = {}, list(presets)
+    tracks, reference = _tracks(num_tracks, seconds), _tracks(2, seconds)
+    for preset in presets:
+        model = DiffMST(preset).eval()
+        with torch.no_grad(), keep_large_blocks():
+            params = model.predict(tracks, reference)
+            took = _median_seconds({
+                "network": lambda: model.predict(tracks, reference),
+                "console": lambda: model.console(tracks, params, fx_bus=False),
+            }, repeats)
+        rows[preset] = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "network (s)": round(took["network"], 3),
+            "console (s)": round(took["console"], 3),
+            "network / console": round(took["network"] / took["console"], 2),
+        }
+        del model
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{num_tracks} tracks x {seconds:g} s")
+    peaks = _peak_memory_gb(training_step_of_model, presets, num_tracks, seconds / 2)
+    return table.assign(**{"training step (GB)": pd.Series(peaks).round(2)})

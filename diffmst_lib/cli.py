@@ -7,13 +7,22 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from . import __version__
-from .audio import InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack, loudness
+from .audio import (
+    InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack, loudness, normalize_loudness,
+)
 from .baselines import equal_loudness
+from .config import PRESETS
+from .losses import audio_feature_loss
+from .model import DiffMST
 from .optimize import optimize_mix
-from .result import FILES, output_folder
+from .result import FILES, finish, output_folder
+
+
+STEPS, FIT_SECONDS = 200, 15.0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,29 +35,35 @@ def build_parser() -> argparse.ArgumentParser:
     mix.add_argument("tracks", metavar="TRACKS_DIR", help="folder with one audio file a stem, mono or stereo")
     mix.add_argument("--reference", metavar="FILE", help="stereo mix whose style to take")
     mix.add_argument("--output", metavar="DIR", required=True, help="folder for mix.wav, params.json, params.csv")
-    mix.add_argument("--method", choices=("optimize", "equal-loudness"), default="optimize",
-                     help="fit the console to the reference (default), or the baseline without a reference")
-    mix.add_argument("--steps", type=_count, default=200, help="gradient steps of optimize (default: 200)")
-    mix.add_argument("--fit-seconds", type=_seconds, default=15.0,
-                     help="fit on the loudest window of this length; the whole song is rendered (default: 15)")
+    mix.add_argument("--method", choices=("model", "optimize", "equal-loudness"),
+                     help="ask a network (default with --model), fit the console to the reference (default without), "
+                          "or the baseline without a reference")
+    mix.add_argument("--model", metavar="small|PATH", help="the network: small, or a folder made by save_pretrained")
+    mix.add_argument("--refine", type=partial(_count, least=0), metavar="STEPS",
+                     help="gradient steps that continue from the network's console (default: none)")
+    mix.add_argument("--steps", type=_count, help=f"gradient steps of optimize (default: {STEPS})")
+    mix.add_argument("--fit-seconds", type=_seconds,
+                     help=f"fit on the loudest window of this length; the whole song is rendered (default: {FIT_SECONDS})")
     mix.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     mix.set_defaults(run=run_mix)
 
-    bench = commands.add_parser("bench", help="speed and memory of the default console and loss beside the reference")
-    bench.add_argument("--tracks", type=_count, nargs="+", help="numbers of tracks (default: 4 8 16; with --render 16)")
+    bench = commands.add_parser("bench", help="speed and memory of the default console and loss beside the reference, and of models")
+    bench.add_argument("--tracks", type=_count, nargs="+", help="numbers of tracks (default: 4 8 16; --render 16; --model 8)")
     bench.add_argument("--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60)")
     what = bench.add_mutually_exclusive_group()
     what.add_argument("--render", action="store_true",
                       help="rendering without gradients instead, beside pedalboard where it is installed")
     what.add_argument("--loss", action="store_true", help="the audio-feature loss of a stereo pair instead")
+    what.add_argument("--model", nargs="+", choices=tuple(PRESETS), metavar="PRESET",
+                      help="the network of these presets (tiny, small, paper) beside its console instead")
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
     return parser
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
+def _count(text: str, least: int = 1) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text}")
     return int(text)
 
 
@@ -83,13 +98,15 @@ def _notes_on_stderr():
 
 def run_mix(options: argparse.Namespace) -> None:
     """`diffmst mix`: everything is read and checked before anything is computed or written."""
+    method = _method(options)
+    model = DiffMST.from_pretrained(options.model or "small") if method == "model" else None
     song = load_multitrack(options.tracks)
     check_song(song)
     reference = None
     if options.reference:
         reference = _load_reference(options.reference)
-    elif options.method == "optimize":
-        raise InputError("--method optimize needs a --reference")
+    elif method != "equal-loudness":
+        raise InputError(f"--method {method} needs a --reference")
     if not options.output:
         raise InputError("--output is empty: name a folder for the mix")
     if Path(options.output).resolve() == Path(options.tracks).resolve():
@@ -97,11 +114,15 @@ def run_mix(options: argparse.Namespace) -> None:
     if options.reference and Path(options.reference).resolve() in [Path(options.output, f).resolve() for f in FILES]:
         raise InputError(f"{options.reference}: the reference would be overwritten, choose another output folder")
     with output_folder(options.output) as folder:
-        if options.method == "optimize":
-            result = optimize_mix(song, reference, steps=options.steps, fit_seconds=options.fit_seconds,
-                                  progress=not options.quiet)
-        else:
+        if method == "equal-loudness":
             result = equal_loudness(song)
+        else:
+            init = model.analyze(song, reference, progress=not options.quiet) if model else None
+            if init is not None and not options.refine:
+                result = finish(song, init)
+            else:
+                result = optimize_mix(song, reference, steps=options.refine or options.steps or STEPS, init=init,
+                                      fit_seconds=options.fit_seconds or FIT_SECONDS, progress=not options.quiet)
         result.save(folder)
     if options.quiet:
         return
@@ -110,7 +131,25 @@ def run_mix(options: argparse.Namespace) -> None:
           f"peak {peak:.2f}{' (above full scale: kept, the file is 32-bit float)' if peak > 1 else ''}")
     if result.history is not None:
         print(f"audio-feature loss {result.history['total'].iloc[0]:.4f} -> {result.history['total'].min():.4f}")
+    elif reference is not None:
+        target = normalize_loudness(reference, loudness(result.audio))
+        print(f"audio-feature loss {audio_feature_loss(result.audio, target)['total'].item():.4f}")
     print(f"written: {folder}/mix.wav, params.json, params.csv")
+
+
+def _method(options: argparse.Namespace) -> str:
+    """The method asked for, or the one that the other options mean; options of another method are refused."""
+    method = options.method or ("model" if options.model or options.refine else "optimize")
+    unused = {
+        "--model": options.model and method != "model", "--refine": options.refine and method != "model",
+        "--steps": options.steps and method != "optimize",
+        "--fit-seconds": options.fit_seconds and (method == "equal-loudness" or method == "model" and not options.refine),
+    }
+    for option, wrong in unused.items():
+        if wrong:
+            raise InputError(f"{option} has no meaning with --method {method}"
+                             + (" without --refine" if option == "--fit-seconds" and method == "model" else ""))
+    return method
 
 
 def _load_reference(path: str):
@@ -133,6 +172,10 @@ def run_bench(options: argparse.Namespace) -> None:
             for n in options.tracks or [16]:
                 print(bench.render_table(num_tracks=n, seconds=options.seconds or 60.0, repeats=options.repeats,
                                          systems=("default", "reference", "pedalboard")).to_string())
+        elif options.model:
+            for n in options.tracks or [8]:
+                print(bench.model_table(options.model, num_tracks=n, seconds=options.seconds or 10.0,
+                                        repeats=options.repeats).to_string())
         elif options.loss:
             print(bench.loss_times(seconds=options.seconds or 10.0, repeats=options.repeats).to_string())
         else:

@@ -318,11 +318,21 @@ class ConsoleParams:
 
     def clone(self) -> ConsoleParams:
         """A detached copy on the CPU, free to edit."""
+        return self._each(lambda values: values.detach().cpu().clone())
+
+    def to(self, device: torch.device | str) -> ConsoleParams:
+        """The same console on another device, gradients included."""
+        return self._each(lambda values: values.to(device))
+
+    def __getitem__(self, index: int) -> ConsoleParams:
+        """One console of a batch; its values share memory with the batch's."""
+        if self.tracks.ndim == 2:
+            raise ValueError("this is one console, not a batch of them")
+        return self._each(lambda values: values[index])
+
+    def _each(self, change) -> ConsoleParams:
         parts = (self.tracks, self.fx_bus_values, self.master_bus_values)
-        return ConsoleParams(
-            *(p.detach().cpu().clone() for p in parts),
-            names=self.names, preset=self.preset, sample_rate=self.sample_rate,
-        )
+        return ConsoleParams(*map(change, parts), names=self.names, preset=self.preset, sample_rate=self.sample_rate)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a strip, one column a parameter, units in the names; cells that a strip lacks are NaN."""

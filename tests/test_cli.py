@@ -79,7 +79,63 @@ def test_fit_seconds_and_steps_reach_the_fit(inputs, diffmst, monkeypatch):
 
     monkeypatch.setattr(cli, "optimize_mix", spy)
     assert diffmst("mix stems --reference ref.wav --output out --steps 7 --fit-seconds 2.5")[0] == 0
-    assert given == {"steps": 7, "fit_seconds": 2.5, "progress": True}
+    assert given == {"steps": 7, "fit_seconds": 2.5, "progress": True, "init": None}
+
+
+@pytest.fixture
+def model(inputs):
+    """The folder of a model whose heads are not neutral."""
+    torch.manual_seed(0)
+    tiny = diffmst_lib.DiffMST("tiny")
+    torch.nn.init.normal_(tiny.controller.heads["track"][-1].weight, std=0.1)
+    return tiny.save_pretrained("tiny")
+
+
+def test_mix_by_a_model(model, diffmst):
+    code, out, err = diffmst("mix stems --reference ref.wav --output out --model tiny --quiet")
+    assert (code, out, err) == (0, [], []) and sorted(os.listdir("out")) == FILES
+    song, reference = diffmst_lib.load_multitrack("stems"), load_audio("ref.wav")
+    want = diffmst_lib.DiffMST.from_pretrained("tiny").mix(song, reference)
+    assert ConsoleParams.from_json(Path("out/params.json").read_text("utf-8")).to_json() == want.params.to_json()
+    assert torch.equal(load_audio("out/mix.wav"), want.audio)
+    code, out, _ = diffmst("mix stems --reference ref.wav --output out --model tiny --refine 0")
+    loss = diffmst_lib.audio_feature_loss(want.audio, diffmst_lib.normalize_loudness(reference))["total"].item()
+    assert code == 0 and float(out[1].removeprefix("audio-feature loss ")) == pytest.approx(loss, rel=1e-3)
+
+
+def test_refining_starts_from_the_models_console(model, diffmst):
+    code, out, _ = diffmst("mix stems --reference ref.wav --output out --model tiny --refine 3 --fit-seconds 0.5")
+    start, end = map(float, out[1].removeprefix("audio-feature loss ").split(" -> "))
+    assert code == 0 and end < start
+    song = diffmst_lib.load_multitrack("stems")
+    mix = diffmst_lib.DiffMST.from_pretrained("tiny").mix(song, load_audio("ref.wav"), refine_steps=3)
+    torch.testing.assert_close(load_audio("out/mix.wav"), mix.audio, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--model nowhere", "nowhere: no such folder with a model"),
+        ("--model stems", "stems: no model, config.json is missing"),
+        ("--model tiny", "tiny/model.safetensors: not a whole safetensors file"),
+        ("--model tiny --method optimize", "--model has no meaning with --method optimize"),
+        ("--refine 2 --method equal-loudness", "--refine has no meaning with --method equal-loudness"),
+        ("--model tiny --steps 2", "--steps has no meaning with --method model"),
+        ("--model tiny --fit-seconds 2", "--fit-seconds has no meaning with --method model without --refine"),
+    ],
+)
+def test_bad_models_and_options_cost_one_line(model, inputs, diffmst, arguments, message):
+    path = model / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+    before = tree(inputs)
+    code, out, err = diffmst("mix stems --reference ref.wav --output out", arguments)
+    assert (code, out, len(err)) == (2, [], 1) and err[0].startswith("diffmst: error: ") and message in err[0]
+    assert tree(inputs) == before
+
+
+def test_a_model_needs_a_reference(model, diffmst):
+    assert diffmst("mix stems --output out --model tiny") == (
+        2, [], ["diffmst: error: --method model needs a --reference"])
 
 
 @pytest.mark.parametrize("arguments", ["--reference ref.wav --steps 2", "--method equal-loudness"])
@@ -133,6 +189,9 @@ def test_bench_prints_a_table(diffmst, monkeypatch):
     monkeypatch.setattr("diffmst_lib.bench.loss_times", lambda **options: pd.DataFrame([options]))
     code, out, _ = diffmst("bench --loss --seconds 2")
     assert code == 0 and "repeats" in out[1] and out[2].split()[1:] == ["2.0", "3"]
+    monkeypatch.setattr("diffmst_lib.bench.model_table", lambda presets, **options: pd.DataFrame([options], index=presets))
+    code, out, _ = diffmst("bench --model tiny --tracks 4")
+    assert code == 0 and out[2].split() == ["tiny", "4", "10.0", "3"]
     monkeypatch.setattr("diffmst_lib.bench.render_table", lambda **options: pd.DataFrame([options]))
     code, out, _ = diffmst("bench --render --repeats 7 --tracks 3 --seconds 2")
     assert code == 0 and "num_tracks" in out[1] and out[2].split()[1:4] == ["3", "2.0", "7"] and "pedalboard" in out[2]
@@ -228,6 +287,8 @@ def test_output_where_nobody_can_write(inputs, diffmst, output):
         (MIX + "--fit-seconds nan", "--fit-seconds: must be a number"),
         (MIX + "--fit-seconds long", "--fit-seconds: must be a number"),
         (MIX + "--method magic", "--method: invalid choice"),
+        (MIX + "--refine -1", "--refine: must be a whole number of at least 0, not -1"),
+        ("bench --model huge", "--model: invalid choice"),
         ("bench --tracks 0", "--tracks: must be a whole number"),
         ("bench --loss --render", "not allowed with"),
         ("bench --seconds 0", "--seconds: must be a number"),

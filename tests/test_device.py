@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from diffmst_lib import (
-    ConsoleParams, MixingConsole, audio_feature_loss, effects, features, losses, mrstft_loss, param_table, spectrum,
+    ConsoleParams, DiffMST, MixingConsole, audio_feature_loss, effects, encoder, features, losses, mrstft_loss, param_table,
+    spectrum,
 )
 from diffmst_lib.ballistics import smooth
 
@@ -68,6 +69,33 @@ def test_losses_make_no_tensor_on_the_default_device(preset):
         torch.set_default_device(None)
     for ours, theirs in zip(found, want):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_model_in_use_makes_no_tensor_on_the_default_device(song, reference):
+    torch.manual_seed(0)
+    model = DiffMST("tiny")
+    want = model.mix(song, reference).audio
+    encoder._mel_bank.cache_clear()
+    spectrum.hann_window.cache_clear()
+    torch.set_default_device("meta")
+    try:
+        found = model.mix(song, reference).audio
+        maps, _ = model.attention(song, reference)
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(found, want) and torch.isfinite(maps).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_a_model_on_the_gpu_finds_the_cpus_console(song, reference, preset):
+    torch.manual_seed(0)
+    model = DiffMST(preset)
+    torch.nn.init.normal_(model.controller.heads["track"][-1].weight, std=0.1)
+    want = model.analyze(song, reference)
+    found = model.cuda().analyze(song, reference)
+    for ours, theirs in zip(found.to_unit(), want.to_unit()):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
 
 
 INTERPRETED = """

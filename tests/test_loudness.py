@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from audio_helpers import RATE, sine
 
-from diffmst_lib import InputNote, loudness, normalize_loudness
+from diffmst_lib import InputNote, loudness, normalize_loudness, normalize_tracks
 from diffmst_lib.audio import check_stereo, loudest_window
 
 
@@ -89,3 +89,13 @@ def test_loudness_of_what_is_no_sound():
     with pytest.raises(ValueError, match="got int16"):
         loudness(torch.ones(2, 9000, dtype=torch.int16))
     assert loudness(torch.ones(2, 9000).half()) == pytest.approx(loudness(torch.ones(2, 9000)), abs=0.01)
+
+
+def test_tracks_come_to_one_level_and_silence_stays(noise):
+    x = noise(3, RATE) * torch.tensor([[1.0], [0.0], [0.01]])
+    before = x.clone()
+    y, gains_db = normalize_tracks(x, -30.0)
+    assert torch.equal(x, before)
+    assert [loudness(track) for track in y] == pytest.approx([-30.0, -math.inf, -30.0], abs=0.01)
+    assert gains_db.isnan().tolist() == [False, True, False]
+    torch.testing.assert_close(y[2], x[2] * 10 ** (gains_db[2] / 20))

@@ -148,6 +148,15 @@ def test_spread_pans_puts_channels_to_their_sides_and_mono_stems_alternately():
     assert tiny_song().spread_pans() == [0.18, 0.82, 0.18, 0.82]
 
 
+def test_sides_are_those_of_the_channels_and_mono_is_in_the_middle():
+    assert tiny_song().sides() == [0.0, 0.0, -1.0, 1.0]
+
+
+def test_sides_of_mono_stems_alone_alternate_by_name_in_whatever_order_they_come(noise):
+    assert Multitrack(["b", "c", "a"], noise(3, 10)).sides() == [1.0, -1.0, -1.0]
+    assert Multitrack(["a"], noise(1, 10)).sides() == [0.0]
+
+
 def test_levels():
     quarter = 0.25 * sine(1000)
     levels = Multitrack(["tone", "off"], torch.stack([quarter, 0 * quarter])).levels()

@@ -329,3 +329,22 @@ def test_normalize_has_the_slopes_of_its_equation(section, preset):
 def test_a_console_without_tracks_is_refused():
     with pytest.raises(ValueError, match="at least one track"):
         ConsoleParams.neutral([])
+
+
+def test_one_console_of_a_batch():
+    batch = ConsoleParams.from_unit(*unit(batch=(2,)), names=["a", "b", "c"])
+    one = batch[1]
+    assert one.names == ["a", "b", "c"] and torch.equal(one.tracks, batch.tracks[1])
+    assert one.track("b")["pan"] == pytest.approx(batch.values("track")["pan"][1, 1].item(), abs=1e-6)
+    with pytest.raises(ValueError, match="one console, not a batch"):
+        one[0]
+
+
+def test_to_another_device_keeps_names_preset_and_gradients():
+    parts = [u.requires_grad_() for u in unit()]
+    params = ConsoleParams.from_unit(*parts, preset="reference", sample_rate=48000, names=["a", "b", "c"])
+    moved = params.to("meta")
+    assert {v.device.type for v in (moved.tracks, moved.fx_bus_values, moved.master_bus_values)} == {"meta"}
+    assert (moved.names, moved.preset, moved.sample_rate) == (["a", "b", "c"], "reference", 48000)
+    params.to("cpu").tracks.sum().backward()
+    assert parts[0].grad is not None

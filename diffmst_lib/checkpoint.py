@@ -1,0 +1,116 @@
+"""Models on disk: weights as safetensors, everything else as JSON beside them. Nothing is ever unpickled. Chapter 10."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from .audio import InputError, data_dir, write_whole
+from .config import FIELDS, PRESETS, ModelConfig
+from .params import SECTIONS, param_table
+
+if TYPE_CHECKING:
+    from .model import DiffMST
+
+FORMAT, VERSION = "diffmst-model", 1
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+def save(model: DiffMST, folder: str | Path) -> Path:
+    """Write model.safetensors and config.json into `folder`, each whole or not at all."""
+    folder = Path(folder)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    text = json.dumps({
+        "format": FORMAT, "version": VERSION, "config": asdict(model.config), "console": _console(model.config),
+    }, indent=1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / WEIGHTS, lambda part: save_file(weights, part))
+        write_whole(folder / CONFIG, lambda part: Path(part).write_text(text + "\n", encoding="utf-8"))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{folder}: cannot write the model there ({getattr(error, 'strerror', None) or error})") from None
+    return folder
+
+
+def load(name: str | Path) -> DiffMST:
+    """The model in a folder, or one of those that come with the library by name; InputError in one line otherwise."""
+    from .model import DiffMST
+
+    folder = find(name)
+    model = DiffMST(_read_config(folder / CONFIG))
+    weights = _read_weights(folder / WEIGHTS)
+    wanted = model.state_dict()
+    missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    if missing or extra:
+        what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which the configuration does not"
+        raise InputError(f"{folder / WEIGHTS}: weights of another model ({what}; {len(missing) + len(extra)} such names)")
+    for key, tensor in weights.items():
+        if tensor.shape != wanted[key].shape:
+            raise InputError(f"{folder / WEIGHTS}: weights of another model: {key} is {tuple(tensor.shape)}, the "
+                             f"configuration asks for {tuple(wanted[key].shape)}")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{folder / WEIGHTS}: {key} holds NaN or infinite values")
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a model: `name` itself, or where the library keeps the weights of that name."""
+    folder = Path(name)
+    if not folder.exists() and str(name) in PRESETS:
+        folder = data_dir() / "weights" / str(name)
+        if not folder.exists():
+            kept = data_dir() / "weights"
+            have = ", ".join(sorted(p.name for p in kept.iterdir() if p.is_dir())) if kept.is_dir() else ""
+            raise InputError(f"no weights of {name!r} come with this version of diffmst_lib ({have or 'none do'}); "
+                             "name a folder with a trained model")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder with a model ({WEIGHTS} and {CONFIG})")
+    for file in (CONFIG, WEIGHTS):
+        if not (folder / file).is_file():
+            raise InputError(f"{folder}: no model, {file} is missing")
+    return folder
+
+
+def _console(config: ModelConfig) -> dict:
+    """Names and ranges of the knobs that the heads drive: weights for other ranges would turn the wrong way."""
+    return {
+        section: [[s.name, s.low, s.high, s.scale] for s in param_table(section, config.console, config.sample_rate)]
+        for section in SECTIONS
+    }
+
+
+def _read_config(path: Path) -> ModelConfig:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InputError(f"{path}: not the configuration of a Diff-MST model")
+    if data.get("version") != VERSION:
+        raise InputError(f"{path}: version {data.get('version')} of the format, this library reads version {VERSION}")
+    values = data.get("config")
+    if not isinstance(values, dict) or values.keys() != FIELDS:
+        wrong = sorted(set(values) ^ FIELDS) if isinstance(values, dict) else ["config"]
+        raise InputError(f"{path}: from another version of diffmst_lib, it differs in {', '.join(wrong)}")
+    try:
+        config = ModelConfig(**values)
+        same = data.get("console") == _console(config)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
+    if not same:
+        raise InputError(f"{path}: trained for a console with other knobs or ranges than this version of diffmst_lib has")
+    return config
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None

@@ -1,0 +1,297 @@
+"""Diff-MST: encoders, controller and console, from stems and a reference to a mix. Fig. 1 of the paper. Chapter 10.
+
+    stems ------> track encoder ---+
+                                   +--> controller --> parameters --> console --> mix
+    reference --> mix encoder -----+                                    ^
+    stems --------------------------------------------------------------+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from . import checkpoint
+from .audio import (
+    MIX_LUFS, InputError, Multitrack, check_song, check_stereo, loudest_window, loudness, normalize_loudness,
+    normalize_tracks,
+)
+from .config import ModelConfig
+from .console import MixingConsole
+from .controller import Controller, mirror_average, start_logits
+from .encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
+from .optimize import optimize_mix
+from .params import ConsoleParams, param_table
+from .result import MixResult, finish
+
+INSIDE = 1e-6   # knobs stay this far from the ends of their range, where every effect has a finite gradient
+
+
+@dataclass
+class Heard:
+    """What the model heard of a reference: embeddings (B, 2, width), its features (B, 54) and those of its mirror image."""
+
+    mix: torch.Tensor
+    style: torch.Tensor | None
+    mirrored: torch.Tensor | None
+
+
+class DiffMST(nn.Module):
+    """The whole system: stems and a reference in, console parameters and a mix out.
+
+    Args:
+        config: "tiny" (for tests and chapters), "small" (the one to use), "paper" (190,923,982 parameters) or a
+            `ModelConfig`. The weights are untrained; `from_pretrained` loads trained ones.
+
+    >>> model = DiffMST("tiny")
+    >>> mix, params = model(0.1 * torch.randn(1, 4, 44100), 0.1 * torch.randn(1, 2, 44100))
+    >>> mix.shape, params.tracks.shape
+    (torch.Size([1, 2, 44100]), torch.Size([1, 4, 27]))
+    """
+
+    def __init__(self, config: str | ModelConfig = "small"):
+        super().__init__()
+        self.config = config = ModelConfig.preset(config) if isinstance(config, str) else config
+        self.track_encoder = _encoder(config, level_db=config.track_lufs - 3.0)
+        self.mix_encoder = _encoder(config, level_db=MIX_LUFS)
+        self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
+        self.controller = Controller(
+            width=config.width, layers=config.layers, heads=config.heads, feedforward=config.feedforward,
+            style_size=StyleFeatures.SIZE if config.style else 0, sides=config.sides,
+            neutral_start=config.neutral_start, norm_first=config.norm_first, preset=config.console,
+        )
+        self.console = MixingConsole(config.sample_rate, preset=config.console)
+
+    def forward(
+        self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, ConsoleParams]:
+        """The mix (B, 2, T) and the console that made it; differentiable. For the arguments see `predict`."""
+        params = self.predict(tracks, reference, sides=sides, mask=mask)
+        heard = tracks if mask is None else tracks * mask[..., None]
+        return self.console(heard, params, fx_bus=False).mix, params
+
+    def predict(
+        self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> ConsoleParams:
+        """The console for tracks and reference, without rendering.
+
+        Args:
+            tracks: (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
+            reference: (B, 2, T'), at -16 LUFS, as `normalize_loudness` brings it.
+            sides: (B, N), -1 for left, 1 for right, 0 for mono tracks (`Multitrack.sides`); None: all mono.
+            mask: (B, N), True where a track is real, False where it fills up the batch; None: all real.
+
+        The leading batch axis may be left out. Raises ValueError for shapes that do not fit.
+        """
+        batched = tracks.ndim == 3
+        if not batched:
+            tracks, reference = tracks[None], reference[None]
+            sides, mask = (x if x is None else x[None] for x in (sides, mask))
+        _check_shapes(tracks, reference, sides, mask)
+        embeddings = self.encode_tracks(tracks)                                        # (B, N, width)
+        heard = self.encode_reference(reference)                                       # (B, 2, width), (B, 54)
+        unit = self.control(embeddings, heard, sides=sides, mask=mask)                 # (B, N, 27), (B, 25), (B, 26)
+        unit = unit if batched else [u[0] for u in unit]
+        return ConsoleParams.from_unit(*unit, preset=self.config.console, sample_rate=self.config.sample_rate)
+
+    def encode_tracks(self, tracks: torch.Tensor) -> torch.Tensor:
+        """Embeddings (B, N, width) of tracks (B, N, T)."""
+        return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
+
+    def encode_reference(self, reference: torch.Tensor) -> Heard:
+        """What the controller is told of a reference (B, 2, T): left and right, or mid and side and its features."""
+        views = reference
+        if self.config.views == "mid/side":
+            left, right = reference.unbind(dim=1)
+            views = torch.stack([left + right, left - right], dim=1)                   # (B, 2, T)
+        mix = self.mix_encoder(views.flatten(0, 1)).unflatten(0, (len(reference), 2))  # (B, 2, width)
+        if self.style is None:
+            return Heard(mix, None, None)
+        return Heard(mix, *self.style(reference))
+
+    def control(
+        self, embeddings: torch.Tensor, heard: Heard, *, sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
+        """From embeddings to the three sections of the console in the unit interval, (B, N, 27), (B, 25), (B, 26).
+
+        The effects bus stays off, as in the released code: every send is at its lowest.
+        """
+        if sides is None:
+            sides = embeddings.new_zeros(embeddings.shape[:2])
+        logits = self.controller(embeddings, heard.mix, style=heard.style, sides=sides, mask=mask)
+        if self.config.sides:  # the mean with the mirror image: swapped channels give the swapped mix
+            mirrored = self.controller(embeddings, heard.mix, style=heard.mirrored, sides=-sides, mask=mask)
+            logits = mirror_average(logits, mirrored, self.controller.pan)
+        unit = [torch.sigmoid(z.float()).clamp(INSIDE, 1.0 - INSIDE) for z in logits]
+        unit[0] = unit[0].index_fill(-1, torch.tensor(self.controller.send, device=unit[0].device), 0.0)
+        return unit
+
+    def mix(
+        self, song: Multitrack, reference: torch.Tensor, *, refine_steps: int = 0, progress: bool = False
+    ) -> MixResult:
+        """Mix `song` in the style of `reference`, both of any length and at any level.
+
+        The network hears windows of `config.window_seconds`. Every window of the song gives a console; their mean,
+        weighted by the energy of each track, is the song's, which is then rendered in one pass, track by track.
+
+        Args:
+            song: the stems.
+            reference: a stereo mix (2, num_samples) at the song's sample rate.
+            refine_steps: steps of `optimize_mix` that continue from the network's console.
+            progress: show a progress bar.
+
+        Returns a MixResult at -16 LUFS. Raises InputError in one line for a song that is silent or not finite (naming
+        the track) or at another sample rate than the model's, and for a reference that is no stereo mix.
+
+        >>> import diffmst_lib as dm
+        >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium").excerpt(0, 3)
+        >>> result = DiffMST("tiny").mix(song, dm.load_audio(dm.data_dir() / "references" / "vibe_ace.ogg"))
+        >>> round(dm.loudness(result.audio))
+        -16
+        """
+        if refine_steps < 0:
+            raise ValueError(f"refine_steps must be 0 or more, got {refine_steps}")
+        params = self.analyze(song, reference, progress=progress)
+        if refine_steps:
+            return optimize_mix(song, reference, steps=refine_steps, init=params, progress=progress)
+        return finish(song, params)
+
+    @torch.no_grad()
+    def analyze(self, song: Multitrack, reference: torch.Tensor, *, progress: bool = False) -> ConsoleParams:
+        """The console for a whole song, for its stems as they are: `mix` without rendering. The same errors."""
+        reference = self._check(song, reference)
+        with self._evaluating():
+            heard = self._hear(reference)
+            windows = tqdm(self._windows(song.audio), desc="listen", unit="window", disable=not progress)
+            found = [self._console_of(window, song.sides(), heard) for window in windows]
+        units, energies = zip(*found)
+        energy = torch.stack(energies)                                                 # (windows, N)
+        strips = energy / energy.sum(dim=0)
+        buses = energy.sum(dim=1) / energy.sum()                                       # (windows,)
+        weights = strips[..., None], buses[:, None], buses[:, None]
+        unit = [(w * torch.stack(section)).sum(dim=0).clamp(0.0, 1.0) for w, section in zip(weights, zip(*units))]
+        return ConsoleParams.from_unit(
+            *unit, preset=self.config.console, sample_rate=self.config.sample_rate, names=song.names
+        )
+
+    @torch.no_grad()
+    def attention(self, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
+        """What each token attends to in the song's loudest window: (layers, heads, tokens, tokens), and their names.
+
+        Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no token.
+        """
+        reference = self._check(song, reference)
+        seconds, rate = self.config.window_seconds, self.config.sample_rate
+        first = loudest_window(song.audio, seconds, sample_rate=rate)
+        window, _, sounding = self._prepare(song.audio[:, first : first + round(seconds * rate)])
+        with self._evaluating():
+            heard = self._hear(reference)
+            sides = torch.tensor(song.sides(), device=sounding.device)[None, sounding].to(self.device)
+            embeddings = self.encode_tracks(window[None])
+            tokens = self.controller.tokens(embeddings, heard.mix, style=heard.style, sides=sides)
+            maps = self.controller.attention(*tokens)[:, 0]
+        names = [name for name, sounds in zip(song.names, sounding) if sounds]
+        return maps.cpu(), [*names, *self.config.views.split("/"), "fx bus", "master bus"]
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write weights (model.safetensors) and configuration (config.json) into `folder`; InputError when it cannot be.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     DiffMST.from_pretrained(DiffMST("tiny").save_pretrained(folder)).config.name
+        'tiny'
+        """
+        return checkpoint.save(self, folder)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> DiffMST:
+        """A trained model: a folder made by `save_pretrained`, or "small" where weights come with the library.
+
+        Raises InputError in one line for a missing folder, a file that is damaged or truncated, weights that do not fit
+        the configuration, and a model of another version. Nothing is unpickled.
+        """
+        return checkpoint.load(name)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.controller.track_type.device
+
+    def _check(self, song: Multitrack, reference: torch.Tensor) -> torch.Tensor:
+        check_song(song)
+        if song.sample_rate != self.config.sample_rate:
+            raise InputError(f"the model works at {self.config.sample_rate} Hz, the song has {song.sample_rate} Hz: "
+                             f"load it with sample_rate={self.config.sample_rate}")
+        return check_stereo(reference, sample_rate=song.sample_rate).detach()
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(training)
+
+    def _windows(self, audio: torch.Tensor) -> list[torch.Tensor]:
+        """Windows of a sound (channels, T), those of pure silence left out; the last one ends with the sound."""
+        length, total = round(self.config.window_seconds * self.config.sample_rate), audio.shape[-1]
+        starts = [*range(0, max(1, total - length), length), *[total - length] * (total > length)]
+        windows = [audio[:, start : start + length] for start in starts]
+        rate = self.config.sample_rate
+        return [w for w in windows if any(isfinite(loudness(channel, sample_rate=rate)) for channel in w)]
+
+    def _hear(self, reference: torch.Tensor) -> Heard:
+        """The reference, window by window at -16 LUFS, on average."""
+        rate = self.config.sample_rate
+        heard = [
+            self.encode_reference(normalize_loudness(w, MIX_LUFS, sample_rate=rate).to(self.device, torch.float32)[None])
+            for w in self._windows(reference)
+        ]
+        parts = ([getattr(h, field) for h in heard] for field in ("mix", "style", "mirrored"))
+        return Heard(*(None if part[0] is None else torch.stack(part).mean(dim=0) for part in parts))
+
+    def _prepare(self, window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The sounding tracks at the level that the network knows, the gains that took, and which tracks sound."""
+        tracks, gains_db = normalize_tracks(window, self.config.track_lufs, sample_rate=self.config.sample_rate)
+        sounding = torch.isfinite(gains_db)
+        return tracks[sounding].to(self.device, torch.float32), gains_db[sounding].float(), sounding
+
+    def _console_of(self, window: torch.Tensor, sides: list[float], heard: Heard):
+        """The console for the raw tracks of one window, in the unit interval, and the energy of each of them."""
+        tracks, gains_db, sounding = self._prepare(window)
+        sides = torch.tensor(sides, device=sounding.device)[None, sounding].to(self.device)
+        strips, fx_bus, master_bus = (u[0].cpu() for u in self.control(self.encode_tracks(tracks[None]), heard, sides=sides))
+        gain = param_table("track", self.config.console)[self.controller.gain]
+        strips[:, self.controller.gain] += gains_db.cpu() / (gain.high - gain.low)    # from the levels as they are
+        silent = torch.sigmoid(start_logits("track", self.config.console))
+        unit = silent.repeat(len(sounding), 1)                                         # (N, 27)
+        unit[sounding] = strips.clamp(0.0, 1.0)
+        energy = torch.where(sounding, window.square().mean(dim=-1), 0.0).float() + torch.finfo(torch.float32).tiny
+        return (unit, fx_bus, master_bus), energy
+
+
+def _encoder(config: ModelConfig, level_db: float) -> nn.Module:
+    if config.encoder == "cnn":
+        return SpectrogramEncoder(config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk)
+    return StatisticsEncoder(config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db)
+
+
+def _check_shapes(tracks, reference, sides, mask) -> None:
+    if tracks.ndim != 3 or 0 in tracks.shape:
+        raise ValueError(f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}")
+    if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
+        raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
+    for name, values in (("sides", sides), ("mask", mask)):
+        if values is not None and values.shape != tracks.shape[:2]:
+            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}")
