@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -262,8 +263,8 @@ def model_table(
         with torch.no_grad(), keep_large_blocks():
             params = model.predict(tracks, reference)
             took = _median_seconds({
-                "network": lambda: model.predict(tracks, reference),
-                "console": lambda: model.console(tracks, params, fx_bus=False),
+                "network": partial(model.predict, tracks, reference),
+                "console": partial(model.console, tracks, params, fx_bus=False),
             }, repeats)
         rows[preset] = {
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -271,7 +272,6 @@ def model_table(
             "console (s)": round(took["console"], 3),
             "network / console": round(took["network"] / took["console"], 2),
         }
-        del model
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{num_tracks} tracks x {seconds:g} s")
     peaks = _peak_memory_gb(training_step_of_model, presets, num_tracks, seconds / 2)
     return table.assign(**{"training step (GB)": pd.Series(peaks).round(2)})

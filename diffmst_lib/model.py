@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import nn
 from tqdm.auto import tqdm
@@ -109,14 +110,17 @@ class DiffMST(nn.Module):
 
     def encode_reference(self, reference: torch.Tensor) -> Heard:
         """What the controller is told of a reference (B, 2, T): left and right, or mid and side and its features."""
-        views = reference
-        if self.config.views == "mid/side":
-            left, right = reference.unbind(dim=1)
-            views = torch.stack([left + right, left - right], dim=1)                   # (B, 2, T)
-        mix = self.mix_encoder(views.flatten(0, 1)).unflatten(0, (len(reference), 2))  # (B, 2, width)
+        mix = self.mix_encoder(self._views(reference)).unflatten(0, (len(reference), 2))  # (B, 2, width)
         if self.style is None:
             return Heard(mix, None, None)
         return Heard(mix, *self.style(reference))
+
+    def _views(self, reference: torch.Tensor) -> torch.Tensor:
+        """References (B, 2, T) as the mono signals that the mix encoder hears, (2 B, T)."""
+        if self.config.views == "mid/side":
+            left, right = reference.unbind(dim=1)
+            reference = torch.stack([left + right, left - right], dim=1)
+        return reference.flatten(0, 1)
 
     def control(
         self, embeddings: torch.Tensor, heard: Heard, *, sides: torch.Tensor | None = None,
@@ -221,6 +225,29 @@ class DiffMST(nn.Module):
         the configuration, and a model of another version. Nothing is unpickled.
         """
         return checkpoint.load(name)
+
+    @torch.no_grad()
+    def standardize(self, tracks: torch.Tensor, references: torch.Tensor) -> None:
+        """Take the constants that standardize what the encoders hear from examples, before training.
+
+        `tracks` (K, T) at `config.track_lufs`, `references` (K, 2, T) at -16 LUFS, at least two of each. The constants
+        are kept with the weights. A model without statistics has none, and nothing happens.
+        """
+        for encoder, heard in ((self.track_encoder, tracks), (self.mix_encoder, self._views(references))):
+            if isinstance(encoder, StatisticsEncoder):
+                encoder.standardize.fit(encoder.statistics(heard))
+        if self.style is not None:
+            self.style.standardize.fit(self.style.features(references))
+
+    def parameter_counts(self) -> pd.Series:
+        """Number of learned parameters of each part, and of all.
+
+        >>> with torch.device("meta"):                  # counted, not built
+        ...     int(DiffMST("paper").parameter_counts()["all"])
+        190923982
+        """
+        counts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
+        return pd.Series(counts | {"all": sum(counts.values())}, name="parameters")
 
     @property
     def device(self) -> torch.device:

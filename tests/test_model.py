@@ -31,7 +31,8 @@ def test_number_of_parameters():
         paper = dm.DiffMST("paper")
     assert counts["paper"] == 190_923_982
     assert counts["small"] <= 4_000_000 and counts["tiny"] < 100_000
-    assert sum(p.numel() for p in paper.controller.parameters()) == 37_871_182
+    assert paper.parameter_counts().to_dict() == {
+        "track_encoder": 76_526_400, "mix_encoder": 76_526_400, "controller": 37_871_182, "all": 190_923_982}
     assert paper.track_encoder is not paper.mix_encoder
 
 
@@ -254,6 +255,21 @@ def test_extreme_weights_give_finite_mixes_and_gradients(song, reference):
         mix.square().mean().backward()
         assert torch.isfinite(mix).all()
         assert all(p.grad is None or torch.isfinite(p.grad).all() for p in tiny.parameters())
+
+
+def test_constants_are_those_of_the_examples_and_kept_with_the_weights(noise):
+    tiny = model()
+    generator = torch.Generator().manual_seed(0)
+    tracks = noise(4, 20_000) * torch.rand(4, 1, generator=generator)
+    references = noise(3, 2, 30_000) * torch.rand(3, 1, 1, generator=generator)
+    tiny.standardize(tracks, references)
+    heard = tiny.track_encoder.standardize(tiny.track_encoder.statistics(tracks))
+    views = torch.stack([references[:, 0] + references[:, 1], references[:, 0] - references[:, 1]], dim=1).flatten(0, 1)
+    mixes = tiny.mix_encoder.standardize(tiny.mix_encoder.statistics(views))
+    for standardized in (heard, mixes, tiny.style(references)[0]):
+        torch.testing.assert_close(standardized.mean(dim=0), torch.zeros(standardized.shape[1]), rtol=0, atol=1e-3)
+    assert "style.standardize.mean" in tiny.state_dict()
+    model("paper", width=16, layers=1, heads=2, feedforward=16, channels=(4,), pools=((4, 4),)).standardize(tracks, references)
 
 
 # Bad input
