@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmst_lib import ConsoleParams, MixingConsole, param_table
+from diffmst_lib.console import compressor_lookahead
 from diffmst_lib.effects import pan_gains
 
 CONSOLE = MixingConsole(44100)
@@ -200,20 +201,31 @@ def test_a_console_can_be_copied_and_pickled():
         assert torch.equal(console(tracks, params).mix, CONSOLE(tracks, params).mix)
 
 
-@pytest.mark.parametrize("rate", [22050, 96000])
-def test_lookahead_lasts_as_long_at_every_sample_rate(rate):
-    """A click in a quiet tone: the gain falls before it, by the look-ahead of tracks and master, in seconds."""
-    starts = []
-    for r in (44100, rate):
-        tracks = torch.full((1, r), 1e-3)
-        tracks[0, r // 2 :] = 1.0
-        params = ConsoleParams.neutral(["a"], sample_rate=r)
-        params.track("a")["threshold_db"], params.track("a")["ratio"], params.track("a")["attack_ms"] = -30, 10, 5
-        params.master_bus["threshold_db"], params.master_bus["ratio"], params.master_bus["attack_ms"] = -30, 10, 5
-        mix = MixingConsole(r)(tracks, params).mix[0]
-        fallen = (mix[: r // 2] < 0.99 * mix[0]).nonzero()[0].item()
-        starts.append((r // 2 - fallen) / r)
-    assert 0.04 < starts[0] < 0.05 and starts[1] == pytest.approx(starts[0], abs=1e-3)
+@pytest.mark.parametrize("section", ["track", "master_bus"])
+@pytest.mark.parametrize("rate", [22050, 44100, 96000])
+def test_the_gain_falls_10_ms_before_a_hit_at_every_sample_rate(rate, section):
+    tracks = torch.full((1, rate), 1e-3)
+    tracks[0, rate // 2 :] = 1.0
+    params = ConsoleParams.neutral(["a"], sample_rate=rate)
+    strip = params.track("a") if section == "track" else params.master_bus
+    strip["threshold_db"], strip["ratio"], strip["attack_ms"] = -30, 10, 5
+    mix = MixingConsole(rate)(tracks, params).mix[0]
+    fallen = (mix[: rate // 2] < 0.99 * mix[0]).nonzero()[0].item()
+    assert (rate // 2 - fallen) / rate == pytest.approx(0.010, abs=5e-4)
+
+
+def test_the_lookahead_of_the_released_code_is_in_samples_at_every_rate():
+    click = torch.zeros(1, 10_000)
+    click[0, 1000] = 1.0
+    for rate in (44100, 96000):
+        params = ConsoleParams.neutral(["a"], preset="reference", sample_rate=rate)
+        mix = MixingConsole(rate, preset="reference")(click, params).mix
+        assert mix[0].abs().argmax() == 1000 + 2048 + 1024
+
+
+def test_only_tracks_and_master_look_ahead():
+    with pytest.raises(ValueError, match="section must be one of track, master_bus, not 'fx_bus'"):
+        compressor_lookahead("fx_bus")
 
 
 AFTER_INFERENCE = """

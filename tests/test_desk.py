@@ -143,7 +143,7 @@ def test_ranges_come_from_the_table(toy):
 def test_another_sample_rate_scales_the_look_ahead():
     song = dm.Multitrack(["a"], tones(1.0, channels=1, sample_rate=22050), 22050)
     desk = dm.desk(song)
-    assert desk.setup["lookahead"] == {"track": 1024, "master_bus": 512}
+    assert desk.setup["lookahead"] == {"track": 220, "master_bus": 220}
     assert desk.mix().shape == (2, 22050)
 
 

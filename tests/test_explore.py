@@ -140,6 +140,14 @@ def test_compressor_is_the_library_s(track):
         torch.testing.assert_close(out, level + dm.effects.gain_computer(level, **static) + 2.0)
 
 
+@pytest.mark.parametrize("rate", [RATE, 22_050])
+def test_compressor_looks_ahead_as_far_as_the_console(rate):
+    track = tones(1.0, channels=1, sample_rate=rate)
+    explorer = dm.explore_compressor(track, rate, settings=COMPRESSOR)
+    y = dm.effects.compressor(track, sample_rate=rate, lookahead_samples=round(0.010 * rate), **explorer.settings)
+    torch.testing.assert_close(explorer.audio, y)
+
+
 @pytest.mark.parametrize("part", ["gain", "equalizer", "compressor", "panner", "fx_bus", "master_bus"])
 def test_bypass_takes_the_neutral_values(mix, part):
     song, params = mix

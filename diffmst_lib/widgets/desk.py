@@ -14,7 +14,7 @@ import traitlets
 
 from diffmst_lib.audio import Multitrack, check_stereo, loudness
 from diffmst_lib.baselines import neutral_params
-from diffmst_lib.console import IDLE_SEND_DB, MASTER_LOOKAHEAD, TRACK_LOOKAHEAD, MixingConsole
+from diffmst_lib.console import IDLE_SEND_DB, MixingConsole, compressor_lookahead
 from diffmst_lib.features import BARK_FFT, BARK_FLOOR, POWER_FLOOR, WIDTH_KNEE, audio_features, bark_edges_hz
 from diffmst_lib.losses import AF_WEIGHTS
 from diffmst_lib.params import SECTIONS, ConsoleParams
@@ -80,7 +80,6 @@ class Desk(anywidget.AnyWidget):
 
     def _describe(self, controls, note):
         """Return what the browser must know and never changes."""
-        time_scale = self._sample_rate / 44100
         specs = {section: [asdict(spec) for spec in self.params.specs(section)] for section in SECTIONS}
         return {
             "sample_rate": self._sample_rate,
@@ -90,8 +89,9 @@ class Desk(anywidget.AnyWidget):
             "controls": list(controls),
             "specs": specs,
             "bypass": {effect: _switched_off(self.params.specs("track"), effect) for effect in ("eq", "compressor")},
-            "lookahead": {
-                "track": round(TRACK_LOOKAHEAD * time_scale), "master_bus": round(MASTER_LOOKAHEAD * time_scale),
+            "lookahead": {  # in samples
+                section: compressor_lookahead(section, sample_rate=self._sample_rate)
+                for section in ("track", "master_bus")
             },
             "idle_send_db": IDLE_SEND_DB,
             "initial": self.settings,

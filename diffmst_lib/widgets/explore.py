@@ -5,7 +5,7 @@ import torch
 
 from diffmst_lib import effects, plots
 from diffmst_lib.audio import SAMPLE_RATE, Multitrack, normalize_loudness
-from diffmst_lib.console import MixingConsole, uses_fx_bus
+from diffmst_lib.console import MixingConsole, compressor_lookahead, uses_fx_bus
 from diffmst_lib.features import stereo_width
 from diffmst_lib.params import EQ_BANDS, ConsoleParams, param_table
 from diffmst_lib.widgets.explorer import (
@@ -154,6 +154,8 @@ class CompressorExplorer(Explorer):
     )
 
     def __init__(self, track, sample_rate, settings, lookahead_samples, seconds, start_s):
+        if lookahead_samples is None:
+            lookahead_samples = compressor_lookahead("track", sample_rate=sample_rate)
         if lookahead_samples < 0:
             raise ValueError(f"lookahead_samples must be 0 or more, got {lookahead_samples}")
         self._track = mono_excerpt(track, sample_rate, start_s, seconds)
@@ -289,13 +291,13 @@ def explore_equalizer(track, sample_rate=SAMPLE_RATE, *, settings=None, seconds=
 
 
 def explore_compressor(
-    track, sample_rate=SAMPLE_RATE, *, settings=None, lookahead_samples=2048, seconds=6.0, start_s=0.0
+    track, sample_rate=SAMPLE_RATE, *, settings=None, lookahead_samples=None, seconds=6.0, start_s=0.0
 ):
     """Sliders for the compressor's six knobs, with its static curve, the gain over time and the sound. Chapter 4.
 
     Arguments, errors and what is returned as for `explore_pan`, with `settings` as `effects.compressor` takes them,
     numbers in the ranges of `param_table`. What is left out starts at threshold -30 dB, ratio 4 and otherwise at its
-    neutral value. `lookahead_samples`: how far the gain runs ahead of the sound.
+    neutral value. `lookahead_samples`: how far the gain runs ahead of the sound, by default as far as in the console.
 
     >>> explorer = explore_compressor(torch.zeros(44100), settings={"ratio": 2.0})
     >>> explorer.controls["threshold_db"].value = -20.0
