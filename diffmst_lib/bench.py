@@ -1,4 +1,4 @@
-"""How long console, loss and model take, and how much memory: `diffmst bench`. Ratios within one run count. Chapters 5, 7, 10."""
+"""Time and memory of console, loss and model: `diffmst bench`. Ratios within one run count. Chapters 5, 7, 10."""
 
 from __future__ import annotations
 
@@ -123,18 +123,24 @@ def _median_seconds(jobs: dict[str, Callable[[], None]], repeats: int) -> dict[s
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def _peak_memory_gb(kind: Callable, systems: Iterable[str], num_tracks: int, seconds: float) -> dict[str, float]:
-    """Peak memory of one run of each system, each in a process of its own, above that with the tracks loaded."""
+def _peak_memory_gb(
+    kind: Callable, systems: Iterable[str], num_tracks: int, seconds: float, *, first: str | None = None
+) -> dict[str, float]:
+    """Peak memory of one run of each system, each in a process of its own, above that with the tracks loaded.
+
+    What a first, short run loads does not count; it is of the same system, or of `first` where that is a large one.
+    """
     code = (
         "import torch; torch.set_num_threads(1)\n"
-        "from diffmst_lib import bench\nbench.{kind}({small!r}, 1, 0.1)()\n"
+        "from diffmst_lib import bench\nbench.{kind}({first!r}, 1, 0.1)()\n"
         "job = bench.{kind}({system!r}, {num_tracks}, {seconds})\n"
         "before = bench._maximum_rss_gb(); job(); print(bench._maximum_rss_gb() - before)\n"
     )
     processes = {}
     for system in systems:  # side by side: they wait for imports most of the time
-        small = "tiny" if system == "paper" else system  # what a first run loads is not counted, but its memory would be
-        job = code.format(kind=kind.__name__, small=small, system=system, num_tracks=num_tracks, seconds=seconds)
+        job = code.format(
+            kind=kind.__name__, first=first or system, system=system, num_tracks=num_tracks, seconds=seconds
+        )
         processes[system] = subprocess.Popen([sys.executable, "-c", job], stdout=subprocess.PIPE, text=True)
     peaks = {}
     try:
@@ -273,5 +279,5 @@ def model_table(
             "network / console": round(took["network"] / took["console"], 2),
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{num_tracks} tracks x {seconds:g} s")
-    peaks = _peak_memory_gb(training_step_of_model, presets, num_tracks, seconds / 2)
+    peaks = _peak_memory_gb(training_step_of_model, presets, num_tracks, seconds / 2, first="tiny")
     return table.assign(**{"training step (GB)": pd.Series(peaks).round(2)})

@@ -1,17 +1,20 @@
-"""Models on disk: weights as safetensors, everything else as JSON beside them. Nothing is ever unpickled. Chapter 10."""
+"""Models on disk: weights as safetensors, the rest as JSON beside them; nothing is ever unpickled. Chapter 10."""
 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
-from .audio import InputError, data_dir, write_whole
+from .audio import InputError, data_dir
 from .config import FIELDS, PRESETS, ModelConfig
 from .params import SECTIONS, param_table
 
@@ -23,18 +26,21 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def save(model: DiffMST, folder: str | Path) -> Path:
-    """Write model.safetensors and config.json into `folder`, each whole or not at all."""
-    folder = Path(folder)
+    """Write model.safetensors and config.json into `folder`; both or, when one of them cannot be written, neither."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps({
         "format": FORMAT, "version": VERSION, "config": asdict(model.config), "console": _console(model.config),
     }, indent=1)
     try:
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / WEIGHTS, lambda part: save_file(weights, part))
-        write_whole(folder / CONFIG, lambda part: Path(part).write_text(text + "\n", encoding="utf-8"))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{folder}: cannot write the model there ({getattr(error, 'strerror', None) or error})") from None
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
+            (Path(staging) / WEIGHTS).write_bytes(serialize(weights))   # save_file would hide it from other users
+            (Path(staging) / CONFIG).write_text(text + "\n", encoding="utf-8")
+            for name in (WEIGHTS, CONFIG):
+                os.replace(Path(staging) / name, folder / name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: cannot write the model there ({_reason(error)})") from None
     return folder
 
 
@@ -43,39 +49,49 @@ def load(name: str | Path) -> DiffMST:
     from .model import DiffMST
 
     folder = find(name)
-    model = DiffMST(_read_config(folder / CONFIG))
-    weights = _read_weights(folder / WEIGHTS)
-    wanted = model.state_dict()
+    config, weights = _read_config(folder / CONFIG), _read_weights(folder / WEIGHTS)
+    try:
+        with torch.device("meta"):  # shapes without numbers: whatever the configuration asks for, it costs nothing
+            wanted = DiffMST(config).state_dict()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{folder / CONFIG}: makes no model ({_reason(error)})") from None
     missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which the configuration does not"
-        raise InputError(f"{folder / WEIGHTS}: weights of another model ({what}; {len(missing) + len(extra)} such names)")
+        raise InputError(f"{folder / WEIGHTS}: weights of another model ({what}; {len(missing + extra)} such names)")
     for key, tensor in weights.items():
         if tensor.shape != wanted[key].shape:
             raise InputError(f"{folder / WEIGHTS}: weights of another model: {key} is {tuple(tensor.shape)}, the "
                              f"configuration asks for {tuple(wanted[key].shape)}")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{folder / WEIGHTS}: {key} holds NaN or infinite values")
+    model = DiffMST(config)
     model.load_state_dict(weights)
     return model.eval()
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a model: `name` itself, or where the library keeps the weights of that name."""
+    """The folder of a model: where the library keeps the weights of that name, unless `name` itself is one."""
     folder = Path(name)
-    if not folder.exists() and str(name) in PRESETS:
-        folder = data_dir() / "weights" / str(name)
-        if not folder.exists():
-            kept = data_dir() / "weights"
-            have = ", ".join(sorted(p.name for p in kept.iterdir() if p.is_dir())) if kept.is_dir() else ""
-            raise InputError(f"no weights of {name!r} come with this version of diffmst_lib ({have or 'none do'}); "
-                             "name a folder with a trained model")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder with a model ({WEIGHTS} and {CONFIG})")
-    for file in (CONFIG, WEIGHTS):
-        if not (folder / file).is_file():
-            raise InputError(f"{folder}: no model, {file} is missing")
+    try:
+        if not (folder / CONFIG).exists() and str(name) in PRESETS:
+            folder = data_dir() / "weights" / str(name)
+            if not folder.exists():
+                have = ", ".join(sorted(p.name for p in folder.parent.glob("*/")))
+                raise InputError(f"no weights of {name!r} come with this version of diffmst_lib ({have or 'none do'}); "
+                                 "name a folder with a trained model")
+        if not str(name) or not folder.is_dir():
+            raise InputError(f"{name or 'an empty name'}: no such folder with a model ({WEIGHTS} and {CONFIG})")
+        for file in (CONFIG, WEIGHTS):
+            if not (folder / file).is_file():
+                raise InputError(f"{folder}: no model, {file} is missing")
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
     return folder
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def _console(config: ModelConfig) -> dict:
@@ -89,8 +105,8 @@ def _console(config: ModelConfig) -> dict:
 def _read_config(path: Path) -> ModelConfig:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({_reason(error)})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{path}: not the configuration of a Diff-MST model")
     if data.get("version") != VERSION:
@@ -105,7 +121,7 @@ def _read_config(path: Path) -> ModelConfig:
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None
     if not same:
-        raise InputError(f"{path}: trained for a console with other knobs or ranges than this version of diffmst_lib has")
+        raise InputError(f"{path}: trained for a console with other knobs or ranges than this diffmst_lib has")
     return config
 
 
@@ -113,4 +129,4 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+        raise InputError(f"{path}: not a whole safetensors file ({_reason(error)})") from None

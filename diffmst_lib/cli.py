@@ -12,17 +12,15 @@ from pathlib import Path
 
 from . import __version__
 from .audio import (
-    InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack, loudness, normalize_loudness,
+    SAMPLE_RATE, InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack, loudness,
+    normalize_loudness,
 )
 from .baselines import equal_loudness
 from .config import PRESETS
 from .losses import audio_feature_loss
 from .model import DiffMST
 from .optimize import optimize_mix
-from .result import FILES, finish, output_folder
-
-
-STEPS, FIT_SECONDS = 200, 15.0
+from .result import FILES, output_folder
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,14 +39,15 @@ def build_parser() -> argparse.ArgumentParser:
     mix.add_argument("--model", metavar="small|PATH", help="the network: small, or a folder made by save_pretrained")
     mix.add_argument("--refine", type=partial(_count, least=0), metavar="STEPS",
                      help="gradient steps that continue from the network's console (default: none)")
-    mix.add_argument("--steps", type=_count, help=f"gradient steps of optimize (default: {STEPS})")
+    mix.add_argument("--steps", type=_count, help="gradient steps of optimize (default: 200)")
     mix.add_argument("--fit-seconds", type=_seconds,
-                     help=f"fit on the loudest window of this length; the whole song is rendered (default: {FIT_SECONDS})")
+                     help="fit on the loudest window of this length; the whole song is rendered (default: 15)")
     mix.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     mix.set_defaults(run=run_mix)
 
-    bench = commands.add_parser("bench", help="speed and memory of the default console and loss beside the reference, and of models")
-    bench.add_argument("--tracks", type=_count, nargs="+", help="numbers of tracks (default: 4 8 16; --render 16; --model 8)")
+    bench = commands.add_parser("bench", help="speed and memory: console and loss beside the reference, models")
+    bench.add_argument("--tracks", type=_count, nargs="+",
+                       help="numbers of tracks (default: 4 8 16; --render 16; --model 8)")
     bench.add_argument("--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60)")
     what = bench.add_mutually_exclusive_group()
     what.add_argument("--render", action="store_true",
@@ -99,12 +98,14 @@ def _notes_on_stderr():
 def run_mix(options: argparse.Namespace) -> None:
     """`diffmst mix`: everything is read and checked before anything is computed or written."""
     method = _method(options)
-    model = DiffMST.from_pretrained(options.model or "small") if method == "model" else None
-    song = load_multitrack(options.tracks)
+    name = "small" if options.model is None else options.model
+    model = DiffMST.from_pretrained(name) if method == "model" else None
+    rate = model.config.sample_rate if model else SAMPLE_RATE
+    song = load_multitrack(options.tracks, sample_rate=rate)
     check_song(song)
     reference = None
     if options.reference:
-        reference = _load_reference(options.reference)
+        reference = _load_reference(options.reference, rate)
     elif method != "equal-loudness":
         raise InputError(f"--method {method} needs a --reference")
     if not options.output:
@@ -114,47 +115,50 @@ def run_mix(options: argparse.Namespace) -> None:
     if options.reference and Path(options.reference).resolve() in [Path(options.output, f).resolve() for f in FILES]:
         raise InputError(f"{options.reference}: the reference would be overwritten, choose another output folder")
     with output_folder(options.output) as folder:
-        if method == "equal-loudness":
-            result = equal_loudness(song)
+        fit = {"progress": not options.quiet}
+        if options.fit_seconds is not None:
+            fit["fit_seconds"] = options.fit_seconds
+        if model:
+            result = model.mix(song, reference, refine_steps=options.refine or 0, **fit)
+        elif method == "optimize":
+            result = optimize_mix(song, reference, **fit | ({"steps": options.steps} if options.steps else {}))
         else:
-            init = model.analyze(song, reference, progress=not options.quiet) if model else None
-            if init is not None and not options.refine:
-                result = finish(song, init)
-            else:
-                result = optimize_mix(song, reference, steps=options.refine or options.steps or STEPS, init=init,
-                                      fit_seconds=options.fit_seconds or FIT_SECONDS, progress=not options.quiet)
+            result = equal_loudness(song)
         result.save(folder)
     if options.quiet:
         return
     peak = result.audio.abs().max().item()
-    print(f"{len(song.stems)} stems, {song.duration_s:.1f} s, {loudness(result.audio):.1f} LUFS, "
+    print(f"{len(song.stems)} stems, {song.duration_s:.1f} s, {loudness(result.audio, sample_rate=rate):.1f} LUFS, "
           f"peak {peak:.2f}{' (above full scale: kept, the file is 32-bit float)' if peak > 1 else ''}")
     if result.history is not None:
         print(f"audio-feature loss {result.history['total'].iloc[0]:.4f} -> {result.history['total'].min():.4f}")
     elif reference is not None:
-        target = normalize_loudness(reference, loudness(result.audio))
-        print(f"audio-feature loss {audio_feature_loss(result.audio, target)['total'].item():.4f}")
+        target = normalize_loudness(reference, loudness(result.audio, sample_rate=rate), sample_rate=rate)
+        print(f"audio-feature loss {audio_feature_loss(result.audio, target, sample_rate=rate)['total'].item():.4f}")
     print(f"written: {folder}/mix.wav, params.json, params.csv")
 
 
 def _method(options: argparse.Namespace) -> str:
     """The method asked for, or the one that the other options mean; options of another method are refused."""
-    method = options.method or ("model" if options.model or options.refine else "optimize")
+    asks_model = options.model is not None or options.refine is not None
+    method = options.method or ("model" if asks_model else "optimize")
+    fits = method == "optimize" or method == "model" and options.refine
     unused = {
-        "--model": options.model and method != "model", "--refine": options.refine and method != "model",
-        "--steps": options.steps and method != "optimize",
-        "--fit-seconds": options.fit_seconds and (method == "equal-loudness" or method == "model" and not options.refine),
+        "--model": options.model is not None and method != "model",
+        "--refine": options.refine is not None and method != "model",
+        "--steps": options.steps is not None and method != "optimize",
+        "--fit-seconds": options.fit_seconds is not None and not fits,
     }
     for option, wrong in unused.items():
         if wrong:
-            raise InputError(f"{option} has no meaning with --method {method}"
-                             + (" without --refine" if option == "--fit-seconds" and method == "model" else ""))
+            without = " without --refine" if option == "--fit-seconds" and method == "model" else ""
+            raise InputError(f"{option} has no meaning with --method {method}{without}")
     return method
 
 
-def _load_reference(path: str):
+def _load_reference(path: str, sample_rate: int):
     try:
-        return check_stereo(load_audio(path))
+        return check_stereo(load_audio(path, sample_rate=sample_rate), sample_rate=sample_rate)
     except InputError as error:
         named = str(error) if str(error).startswith(str(Path(path))) else f"{path}: {error}"
         raise InputError(named) from None

@@ -8,9 +8,19 @@ from numbers import Real
 from .encoder import PAPER_CHANNELS, PAPER_POOLS
 
 
+def _count(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000_000
+
+
+def _number(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes and choices of a `DiffMST`. `dataclasses.replace` makes variants of a preset.
+
+    Raises ValueError for values that make no model.
 
     >>> ModelConfig.preset("paper").layers, ModelConfig.preset("tiny").layers
     (12, 2)
@@ -38,25 +48,34 @@ class ModelConfig:
     name: str = ""
 
     def __post_init__(self):
-        for field in ("width", "layers", "heads", "feedforward", "sample_rate"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{field} must be a whole number of at least 1, not {value!r}")
-        if not isinstance(self.track_lufs, Real) or not isinstance(self.window_seconds, Real) or self.window_seconds <= 0:
-            raise ValueError(f"track_lufs and window_seconds must be numbers, the second above 0, "
-                             f"not {self.track_lufs!r} and {self.window_seconds!r}")
-        allowed = {"encoder": ("cnn", "statistics"), "views": ("left/right", "mid/side"),
-                   "console": ("default", "reference")}
-        for field, values in allowed.items():
-            if getattr(self, field) not in values:
-                raise ValueError(f"{field} must be one of {', '.join(values)}, not {getattr(self, field)!r}")
-        if self.width % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
         try:                      # JSON has lists
             object.__setattr__(self, "channels", tuple(self.channels))
             object.__setattr__(self, "pools", tuple(tuple(pool) for pool in self.pools))
         except TypeError:
             raise ValueError("channels must be a list of numbers and pools one of pairs") from None
+        cnn = self.encoder == "cnn"
+        allowed = {
+            "encoder": self.encoder in ("cnn", "statistics"),
+            "views": self.views in ("left/right", "mid/side"),
+            "console": self.console in ("default", "reference"),
+            "name": isinstance(self.name, str),
+            "layers": _count(self.layers) and self.layers <= 1000,
+            "hop": _count(self.hop) or not cnn,
+            "bands": _count(self.bands) or cnn,
+            "chunk": self.chunk is None or _count(self.chunk),
+            "channels": all(map(_count, self.channels)) and (len(self.channels) == len(self.pools) > 0 or not cnn),
+            "pools": all(len(pool) == 2 and all(map(_count, pool)) for pool in self.pools),
+            "track_lufs": _number(self.track_lufs) and -100 <= self.track_lufs <= 0,
+            "window_seconds": _number(self.window_seconds) and 0.1 <= self.window_seconds <= 600,
+        }
+        allowed |= {field: _count(getattr(self, field)) for field in ("width", "heads", "feedforward", "sample_rate")}
+        allowed |= {field: isinstance(getattr(self, field), bool)
+                    for field in ("norm_first", "style", "sides", "neutral_start")}
+        wrong = next((field for field, good in allowed.items() if not good), None)
+        if wrong:
+            raise ValueError(f"{wrong} cannot be {getattr(self, wrong)!r} in a model's configuration")
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:

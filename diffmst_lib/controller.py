@@ -1,4 +1,4 @@
-"""The controller: embeddings of tracks and reference in, one knob setting for every strip out. Section 2.5. Chapter 10."""
+"""The controller: embeddings of tracks and reference in, the knobs of every strip out. Section 2.5. Chapter 10."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ class Controller(nn.Module):
         self.mix_types = nn.Parameter(torch.randn(mix_tokens, width))
         self.fx_bus_token = nn.Parameter(torch.randn(width))
         self.master_bus_token = nn.Parameter(torch.randn(width))
-        layer = nn.TransformerEncoderLayer(width, heads, feedforward, dropout=0.0, batch_first=True, norm_first=norm_first)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, feedforward, dropout=0.0, batch_first=True, norm_first=norm_first
+        )
         norm = nn.LayerNorm(width) if norm_first else None
         self.transformer = nn.TransformerEncoder(layer, layers, norm=norm, enable_nested_tensor=False)
         self.side = nn.Parameter(torch.randn(width)) if sides else None
@@ -76,7 +78,7 @@ class Controller(nn.Module):
             for section, size in widths.items()
         })
         names = [spec.name for spec in param_table("track", preset)]
-        self.gain, self.pan, self.send = (names.index(name) for name in ("input_gain_db", "pan", "send_db"))
+        self.gain_index, self.pan_index, self.send_index = map(names.index, ("input_gain_db", "pan", "send_db"))
 
     def tokens(self, tracks, mix, *, style=None, sides=None, mask=None) -> tuple[torch.Tensor, torch.Tensor]:
         """What the transformer sees: tokens (B, N + M + 2, width), and which of them are padding (B, N + M + 2)."""
@@ -110,13 +112,13 @@ class Controller(nn.Module):
         strips = self.heads["track"](out[:, :num_tracks])                      # (B, N, 27)
         if self.side is not None and sides is not None:
             start = torch.zeros_like(strips)
-            start[..., self.pan] = PAN_START * sides
+            start[..., self.pan_index] = PAN_START * sides
             strips = strips + start
         return strips, self.heads["fx_bus"](out[:, -2]), self.heads["master_bus"](out[:, -1])
 
     @torch.no_grad()
     def attention(self, tokens: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
-        """What each token attends to, (layers, B, heads, tokens, tokens): rows sum to 1. Takes what `tokens` returns."""
+        """What each token attends to, (layers, B, heads, tokens, tokens), rows sum to 1; from what `tokens` returns."""
         maps = []
         for layer in self.transformer.layers:
             x = layer.norm1(tokens) if layer.norm_first else tokens

@@ -29,7 +29,7 @@ def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
     >>> magnitude(torch.zeros(1, 44100), 2048, 512).shape
     torch.Size([1, 1025, 87])
     """
-    x = nn.functional.pad(x, (0, max(0, n_fft // 2 + 1 - x.shape[-1])))   # the ends are reflected: half a window is needed
+    x = nn.functional.pad(x, (0, max(0, n_fft // 2 + 1 - x.shape[-1])))   # a reflection needs more than half a window
     window = hann_window(n_fft, x.device, x.dtype)
     return torch.stft(x, n_fft, hop, window=window, return_complex=True).abs()
 
@@ -41,7 +41,9 @@ def _mel_bank(sample_rate: int, n_fft: int, bands: int, device: torch.device, dt
     return torch.tensor(bank, device=device, dtype=dtype)                 # (bands, n_fft // 2 + 1)
 
 
-def log_mel(x: torch.Tensor, *, sample_rate: int = 44100, bands: int = 64, n_fft: int = 2048, hop: int = 1024) -> torch.Tensor:
+def log_mel(
+    x: torch.Tensor, *, sample_rate: int = 44100, bands: int = 64, n_fft: int = 2048, hop: int = 1024
+) -> torch.Tensor:
     """Power in mel bands, in dB, at least -100: (B, T) to (B, bands, frames).
 
     M = 10 log10(bank |STFT|^2 / (sum of the window)^2 + 1e-10): the triangular bands are `librosa.filters.mel`, peaks 1.
@@ -49,7 +51,7 @@ def log_mel(x: torch.Tensor, *, sample_rate: int = 44100, bands: int = 64, n_fft
     >>> log_mel(torch.zeros(1, 44100)).max()
     tensor(-100.)
     """
-    power = (magnitude(x, n_fft, hop) * (2.0 / n_fft)).square()           # (B, F, frames); a window sums to n_fft / 2
+    power = (magnitude(x, n_fft, hop) * (2.0 / n_fft)).square()           # (B, F, frames); windows sum to n_fft / 2
     bank = _mel_bank(sample_rate, n_fft, bands, x.device, x.dtype)
     return 10.0 * torch.log10(bank @ power + 10.0 ** (MEL_FLOOR_DB / 10.0))
 
@@ -83,8 +85,9 @@ class SpectrogramEncoder(nn.Module):
         channels: of each block. The defaults are the paper's network: 76,526,400 parameters.
         pools: of each block, (frequency, time).
         n_fft, hop: window and step of the spectrogram, in samples.
-        chunk: how many signals pass at a time, None for all. In training each chunk is computed again for its gradient,
-            so that only one chunk's activations are in memory; batch norm then takes its statistics over a chunk.
+        chunk: how many signals pass at a time, None for all. With gradients each chunk is computed again on the way
+            back, so that only one chunk's activations are in memory; in training batch norm takes its statistics
+            over a chunk.
 
     >>> encoder = SpectrogramEncoder(8, channels=(4, 8), pools=((4, 4), (4, 4)))
     >>> encoder(torch.randn(3, 44100)).shape
@@ -97,7 +100,9 @@ class SpectrogramEncoder(nn.Module):
     ):
         super().__init__()
         if len(channels) != len(pools) or not channels:
-            raise ValueError(f"channels and pools must name the same number of blocks, got {len(channels)} and {len(pools)}")
+            raise ValueError(
+                f"channels and pools must name the same number of blocks, got {len(channels)} and {len(pools)}"
+            )
         self.n_fft, self.hop, self.chunk = n_fft, hop, chunk
         self.blocks = nn.Sequential(*map(ConvBlock, (1, *channels[:-1]), channels, pools))
         self.project = nn.Linear(channels[-1], width)
@@ -113,8 +118,8 @@ class SpectrogramEncoder(nn.Module):
         x = nn.functional.pad(x, (0, max(0, self.min_samples - x.shape[-1])))
         if self.chunk is None:
             return self.embed(x)
-        again = torch.is_grad_enabled() and self.training
-        return torch.cat([self._embed_again(part) if again else self.embed(part) for part in x.split(self.chunk)])
+        embed = self._embed_again if torch.is_grad_enabled() else self.embed
+        return torch.cat([embed(part) for part in x.split(self.chunk)])
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """The network itself, on clips of at least `min_samples`."""
@@ -125,20 +130,22 @@ class SpectrogramEncoder(nn.Module):
         return self.project(z)                                            # (B, width)
 
     def _embed_again(self, x: torch.Tensor) -> torch.Tensor:
-        return checkpoint(self.embed, x, use_reentrant=False, context_fn=lambda: (nullcontext(), self._frozen_averages()))
+        return checkpoint(
+            self.embed, x, use_reentrant=False, context_fn=lambda: (nullcontext(), self._frozen_averages())
+        )
 
     @contextmanager
     def _frozen_averages(self):
         """Computing again must not move the running averages of batch norm a second time."""
-        norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d)]
-        momenta = [norm.momentum for norm in norms]
+        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
         for norm in norms:
-            norm.momentum = 0.0
+            norm.momentum, norm.num_batches_tracked = 0.0, None
         try:
             yield
         finally:
-            for norm, momentum in zip(norms, momenta):
-                norm.momentum = momentum
+            for norm, (momentum, count) in zip(norms, before):
+                norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 class Standardize(nn.Module):
@@ -161,7 +168,10 @@ class Standardize(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: torch.Tensor) -> None:
-        """Take mean and deviation of the rows of `x` (examples, n); a column that hardly varies keeps its deviation."""
+        """Take mean and deviation of the rows of `x` (examples, n); a column that hardly varies keeps its deviation.
+
+        Raises ValueError for less than two rows and for numbers that are not finite.
+        """
         if x.ndim != 2 or len(x) < 2 or not bool(torch.isfinite(x).all()):
             raise ValueError(f"standardizing needs at least two rows of finite numbers, got {tuple(x.shape)}")
         deviation = x.std(dim=0)
@@ -208,7 +218,7 @@ class StatisticsEncoder(nn.Module):
 class StyleFeatures(nn.Module):
     """The reference's own audio features (equations 3 to 7), standardized: (B, 2, T) to (B, 54).
 
-    What the loss will judge, told to the controller: RMS, crest factor, width, imbalance, Bark spectrum of mid and side.
+    What the loss will judge, told to the controller: RMS, crest factor, width, imbalance, Bark spectra of mid and side.
 
     >>> style, mirrored = StyleFeatures()(torch.randn(1, 2, 44100))
     >>> style.shape

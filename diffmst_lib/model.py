@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from . import checkpoint
 from .audio import (
-    MIX_LUFS, InputError, Multitrack, check_song, check_stereo, loudest_window, loudness, normalize_loudness,
+    MIX_LUFS, InputError, InputNote, Multitrack, check_song, check_stereo, loudest_window, normalize_loudness,
     normalize_tracks,
 )
 from .config import ModelConfig
@@ -29,7 +29,7 @@ from .console import MixingConsole
 from .controller import Controller, mirror_average, start_logits
 from .encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
 from .optimize import optimize_mix
-from .params import ConsoleParams, param_table
+from .params import SECTIONS, ConsoleParams, param_table
 from .result import MixResult, finish
 
 INSIDE = 1e-6   # knobs stay this far from the ends of their range, where every effect has a finite gradient
@@ -37,7 +37,7 @@ INSIDE = 1e-6   # knobs stay this far from the ends of their range, where every 
 
 @dataclass
 class Heard:
-    """What the model heard of a reference: embeddings (B, 2, width), its features (B, 54) and those of its mirror image."""
+    """What a model heard of references: embeddings (B, 2, width), features (B, 54), and those of the mirror images."""
 
     mix: torch.Tensor
     style: torch.Tensor | None
@@ -50,6 +50,9 @@ class DiffMST(nn.Module):
     Args:
         config: "tiny" (for tests and chapters), "small" (the one to use), "paper" (190,923,982 parameters) or a
             `ModelConfig`. The weights are untrained; `from_pretrained` loads trained ones.
+
+    "tiny" and "small" are mirror-symmetric: with left and right of every stem and of the reference swapped, the mix is
+    the same with its channels swapped. (In a song of mono stems alone these have sides by their names, and keep them.)
 
     >>> model = DiffMST("tiny")
     >>> mix, params = model(0.1 * torch.randn(1, 4, 44100), 0.1 * torch.randn(1, 2, 44100))
@@ -76,8 +79,9 @@ class DiffMST(nn.Module):
     ) -> tuple[torch.Tensor, ConsoleParams]:
         """The mix (B, 2, T) and the console that made it; differentiable. For the arguments see `predict`."""
         params = self.predict(tracks, reference, sides=sides, mask=mask)
-        heard = tracks if mask is None else tracks * mask[..., None]
-        return self.console(heard, params, fx_bus=False).mix, params
+        if mask is not None:
+            tracks = tracks.masked_fill(~mask[..., None], 0.0)
+        return self.console(tracks, params, fx_bus=False).mix, params
 
     def predict(
         self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
@@ -89,24 +93,29 @@ class DiffMST(nn.Module):
             tracks: (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
             reference: (B, 2, T'), at -16 LUFS, as `normalize_loudness` brings it.
             sides: (B, N), -1 for left, 1 for right, 0 for mono tracks (`Multitrack.sides`); None: all mono.
-            mask: (B, N), True where a track is real, False where it fills up the batch; None: all real.
+            mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None: all real.
 
-        The leading batch axis may be left out. Raises ValueError for shapes that do not fit.
+        The leading batch axis may be left out. Raises ValueError for shapes and types that do not fit.
         """
         batched = tracks.ndim == 3
         if not batched:
             tracks, reference = tracks[None], reference[None]
             sides, mask = (x if x is None else x[None] for x in (sides, mask))
-        _check_shapes(tracks, reference, sides, mask)
-        embeddings = self.encode_tracks(tracks)                                        # (B, N, width)
+        _check_tensors(tracks, reference, sides, mask)
+        embeddings = self.encode_tracks(tracks, mask)                                  # (B, N, width)
         heard = self.encode_reference(reference)                                       # (B, 2, width), (B, 54)
         unit = self.control(embeddings, heard, sides=sides, mask=mask)                 # (B, N, 27), (B, 25), (B, 26)
         unit = unit if batched else [u[0] for u in unit]
         return ConsoleParams.from_unit(*unit, preset=self.config.console, sample_rate=self.config.sample_rate)
 
-    def encode_tracks(self, tracks: torch.Tensor) -> torch.Tensor:
-        """Embeddings (B, N, width) of tracks (B, N, T)."""
-        return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
+    def encode_tracks(self, tracks: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings (B, N, width) of tracks (B, N, T); zeros for those that `mask` leaves out, which are not heard."""
+        if mask is None:
+            return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
+        heard = self.track_encoder(tracks[mask])
+        embeddings = heard.new_zeros(*mask.shape, heard.shape[-1])
+        embeddings[mask] = heard
+        return embeddings
 
     def encode_reference(self, reference: torch.Tensor) -> Heard:
         """What the controller is told of a reference (B, 2, T): left and right, or mid and side and its features."""
@@ -133,15 +142,16 @@ class DiffMST(nn.Module):
         if sides is None:
             sides = embeddings.new_zeros(embeddings.shape[:2])
         logits = self.controller(embeddings, heard.mix, style=heard.style, sides=sides, mask=mask)
-        if self.config.sides:  # the mean with the mirror image: swapped channels give the swapped mix
+        if self.config.sides:  # the mean with the mirror image: with all sides swapped the mix is swapped
             mirrored = self.controller(embeddings, heard.mix, style=heard.mirrored, sides=-sides, mask=mask)
-            logits = mirror_average(logits, mirrored, self.controller.pan)
+            logits = mirror_average(logits, mirrored, self.controller.pan_index)
         unit = [torch.sigmoid(z.float()).clamp(INSIDE, 1.0 - INSIDE) for z in logits]
-        unit[0] = unit[0].index_fill(-1, torch.tensor(self.controller.send, device=unit[0].device), 0.0)
+        unit[0] = unit[0].index_fill(-1, torch.tensor(self.controller.send_index, device=unit[0].device), 0.0)
         return unit
 
     def mix(
-        self, song: Multitrack, reference: torch.Tensor, *, refine_steps: int = 0, progress: bool = False
+        self, song: Multitrack, reference: torch.Tensor, *, refine_steps: int = 0, fit_seconds: float = 15.0,
+        progress: bool = False,
     ) -> MixResult:
         """Mix `song` in the style of `reference`, both of any length and at any level.
 
@@ -152,6 +162,7 @@ class DiffMST(nn.Module):
             song: the stems.
             reference: a stereo mix (2, num_samples) at the song's sample rate.
             refine_steps: steps of `optimize_mix` that continue from the network's console.
+            fit_seconds: length of the window on which they do.
             progress: show a progress bar.
 
         Returns a MixResult at -16 LUFS. Raises InputError in one line for a song that is silent or not finite (naming
@@ -165,25 +176,36 @@ class DiffMST(nn.Module):
         """
         if refine_steps < 0:
             raise ValueError(f"refine_steps must be 0 or more, got {refine_steps}")
-        params = self.analyze(song, reference, progress=progress)
-        if refine_steps:
-            return optimize_mix(song, reference, steps=refine_steps, init=params, progress=progress)
-        return finish(song, params)
+        self._check_song(song)
+        reference = check_stereo(reference, sample_rate=song.sample_rate).detach()
+        params = self._analyze(song, reference, progress)
+        if not refine_steps:
+            return finish(song, params)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputNote)   # it was said above
+            return optimize_mix(
+                song, reference, steps=refine_steps, init=params, fit_seconds=fit_seconds, progress=progress
+            )
 
-    @torch.no_grad()
     def analyze(self, song: Multitrack, reference: torch.Tensor, *, progress: bool = False) -> ConsoleParams:
         """The console for a whole song, for its stems as they are: `mix` without rendering. The same errors."""
-        reference = self._check(song, reference)
+        self._check_song(song)
+        return self._analyze(song, check_stereo(reference, sample_rate=song.sample_rate).detach(), progress)
+
+    @torch.no_grad()
+    def _analyze(self, song: Multitrack, reference: torch.Tensor, progress: bool) -> ConsoleParams:
+        strips, fx_buses, master_buses, energies = [], [], [], []
         with self._evaluating():
             heard = self._hear(reference)
-            windows = tqdm(self._windows(song.audio), desc="listen", unit="window", disable=not progress)
-            found = [self._console_of(window, song.sides(), heard) for window in windows]
-        units, energies = zip(*found)
+            for window in tqdm(self._windows(song.audio), desc="listen", unit="window", disable=not progress):
+                (strip, fx_bus, master_bus), energy = self._console_of(window, song.sides(), heard)
+                strips, fx_buses, master_buses = [*strips, strip], [*fx_buses, fx_bus], [*master_buses, master_bus]
+                energies.append(energy)
         energy = torch.stack(energies)                                                 # (windows, N)
-        strips = energy / energy.sum(dim=0)
-        buses = energy.sum(dim=1) / energy.sum()                                       # (windows,)
-        weights = strips[..., None], buses[:, None], buses[:, None]
-        unit = [(w * torch.stack(section)).sum(dim=0).clamp(0.0, 1.0) for w, section in zip(weights, zip(*units))]
+        of_tracks = energy / energy.sum(dim=0)                                         # each track's own share
+        of_buses = of_tracks.mean(dim=1)                                               # (windows,)
+        unit = [(weight * torch.stack(section)).sum(dim=0).clamp(0.0, 1.0) for weight, section in (
+            (of_tracks[..., None], strips), (of_buses[:, None], fx_buses), (of_buses[:, None], master_buses))]
         return ConsoleParams.from_unit(
             *unit, preset=self.config.console, sample_rate=self.config.sample_rate, names=song.names
         )
@@ -192,20 +214,23 @@ class DiffMST(nn.Module):
     def attention(self, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
         """What each token attends to in the song's loudest window: (layers, heads, tokens, tokens), and their names.
 
-        Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no token.
+        Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no token. Where
+        the model is mirror-symmetric these are the maps of the first of its two passes. The errors are those of `mix`.
         """
-        reference = self._check(song, reference)
+        self._check_song(song)
+        reference = check_stereo(reference, sample_rate=song.sample_rate).detach()
         seconds, rate = self.config.window_seconds, self.config.sample_rate
         first = loudest_window(song.audio, seconds, sample_rate=rate)
-        window, _, sounding = self._prepare(song.audio[:, first : first + round(seconds * rate)])
+        window = song.audio[:, first : first + round(seconds * rate)]
         with self._evaluating():
             heard = self._hear(reference)
-            sides = torch.tensor(song.sides(), device=sounding.device)[None, sounding].to(self.device)
-            embeddings = self.encode_tracks(window[None])
-            tokens = self.controller.tokens(embeddings, heard.mix, style=heard.style, sides=sides)
-            maps = self.controller.attention(*tokens)[:, 0]
+            tracks, _, sides, sounding = self._prepare(window, song.sides())
+            embeddings = self.encode_tracks(tracks)
+            maps = self.controller.attention(
+                *self.controller.tokens(embeddings, heard.mix, style=heard.style, sides=sides)
+            )
         names = [name for name, sounds in zip(song.names, sounding) if sounds]
-        return maps.cpu(), [*names, *self.config.views.split("/"), "fx bus", "master bus"]
+        return maps[:, 0].cpu(), [*names, *self.config.views.split("/"), "fx bus", "master bus"]
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write weights (model.safetensors) and configuration (config.json) into `folder`; InputError when it cannot be.
@@ -231,8 +256,12 @@ class DiffMST(nn.Module):
         """Take the constants that standardize what the encoders hear from examples, before training.
 
         `tracks` (K, T) at `config.track_lufs`, `references` (K, 2, T) at -16 LUFS, at least two of each. The constants
-        are kept with the weights. A model without statistics has none, and nothing happens.
+        are kept with the weights. A model without statistics has none, and nothing happens. Raises ValueError for other
+        shapes and for sounds that are not finite.
         """
+        if tracks.ndim != 2 or references.ndim != 3 or min(len(tracks), len(references)) < 2:
+            raise ValueError("tracks must be (K, samples) and references (K, 2, samples), at least two of each, "
+                             f"got {tuple(tracks.shape)} and {tuple(references.shape)}")
         for encoder, heard in ((self.track_encoder, tracks), (self.mix_encoder, self._views(references))):
             if isinstance(encoder, StatisticsEncoder):
                 encoder.standardize.fit(encoder.statistics(heard))
@@ -254,71 +283,88 @@ class DiffMST(nn.Module):
         """Where the weights are."""
         return self.controller.track_type.device
 
-    def _check(self, song: Multitrack, reference: torch.Tensor) -> torch.Tensor:
+    def _check_song(self, song: Multitrack) -> None:
         check_song(song)
         if song.sample_rate != self.config.sample_rate:
             raise InputError(f"the model works at {self.config.sample_rate} Hz, the song has {song.sample_rate} Hz: "
                              f"load it with sample_rate={self.config.sample_rate}")
-        return check_stereo(reference, sample_rate=song.sample_rate).detach()
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        training = self.training
+        modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
             yield
         finally:
-            self.train(training)
+            for module, training in modes.items():
+                module.training = training
 
     def _windows(self, audio: torch.Tensor) -> list[torch.Tensor]:
-        """Windows of a sound (channels, T), those of pure silence left out; the last one ends with the sound."""
+        """Windows of a sound (channels, T) one after the other; the last one ends with the sound."""
         length, total = round(self.config.window_seconds * self.config.sample_rate), audio.shape[-1]
         starts = [*range(0, max(1, total - length), length), *[total - length] * (total > length)]
-        windows = [audio[:, start : start + length] for start in starts]
-        rate = self.config.sample_rate
-        return [w for w in windows if any(isfinite(loudness(channel, sample_rate=rate)) for channel in w)]
+        return [audio[:, start : start + length] for start in starts]
 
     def _hear(self, reference: torch.Tensor) -> Heard:
-        """The reference, window by window at -16 LUFS, on average."""
-        rate = self.config.sample_rate
-        heard = [
-            self.encode_reference(normalize_loudness(w, MIX_LUFS, sample_rate=rate).to(self.device, torch.float32)[None])
-            for w in self._windows(reference)
-        ]
-        parts = ([getattr(h, field) for h in heard] for field in ("mix", "style", "mirrored"))
-        return Heard(*(None if part[0] is None else torch.stack(part).mean(dim=0) for part in parts))
+        """The reference, window by window at -16 LUFS, on average, weighted by their energy."""
+        windows = self._windows(reference)
+        energy = torch.stack([window.square().mean() for window in windows])           # (windows,)
+        weights = (energy / energy.sum()).tolist()
+        mix = style = mirrored = 0.0
+        for window, weight in zip(windows, weights):
+            level = normalize_loudness(window, MIX_LUFS, sample_rate=self.config.sample_rate)
+            heard = self.encode_reference(level[None].to(self.device, torch.float32))
+            mix = mix + weight * heard.mix
+            if self.style is not None:
+                style, mirrored = style + weight * heard.style, mirrored + weight * heard.mirrored
+        return Heard(mix, style, mirrored) if self.style is not None else Heard(mix, None, None)
 
-    def _prepare(self, window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The sounding tracks at the level that the network knows, the gains that took, and which tracks sound."""
+    def _prepare(self, window: torch.Tensor, sides: list[float]) -> tuple[torch.Tensor, ...]:
+        """What the network is shown of a window (N, T), its sounding tracks: levelled (1, K, T), their gains (K,) and
+        sides (1, K); and which of the N they are.
+        """
         tracks, gains_db = normalize_tracks(window, self.config.track_lufs, sample_rate=self.config.sample_rate)
         sounding = torch.isfinite(gains_db)
-        return tracks[sounding].to(self.device, torch.float32), gains_db[sounding].float(), sounding
+        sides = torch.tensor(sides, device=sounding.device)[sounding]
+        tracks = tracks[sounding].to(self.device, torch.float32)
+        return tracks[None], gains_db[sounding].float().cpu(), sides[None].to(self.device), sounding.cpu()
 
-    def _console_of(self, window: torch.Tensor, sides: list[float], heard: Heard):
-        """The console for the raw tracks of one window, in the unit interval, and the energy of each of them."""
-        tracks, gains_db, sounding = self._prepare(window)
-        sides = torch.tensor(sides, device=sounding.device)[None, sounding].to(self.device)
-        strips, fx_bus, master_bus = (u[0].cpu() for u in self.control(self.encode_tracks(tracks[None]), heard, sides=sides))
-        gain = param_table("track", self.config.console)[self.controller.gain]
-        strips[:, self.controller.gain] += gains_db.cpu() / (gain.high - gain.low)    # from the levels as they are
-        silent = torch.sigmoid(start_logits("track", self.config.console))
-        unit = silent.repeat(len(sounding), 1)                                         # (N, 27)
-        unit[sounding] = strips.clamp(0.0, 1.0)
-        energy = torch.where(sounding, window.square().mean(dim=-1), 0.0).float() + torch.finfo(torch.float32).tiny
-        return (unit, fx_bus, master_bus), energy
+    def _console_of(
+        self, window: torch.Tensor, sides: list[float], heard: Heard
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """The console for the raw tracks of one window, in the unit interval, and the energy of each of them, (N,)."""
+        tracks, gains_db, sides, sounding = self._prepare(window, sides)
+        start, *buses = (torch.sigmoid(start_logits(section, self.config.console)) for section in SECTIONS)
+        strips = start.repeat(len(sounding), 1)                                        # (N, 27), for the silent ones
+        if bool(sounding.any()):
+            found, *buses = self.control(self.encode_tracks(tracks), heard, sides=sides)
+            found, buses = found[0].cpu(), [bus[0].cpu() for bus in buses]
+            gain = param_table("track", self.config.console)[self.controller.gain_index]
+            found[:, self.controller.gain_index] += gains_db / (gain.high - gain.low)  # from the levels as they are
+            strips[sounding] = found.clamp(0.0, 1.0)
+        energy = torch.where(sounding, window.square().mean(dim=-1).cpu(), 0.0).float()
+        return (strips, *buses), energy + torch.finfo(torch.float32).tiny
 
 
 def _encoder(config: ModelConfig, level_db: float) -> nn.Module:
     if config.encoder == "cnn":
-        return SpectrogramEncoder(config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk)
+        return SpectrogramEncoder(
+            config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk
+        )
     return StatisticsEncoder(config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db)
 
 
-def _check_shapes(tracks, reference, sides, mask) -> None:
+def _check_tensors(tracks, reference, sides, mask) -> None:
+    for name, x in (("tracks", tracks), ("the reference", reference)):
+        if x.dtype != torch.float32:
+            raise ValueError(f"{name} must be float32, got {str(x.dtype).removeprefix('torch.')}")
     if tracks.ndim != 3 or 0 in tracks.shape:
-        raise ValueError(f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}")
+        raise ValueError(
+            f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
+        )
     if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
         raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
-    for name, values in (("sides", sides), ("mask", mask)):
-        if values is not None and values.shape != tracks.shape[:2]:
-            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}")
+    for name, values, dtype in (("sides", sides, torch.float32), ("mask", mask, torch.bool)):
+        if values is not None and (values.shape != tracks.shape[:2] or values.dtype != dtype):
+            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])} of {dtype}, one a track, "
+                             f"got {tuple(values.shape)} of {values.dtype}")

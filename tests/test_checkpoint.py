@@ -76,6 +76,21 @@ def test_weights_of_another_width(saved):
         dm.DiffMST.from_pretrained(saved[1])
 
 
+def test_a_configuration_of_a_giant_costs_no_memory(saved):
+    config = json.loads((saved[1] / "config.json").read_text())["config"]
+    change(saved[1], config=config | {"width": 900_000, "feedforward": 1_000_000})
+    with pytest.raises(InputError, match="weights of another model"):
+        dm.DiffMST.from_pretrained(saved[1])
+
+
+def test_pooling_of_more_bins_than_there_are(tmp_path):
+    config = dataclasses.replace(dm.ModelConfig.preset("tiny"), encoder="cnn", channels=(4,), pools=((4, 4),), hop=1024)
+    folder = dm.DiffMST(config).save_pretrained(tmp_path)
+    change(folder, config=json.loads((folder / "config.json").read_text())["config"] | {"pools": [[4096, 1]]})
+    with pytest.raises(InputError, match="makes no model .pooling over 4096 bins"):
+        dm.DiffMST.from_pretrained(folder)
+
+
 def test_weights_that_are_not_finite(saved, tmp_path):
     with torch.no_grad():
         saved[0].controller.side[0] = torch.nan
@@ -103,8 +118,15 @@ def test_configurations_of_another_version(saved, values, message):
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"heads": 5}, "5 heads"), ({"views": "front"}, "views"), ({"width": "wide"}, "width"), ({"layers": -1}, "layers"),
-     ({"track_lufs": None}, "track_lufs"), ({"pools": 3}, "pools")],
+    [
+        ({"heads": 5}, "5 heads"), ({"views": "front"}, "views"), ({"width": "wide"}, "width"), ({"layers": -1}, "layers"),
+        ({"layers": 10**9}, "layers"), ({"width": 10**12}, "width"), ({"track_lufs": None}, "track_lufs"),
+        ({"track_lufs": 500}, "track_lufs"), ({"pools": 3}, "pools"), ({"pools": [[4]]}, "pools"),
+        ({"channels": ["a"]}, "channels"), ({"encoder": "cnn", "hop": 512, "channels": [4]}, "channels"),
+        ({"bands": "x"}, "bands"), ({"window_seconds": float("nan")}, "window_seconds"),
+        ({"window_seconds": 1e-9}, "window_seconds"), ({"style": "false"}, "style"), ({"chunk": 0}, "chunk"),
+        ({"name": 5}, "name"), ({"sample_rate": 0}, "sample_rate"),
+    ],
 )
 def test_configurations_that_make_no_sense(saved, values, message):
     change(saved[1], config=json.loads((saved[1] / "config.json").read_text())["config"] | values)
@@ -113,7 +135,7 @@ def test_configurations_that_make_no_sense(saved, values, message):
     assert "config.json" in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00", "[" * 100_000])
 def test_configurations_that_are_none(saved, text):
     (saved[1] / "config.json").write_text(text)
     with pytest.raises(InputError, match="config.json"):
@@ -132,6 +154,12 @@ def test_missing_files_and_folders(saved, tmp_path):
         dm.DiffMST.from_pretrained(saved[1] / "config.json")
 
 
+@pytest.mark.parametrize("name", ["", "x" * 400])
+def test_names_that_are_none(name):
+    with pytest.raises(InputError):
+        dm.DiffMST.from_pretrained(name)
+
+
 def test_names_of_weights_that_do_not_come_with_the_library(monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint, "data_dir", lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -142,26 +170,32 @@ def test_names_of_weights_that_do_not_come_with_the_library(monkeypatch, tmp_pat
 def test_a_name_finds_the_weights_of_the_library(monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint, "data_dir", lambda: tmp_path)
     dm.DiffMST("tiny").save_pretrained(tmp_path / "weights" / "tiny")
+    (tmp_path / "tiny").mkdir()                     # a folder of that name without a model does not hide them
+    monkeypatch.chdir(tmp_path)
     assert dm.DiffMST.from_pretrained("tiny").config.name == "tiny"
 
 
 def test_a_place_where_nobody_can_write(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="cannot write the model there"):
-        dm.DiffMST("tiny").save_pretrained(tmp_path / "file")
+    for place in (tmp_path / "file", "a\0b"):
+        with pytest.raises(InputError, match="cannot write the model there"):
+            dm.DiffMST("tiny").save_pretrained(place)
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_an_interrupted_save_leaves_the_old_weights(saved, monkeypatch):
-    model, folder = saved
-    before = (folder / "model.safetensors").read_bytes()
+def test_others_can_read_what_was_saved(saved):
+    modes = {path.stat().st_mode & 0o777 for path in saved[1].iterdir()}
+    assert len(modes) == 1 and modes.pop() & 0o400
 
-    def full(weights, part):
-        part.write_bytes(b"half")
+
+def test_an_interrupted_save_leaves_the_old_model(saved, monkeypatch):
+    _, folder = saved
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(path, text, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr("pathlib.Path.write_text", full)      # the second of the two files
     with pytest.raises(InputError, match="No space left"):
         dm.DiffMST("small").save_pretrained(folder)
-    assert (folder / "model.safetensors").read_bytes() == before
-    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -1,5 +1,6 @@
 """The `diffmst` command: what it writes, what it says, and that bad input costs one line and no file."""
 
+import dataclasses
 import math
 import os
 import signal
@@ -79,7 +80,7 @@ def test_fit_seconds_and_steps_reach_the_fit(inputs, diffmst, monkeypatch):
 
     monkeypatch.setattr(cli, "optimize_mix", spy)
     assert diffmst("mix stems --reference ref.wav --output out --steps 7 --fit-seconds 2.5")[0] == 0
-    assert given == {"steps": 7, "fit_seconds": 2.5, "progress": True, "init": None}
+    assert given == {"steps": 7, "fit_seconds": 2.5, "progress": True}
 
 
 @pytest.fixture
@@ -121,6 +122,7 @@ def test_refining_starts_from_the_models_console(model, diffmst):
         ("--model tiny --method optimize", "--model has no meaning with --method optimize"),
         ("--refine 2 --method equal-loudness", "--refine has no meaning with --method equal-loudness"),
         ("--model tiny --steps 2", "--steps has no meaning with --method model"),
+        ("--refine 0 --method optimize", "--refine has no meaning with --method optimize"),
         ("--model tiny --fit-seconds 2", "--fit-seconds has no meaning with --method model without --refine"),
     ],
 )
@@ -131,6 +133,18 @@ def test_bad_models_and_options_cost_one_line(model, inputs, diffmst, arguments,
     code, out, err = diffmst("mix stems --reference ref.wav --output out", arguments)
     assert (code, out, len(err)) == (2, [], 1) and err[0].startswith("diffmst: error: ") and message in err[0]
     assert tree(inputs) == before
+
+
+def test_an_empty_name_is_no_model(inputs, diffmst):
+    assert cli.main(["mix", "stems", "--reference", "ref.wav", "--output", "out2", "--model", ""]) == 2
+
+
+def test_stems_are_read_at_the_models_rate(inputs, diffmst):
+    config = dataclasses.replace(diffmst_lib.ModelConfig.preset("tiny"), sample_rate=22050)
+    diffmst_lib.DiffMST(config).save_pretrained("half")
+    code, out, _ = diffmst("mix stems --reference ref.wav --output out --model half --refine 1")
+    assert code == 0 and "-16.0 LUFS" in out[0]
+    assert load_audio("out/mix.wav", sample_rate=22050).shape == (2, 11025)
 
 
 def test_a_model_needs_a_reference(model, diffmst):

@@ -78,7 +78,7 @@ def test_any_number_of_tracks(options, num_tracks):
     assert all(torch.isfinite(z).all() for z in logits)
 
 
-def test_each_item_of_a_batch_is_alone(noise):
+def test_each_item_of_a_batch_is_alone():
     model, (tracks, mix), given = controller(**FULL), inputs(batch=3), extras(FULL, batch=3)
     want = model(tracks, mix, **given)
     for i in range(3):
@@ -95,6 +95,15 @@ def test_tokens_are_tracks_then_reference_then_buses():
     torch.testing.assert_close(tokens[:, 5:7], mix + model.mix_types)
     assert torch.equal(tokens[0, 7], model.fx_bus_token) and torch.equal(tokens[1, 8], model.master_bus_token)
     assert padding.tolist() == [[False] * 4 + [True] + [False] * 4] * 2
+
+
+def test_each_head_reads_its_own_token():
+    model, (tracks, mix) = controller(), inputs()
+    out = model.transformer(model.tokens(tracks, mix)[0])
+    strips, fx_bus, master_bus = model(tracks, mix)
+    torch.testing.assert_close(strips, model.heads["track"](out[:, :5]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(fx_bus, model.heads["fx_bus"](out[:, 7]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(master_bus, model.heads["master_bus"](out[:, 8]), rtol=0, atol=1e-5)
 
 
 def attention_by_hand(x, layer, heads):
@@ -141,7 +150,10 @@ def test_heads_start_at_the_neutral_console():
     for section in SECTIONS:
         values = params.values(section)
         for spec in param_table(section):
-            if spec.name in ("pan", "threshold_db"):
+            if spec.name == "threshold_db":
+                torch.testing.assert_close(values[spec.name], torch.full_like(values[spec.name], -30.0))
+                continue
+            if spec.name == "pan":
                 continue
             inside = 0.021 * (spec.high - spec.low) if spec.scale == "linear" else 0.06 * spec.neutral
             assert (values[spec.name] - spec.neutral).abs().max() <= inside, (section, spec.name)

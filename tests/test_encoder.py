@@ -91,6 +91,18 @@ def test_polarity_is_invisible_in_left_and_right_and_visible_in_mid_and_side(cnn
         assert (mid - side).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_chunks_save_memory(noise, training):
+    """Of the activations of eight signals, those of two are kept at a time."""
+    kept = {}
+    for chunk in (None, 2):
+        encoder, sizes = SpectrogramEncoder(8, chunk=chunk, **SMALL_CNN).train(training), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+            encoder(noise(8, 20_000))
+        kept[chunk] = sum(sizes)
+    assert kept[2] < kept[None] / 4
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 5])
 def test_chunks_change_nothing_in_use(cnn, noise, chunk):
     x = noise(5, 30_000)
@@ -106,22 +118,38 @@ def test_chunks_in_training_have_the_gradients_of_one_chunk_after_the_other(nois
         encoder = SpectrogramEncoder(8, chunk=chunk, **SMALL_CNN).train()
         parts = [encoder(part) for part in x.split(2)] if chunk is None else [encoder(x)]
         torch.cat(parts).square().sum().backward()
-        averages = [b for name, b in encoder.named_buffers() if "running" in name]
+        averages = list(encoder.buffers())
         results.append(([p.grad for p in encoder.parameters()], averages))
     for ours, theirs in zip(*results):
         for a, b in zip(ours, theirs):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_chunks_save_memory(noise):
-    """Of the activations of eight signals, those of two are kept at a time."""
-    kept = {}
-    for chunk in (None, 2):
-        encoder, sizes = SpectrogramEncoder(8, chunk=chunk, **SMALL_CNN).train(), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
-            encoder(noise(8, 20_000))
-        kept[chunk] = sum(sizes)
-    assert kept[2] < kept[None] / 4
+def test_statistics_of_a_beating_tone_are_those_of_the_formula():
+    """1 kHz, half a second at 0 dB and half at -20 dB: mean -10 dB under the loud part, deviation 10 dB."""
+    t = torch.arange(2 * 44_100) / 44_100
+    loud, whole = torch.sin(2 * torch.pi * 1000 * t), StatisticsEncoder(8, bands=32).statistics
+    both = torch.cat([loud, 0.1 * loud])[None]
+    steady, found = whole(loud[None])[0], whole(both)[0]
+    band = int(steady[:32].argmax())
+    torch.testing.assert_close(found[band], steady[band] - 10.0, rtol=0, atol=0.5)
+    torch.testing.assert_close(found[32 + band], torch.tensor(10.0), rtol=0, atol=0.5)
+    power_db = 10 * torch.log10(both.square().mean())
+    torch.testing.assert_close(found[-3], power_db, rtol=0, atol=1e-3)
+    torch.testing.assert_close(found[-2], -power_db, rtol=0, atol=1e-2)         # the peak is at 0 dB
+    assert found[-1] == 1.0                                                     # 20 dB down is not silence
+    faint = whole(torch.cat([loud, 1e-4 * loud])[None])[0]
+    assert 0.49 < faint[-1] < 0.53                                              # 80 dB down is
+
+
+def test_untrained_statistics_are_standardized_about_right(data):
+    from diffmst_lib import load_multitrack, normalize_tracks
+
+    song = load_multitrack(data / "multitracks" / "rubidium")
+    tracks, gains_db = normalize_tracks(song.audio, -30.0)
+    encoder = StatisticsEncoder(8)
+    found = encoder.standardize(encoder.statistics(tracks[gains_db.isfinite()]))
+    assert found.abs().mean() < 1.5 and (found.abs() == 5.0).float().mean() < 0.05
 
 
 def test_statistics_do_not_count_silence(noise):

@@ -155,6 +155,9 @@ def test_sides_are_those_of_the_channels_and_mono_is_in_the_middle():
 def test_sides_of_mono_stems_alone_alternate_by_name_in_whatever_order_they_come(noise):
     assert Multitrack(["b", "c", "a"], noise(3, 10)).sides() == [1.0, -1.0, -1.0]
     assert Multitrack(["a"], noise(1, 10)).sides() == [0.0]
+    silent = Multitrack(["b", "a", "c.L", "c.R"], torch.cat([noise(2, 10), torch.zeros(2, 10)]))
+    assert silent.sides() == [1.0, -1.0, -1.0, 1.0]             # a stereo stem that does not sound gives no sides
+    assert Multitrack(["b", "a"], noise(2, 10)).spread_pans() == [0.82, 0.18]
 
 
 def test_levels():
