@@ -1,0 +1,32 @@
+"""The weights that come with the library: they load, they are small, and they listen to the reference."""
+
+import pytest
+
+import diffmst_lib as dm
+
+RECORDS = ("vibe_ace", "its_simple", "lets_go_fishin")   # never trained on, as the song
+
+
+@pytest.fixture(scope="module")
+def small():
+    return dm.DiffMST.from_pretrained("small")
+
+
+def test_size(small, data):
+    assert small.config.name == "small" and small.parameter_counts()["all"] <= 4_000_000
+    assert sum(p.stat().st_size for p in (data / "weights" / "small").iterdir()) < 20e6
+
+
+def test_a_song_never_heard_is_mixed_after_the_record_that_was_shown(small, data):
+    song = dm.load_multitrack(data / "multitracks" / "caesium").excerpt(2, 10)
+    records = {name: dm.normalize_loudness(dm.load_audio(data / "references" / f"{name}.ogg")[:, : 10 * 44100]) for name in RECORDS}
+    mixes = {name: small.mix(song, record).audio for name, record in records.items()}
+    start = dm.equal_loudness(song, panned=True).audio
+
+    def loss(mix, name):
+        return dm.audio_feature_loss(mix, records[name])["total"].item()
+
+    right = sum(loss(mixes[name], name) for name in RECORDS) / 3
+    wrong = sum(loss(mixes[a], b) for a, b in zip(RECORDS, (*RECORDS[1:], RECORDS[0]))) / 3
+    untouched = sum(loss(start, name) for name in RECORDS) / 3
+    assert right < 0.5 * untouched and right < 0.4 * wrong, (right, wrong, untouched)
