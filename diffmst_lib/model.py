@@ -194,18 +194,15 @@ class DiffMST(nn.Module):
 
     @torch.no_grad()
     def _analyze(self, song: Multitrack, reference: torch.Tensor, progress: bool) -> ConsoleParams:
-        strips, fx_buses, master_buses, energies = [], [], [], []
         with self._evaluating():
             heard = self._hear(reference)
-            for window in tqdm(self._windows(song.audio), desc="listen", unit="window", disable=not progress):
-                (strip, fx_bus, master_bus), energy = self._console_of(window, song.sides(), heard)
-                strips, fx_buses, master_buses = [*strips, strip], [*fx_buses, fx_bus], [*master_buses, master_bus]
-                energies.append(energy)
-        energy = torch.stack(energies)                                                 # (windows, N)
-        of_tracks = energy / energy.sum(dim=0)                                         # each track's own share
-        of_buses = of_tracks.mean(dim=1)                                               # (windows,)
-        unit = [(weight * torch.stack(section)).sum(dim=0).clamp(0.0, 1.0) for weight, section in (
-            (of_tracks[..., None], strips), (of_buses[:, None], fx_buses), (of_buses[:, None], master_buses))]
+            windows = tqdm(self._windows(song.audio), desc="listen", unit="window", disable=not progress)
+            found = [self._console_of(window, song.sides(), heard) for window in windows]
+        strips, fx_buses, master_buses, energy = (torch.stack(part) for part in zip(*found))
+        of_tracks = (energy / energy.sum(dim=0))[..., None]                            # each track's share of windows
+        of_buses = of_tracks.mean(dim=1)                                               # (windows, 1)
+        unit = [(of_tracks * strips).sum(dim=0), (of_buses * fx_buses).sum(dim=0), (of_buses * master_buses).sum(dim=0)]
+        unit = [u.clamp(0.0, 1.0) for u in unit]
         return ConsoleParams.from_unit(
             *unit, preset=self.config.console, sample_rate=self.config.sample_rate, names=song.names
         )
@@ -233,7 +230,7 @@ class DiffMST(nn.Module):
         return maps[:, 0].cpu(), [*names, *self.config.views.split("/"), "fx bus", "master bus"]
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write weights (model.safetensors) and configuration (config.json) into `folder`; InputError when it cannot be.
+        """Write weights (model.safetensors) and configuration (config.json) into `folder`; InputError if that fails.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -331,8 +328,8 @@ class DiffMST(nn.Module):
 
     def _console_of(
         self, window: torch.Tensor, sides: list[float], heard: Heard
-    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-        """The console for the raw tracks of one window, in the unit interval, and the energy of each of them, (N,)."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The console for the raw tracks of one window, in the unit interval, (N, 27), (25,), (26,), and their energy."""
         tracks, gains_db, sides, sounding = self._prepare(window, sides)
         start, *buses = (torch.sigmoid(start_logits(section, self.config.console)) for section in SECTIONS)
         strips = start.repeat(len(sounding), 1)                                        # (N, 27), for the silent ones
@@ -343,7 +340,7 @@ class DiffMST(nn.Module):
             found[:, self.controller.gain_index] += gains_db / (gain.high - gain.low)  # from the levels as they are
             strips[sounding] = found.clamp(0.0, 1.0)
         energy = torch.where(sounding, window.square().mean(dim=-1).cpu(), 0.0).float()
-        return (strips, *buses), energy + torch.finfo(torch.float32).tiny
+        return strips, *buses, energy + torch.finfo(torch.float32).tiny
 
 
 def _encoder(config: ModelConfig, level_db: float) -> nn.Module:
