@@ -1,9 +1,10 @@
 """Train the weights in data/weights/small: `python data/train_small.py ORIGINALS CACHE OUTPUT`.
 
-Method 2 on what ORIGINALS holds (see SOURCES.md): stems of three songs drawn at random, also across songs, and real
-records as references, varied in equalizer, width and balance, so that the few become many. Caesium and three records
-are never trained on; on them the model is judged. Decoded audio is kept in CACHE. Needs PyAV besides the library's own
-dependencies. One thread: `OMP_NUM_THREADS=1`.
+ORIGINALS holds `multitracks/<song>/<stem>.m4a`, the full songs named below, and `references/<record>`. Method 2: stems of
+three songs drawn at random, also across songs, and real records as references, varied in equalizer, width and balance,
+so that the few become many. Caesium and three records are never trained on; on them the model is judged. Decoded audio
+is kept in CACHE. Needs PyAV besides the library's own dependencies: `pip install ".[build-data]"`. The weights that
+ship were made on one thread, `OMP_NUM_THREADS=1`.
 """
 
 import argparse
@@ -13,13 +14,18 @@ import time
 import warnings
 from pathlib import Path
 
-import av
 import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
+try:
+    import av
+except ImportError:
+    sys.exit('train_small.py needs PyAV: pip install ".[build-data]"')
+
 import diffmst_lib as dm
+from diffmst_lib.audio import AUDIO_SUFFIXES
 from diffmst_lib.controller import PAN_START, start_logits
 from diffmst_lib.losses import feature_distance
 from diffmst_lib.memory import keep_large_blocks
@@ -35,6 +41,22 @@ LEFT_OUT = ("sek_caesium_master", "chopin")                         # the held-o
 SCALE = 20_000                                                     # the cache holds int16 with room for peaks of 1.6
 
 rng = np.random.default_rng(SEED)
+
+
+def check(originals: Path, output: Path) -> str | None:
+    """What is missing, in one line."""
+    for folder in (*(originals / "multitracks" / song for song in LOUD_PART_S), originals / "references"):
+        if not folder.is_dir() or not sound_files(folder):
+            return f"{folder}: no such folder with sounds"
+    missing = [name for name in HELD_OUT_RECORDS if not any(name in f.stem for f in sound_files(originals / "references"))]
+    if missing:
+        return f"{originals / 'references'}: no record named {missing[0]}"
+    with dm.result.output_folder(output):   # raises in one line when nothing can be written there
+        return None
+
+
+def sound_files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in AUDIO_SUFFIXES)
 
 
 def decode(path: Path, cache: Path) -> np.ndarray:
@@ -58,10 +80,10 @@ def load(originals: Path, cache: Path) -> tuple[dict[str, dict[str, np.ndarray]]
     cache.mkdir(parents=True, exist_ok=True)
     songs = {}
     for song, start in LOUD_PART_S.items():
-        files = sorted((originals / "multitracks" / song).iterdir())
+        files = sound_files(originals / "multitracks" / song)
         stems = {f.stem: decode(f, cache) for f in tqdm(files, desc=song, unit="stem")}
         songs[song] = {name: stem[:, start * RATE : (start + 100) * RATE] for name, stem in stems.items()}
-    files = [f for f in sorted((originals / "references").iterdir()) if not any(name in f.stem for name in LEFT_OUT)]
+    files = [f for f in sound_files(originals / "references") if not any(name in f.stem for name in LEFT_OUT)]
     return songs, {f.stem: decode(f, cache) for f in tqdm(files, desc="records", unit="file")}
 
 
@@ -175,10 +197,17 @@ def judge(model: dm.DiffMST, excerpts, references: dict[str, torch.Tensor], refi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("originals", "cache", "output"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("originals", type=Path, help="folder with multitracks/<song>/<stem>.m4a and references/<record>")
+    parser.add_argument("cache", type=Path, help="folder for decoded audio, about 4 GB")
+    parser.add_argument("output", type=Path, help="folder for the model, written every 200 steps")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"default: {STEPS}")
     options = parser.parse_args()
+    try:
+        missing = "steps must be at least 1" if options.steps < 1 else check(options.originals, options.output)
+    except dm.InputError as error:
+        missing = str(error)
+    if missing:
+        parser.error(missing)
     warnings.simplefilter("ignore", dm.InputNote)
     torch.manual_seed(SEED)
     songs, records = load(options.originals, options.cache)

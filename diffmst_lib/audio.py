@@ -167,7 +167,7 @@ def normalize_loudness(
 def normalize_tracks(
     tracks: torch.Tensor, lufs: float, *, sample_rate: int = SAMPLE_RATE
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every track (num_tracks, num_samples) at `lufs`, and the gains in dB that it took, (num_tracks,).
+    """Every track of (..., num_tracks, num_samples) at `lufs`, and the gains in dB that it took, (..., num_tracks).
 
     What a network hears, in training and in use alike. Silent tracks stay as they are; their gain is NaN, and a network
     must not be shown them (its `mask`).
@@ -176,10 +176,12 @@ def normalize_tracks(
     >>> round((gains_db[1] - gains_db[0]).item())
     20
     """
-    levels = [loudness(track, sample_rate=sample_rate) for track in tracks]
+    if tracks.ndim < 2:
+        raise ValueError(f"tracks must be (..., num_tracks, num_samples), got {tuple(tracks.shape)}")
+    levels = [loudness(track, sample_rate=sample_rate) for track in tracks.reshape(-1, tracks.shape[-1])]
     gains_db = torch.tensor([lufs - level if np.isfinite(level) else math.nan for level in levels],
-                            dtype=tracks.dtype, device=tracks.device)
-    return tracks * 10.0 ** (gains_db.nan_to_num(0.0)[:, None] / 20.0), gains_db
+                            dtype=tracks.dtype, device=tracks.device).view(tracks.shape[:-1])
+    return tracks * 10.0 ** (gains_db.nan_to_num(0.0)[..., None] / 20.0), gains_db
 
 
 def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> int:
@@ -187,7 +189,10 @@ def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SA
     length, hop = int(seconds * sample_rate), sample_rate // 10
     if audio.shape[-1] <= length:
         return 0
-    energy = torch.nn.functional.pad(audio.double().square().reshape(-1, audio.shape[-1]).sum(0).cumsum(0), (1, 0))
+    energy = torch.zeros(audio.shape[-1] + 1, dtype=torch.float64, device=audio.device)
+    for channel in audio.reshape(-1, audio.shape[-1]):   # one at a time: a whole song in double precision is large
+        energy[1:] += channel.double().square()
+    energy = energy.cumsum(0)
     starts = torch.arange(0, audio.shape[-1] - length + 1, hop)
     return int(starts[(energy[starts + length] - energy[starts]).argmax()])
 

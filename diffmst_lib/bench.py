@@ -280,4 +280,4 @@ def model_table(
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{num_tracks} tracks x {seconds:g} s")
     peaks = _peak_memory_gb(training_step_of_model, presets, num_tracks, seconds / 2, first="tiny")
-    return table.assign(**{"training step (GB)": pd.Series(peaks).round(2)})
+    return table.assign(**{f"training step, {seconds / 2:g} s (GB)": pd.Series(peaks).round(3)})

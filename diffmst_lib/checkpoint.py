@@ -31,6 +31,8 @@ def save(model: DiffMST, folder: str | Path) -> Path:
     text = json.dumps({
         "format": FORMAT, "version": VERSION, "config": asdict(model.config), "console": _console(model.config),
     }, indent=1)
+    if not str(folder):
+        raise InputError("an empty name is no folder for a model")
     try:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +65,10 @@ def load(name: str | Path) -> DiffMST:
         if tensor.shape != wanted[key].shape:
             raise InputError(f"{folder / WEIGHTS}: weights of another model: {key} is {tuple(tensor.shape)}, the "
                              f"configuration asks for {tuple(wanted[key].shape)}")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise InputError(f"{folder / WEIGHTS}: {key} holds NaN or infinite values")
+        if tensor.dtype != wanted[key].dtype:
+            raise InputError(f"{folder / WEIGHTS}: {key} is {tensor.dtype}, not {wanted[key].dtype}")
+        if not bool(torch.isfinite(tensor).all()) or key.endswith(".deviation") and not bool((tensor > 0).all()):
+            raise InputError(f"{folder / WEIGHTS}: {key} holds NaN, infinite or impossible values")
     model = DiffMST(config)
     model.load_state_dict(weights)
     return model.eval()

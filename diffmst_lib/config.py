@@ -20,30 +20,45 @@ def _number(value) -> bool:
 class ModelConfig:
     """Sizes and choices of a `DiffMST`. `dataclasses.replace` makes variants of a preset.
 
+    Args:
+        width, layers, heads, feedforward: of the transformer; `width` is that of every token.
+        norm_first: layer norm before attention and feed-forward, which trains at higher learning rates.
+        encoder: "cnn" (section 2.4), with `channels` and `pools` of its blocks, `hop` of its spectrogram in samples and
+            `chunk` signals at a time; or "statistics" of the log-mel spectrum in `bands` bands.
+        views: whether the reference is heard as "left/right" or as "mid/side".
+        style: whether the controller is given the reference's own audio features.
+        sides: whether tracks tell their side; pans then start there, and the model is mirror-symmetric.
+        neutral_start: whether heads have a hidden layer and start at the neutral console.
+        console: preset of the console, "default" or "reference".
+        track_lufs: level at which tracks are heard and enter the console, -100 to 0.
+        window_seconds: how much is heard at a time, 0.1 to 600.
+        sample_rate: Hz.
+        name: for people; a variant keeps it unless told otherwise.
+
     Raises ValueError for values that make no model.
 
     >>> ModelConfig.preset("paper").layers, ModelConfig.preset("tiny").layers
     (12, 2)
     """
 
-    width: int                    # of every token
+    width: int
     layers: int
     heads: int
     feedforward: int
-    norm_first: bool              # layer norm before attention and feed-forward, which trains at higher learning rates
-    encoder: str                  # "cnn" (section 2.4) or "statistics" (of the log-mel spectrum)
-    channels: tuple[int, ...]     # of the CNN's blocks
+    norm_first: bool
+    encoder: str
+    channels: tuple[int, ...]
     pools: tuple[tuple[int, int], ...]
-    hop: int                      # of the CNN's spectrogram, samples
-    chunk: int | None             # signals that pass the CNN at a time
-    bands: int                    # mel bands of the statistics
-    views: str                    # the reference is heard as "left/right" or as "mid/side"
-    style: bool                   # the controller is given the reference's own audio features
-    sides: bool                   # tracks tell whether they are left or right, pans start there, mirror symmetry
-    neutral_start: bool           # heads have a hidden layer and start at the neutral console
-    console: str                  # preset of the console
-    track_lufs: float             # level at which tracks are heard and enter the console
-    window_seconds: float         # how much is heard at a time
+    hop: int
+    chunk: int | None
+    bands: int
+    views: str
+    style: bool
+    sides: bool
+    neutral_start: bool
+    console: str
+    track_lufs: float
+    window_seconds: float
     sample_rate: int = 44100
     name: str = ""
 

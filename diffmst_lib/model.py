@@ -49,7 +49,8 @@ class DiffMST(nn.Module):
 
     Args:
         config: "tiny" (for tests and chapters), "small" (the one to use), "paper" (190,923,982 parameters) or a
-            `ModelConfig`. The weights are untrained; `from_pretrained` loads trained ones.
+            `ModelConfig`. The weights are untrained, in float32, and stay so: for mixed precision use autocast.
+            `from_pretrained` loads trained ones.
 
     "tiny" and "small" are mirror-symmetric: with left and right of every stem and of the reference swapped, the mix is
     the same with its channels swapped. (In a song of mono stems alone these have sides by their names, and keep them.)
@@ -77,7 +78,11 @@ class DiffMST(nn.Module):
         self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ConsoleParams]:
-        """The mix (B, 2, T) and the console that made it; differentiable. For the arguments see `predict`."""
+        """The mix (B, 2, T) and the console that made it; differentiable. For the arguments see `predict`.
+
+        The mix has the level that it has: normalize it before it is compared. The console is for the tracks as they are
+        given here, at `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
+        """
         params = self.predict(tracks, reference, sides=sides, mask=mask)
         if mask is not None:
             tracks = tracks.masked_fill(~mask[..., None], 0.0)
@@ -92,19 +97,26 @@ class DiffMST(nn.Module):
         Args:
             tracks: (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
             reference: (B, 2, T'), at -16 LUFS, as `normalize_loudness` brings it.
-            sides: (B, N), -1 for left, 1 for right, 0 for mono tracks (`Multitrack.sides`); None: all mono.
+            sides: (B, N), -1 for left, 1 for right, 0 for mono tracks (`Multitrack.sides`, also as a list); None: all
+                mono.
             mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None: all real.
 
-        The leading batch axis may be left out. Raises ValueError for shapes and types that do not fit.
+        The leading batch axis may be left out. Raises ValueError for shapes and types that do not fit, and when the
+        network gives NaN (on a GPU nothing is read back, so nothing is checked there).
         """
+        _check_types(tracks, reference, mask)
+        if sides is not None:
+            sides = torch.as_tensor(sides, dtype=torch.float32, device=tracks.device)
         batched = tracks.ndim == 3
         if not batched:
             tracks, reference = tracks[None], reference[None]
             sides, mask = (x if x is None else x[None] for x in (sides, mask))
-        _check_tensors(tracks, reference, sides, mask)
+        _check_shapes(tracks, reference, sides, mask)
         embeddings = self.encode_tracks(tracks, mask)                                  # (B, N, width)
         heard = self.encode_reference(reference)                                       # (B, 2, width), (B, 54)
         unit = self.control(embeddings, heard, sides=sides, mask=mask)                 # (B, N, 27), (B, 25), (B, 26)
+        if tracks.device.type == "cpu" and not all(bool(torch.isfinite(u).all()) for u in unit):
+            raise ValueError("the network gives NaN: a track, the reference or a weight is not finite")
         unit = unit if batched else [u[0] for u in unit]
         return ConsoleParams.from_unit(*unit, preset=self.config.console, sample_rate=self.config.sample_rate)
 
@@ -112,6 +124,8 @@ class DiffMST(nn.Module):
         """Embeddings (B, N, width) of tracks (B, N, T); zeros for those that `mask` leaves out, which are not heard."""
         if mask is None:
             return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
+        if not bool(mask.any()):
+            raise ValueError("mask leaves out every track")
         heard = self.track_encoder(tracks[mask])
         embeddings = heard.new_zeros(*mask.shape, heard.shape[-1])
         embeddings[mask] = heard
@@ -241,10 +255,10 @@ class DiffMST(nn.Module):
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> DiffMST:
-        """A trained model: a folder made by `save_pretrained`, or "small" where weights come with the library.
+        """A trained model in eval mode: a folder made by `save_pretrained`, or "small", which comes with the library.
 
-        Raises InputError in one line for a missing folder, a file that is damaged or truncated, weights that do not fit
-        the configuration, and a model of another version. Nothing is unpickled.
+        Raises InputError in one line for a missing folder, a file that is truncated or of another kind, weights that do
+        not fit the configuration or are not finite, and a model of another version. Nothing is unpickled.
         """
         return checkpoint.load(name)
 
@@ -329,7 +343,7 @@ class DiffMST(nn.Module):
     def _console_of(
         self, window: torch.Tensor, sides: list[float], heard: Heard
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The console for the raw tracks of one window, in the unit interval, (N, 27), (25,), (26,), and their energy."""
+        """The console for a window's raw tracks in the unit interval, (N, 27), (25,), (26,), and their energy, (N,)."""
         tracks, gains_db, sides, sounding = self._prepare(window, sides)
         start, *buses = (torch.sigmoid(start_logits(section, self.config.console)) for section in SECTIONS)
         strips = start.repeat(len(sounding), 1)                                        # (N, 27), for the silent ones
@@ -351,17 +365,23 @@ def _encoder(config: ModelConfig, level_db: float) -> nn.Module:
     return StatisticsEncoder(config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db)
 
 
-def _check_tensors(tracks, reference, sides, mask) -> None:
-    for name, x in (("tracks", tracks), ("the reference", reference)):
-        if x.dtype != torch.float32:
-            raise ValueError(f"{name} must be float32, got {str(x.dtype).removeprefix('torch.')}")
+def _check_types(tracks, reference, mask) -> None:
+    given = {"tracks": (tracks, torch.float32), "the reference": (reference, torch.float32), "mask": (mask, torch.bool)}
+    for name, (x, dtype) in given.items():
+        if x is None and name == "mask":
+            continue
+        if not isinstance(x, torch.Tensor) or x.dtype != dtype:
+            kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise ValueError(f"{name} must be a tensor of {dtype}, got {kind}")
+
+
+def _check_shapes(tracks, reference, sides, mask) -> None:
     if tracks.ndim != 3 or 0 in tracks.shape:
         raise ValueError(
             f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
         )
     if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
         raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
-    for name, values, dtype in (("sides", sides, torch.float32), ("mask", mask, torch.bool)):
-        if values is not None and (values.shape != tracks.shape[:2] or values.dtype != dtype):
-            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])} of {dtype}, one a track, "
-                             f"got {tuple(values.shape)} of {values.dtype}")
+    for name, values in (("sides", sides), ("mask", mask)):
+        if values is not None and values.shape != tracks.shape[:2]:
+            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}")

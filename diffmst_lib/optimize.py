@@ -20,6 +20,7 @@ from .result import MixResult, finish
 EDGE = 0.02  # logits start at least this far from 0 and 1, where a sigmoid has no slope left
 
 
+@torch.inference_mode(False)  # callers may have switched gradients off; a fit needs them
 def optimize_mix(
     song: Multitrack, reference: torch.Tensor, *, steps: int = 200, init: ConsoleParams | None = None,
     start: str = "spread", learning_rate: float = 0.05, fit_seconds: float = 15.0, progress: bool = False,
@@ -65,7 +66,7 @@ def optimize_mix(
         raise ValueError(f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}")
     console, fx_bus = MixingConsole(rate, preset=init.preset), uses_fx_bus(init)
     first = loudest_window(song.audio, fit_seconds, sample_rate=rate)
-    tracks = song.audio.detach()[:, first : first + max(1, int(fit_seconds * rate))]
+    tracks = song.audio.detach()[:, first : first + max(1, int(fit_seconds * rate))].clone()
     target = audio_features(normalize_loudness(reference, sample_rate=rate), sample_rate=rate)
 
     def distance(params: ConsoleParams) -> dict[str, torch.Tensor]:

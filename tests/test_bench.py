@@ -78,6 +78,6 @@ def test_table_of_the_loss():
 def test_table_of_models():
     table = bench.model_table(["tiny"], num_tracks=2, seconds=0.5, repeats=1)
     assert table.index.tolist() == ["tiny"] and table.index.name == "2 tracks x 0.5 s"
-    assert list(table) == ["parameters", "network (s)", "console (s)", "network / console", "training step (GB)"]
-    assert (table > 0).all(axis=None) or table["training step (GB)"].item() == 0   # little enough to be lost in rounding
+    assert list(table) == ["parameters", "network (s)", "console (s)", "network / console", "training step, 0.25 s (GB)"]
+    assert (table > 0).all(axis=None) or table["training step, 0.25 s (GB)"].item() == 0   # little enough to be lost in rounding
     assert table["parameters"].item() == sum(p.numel() for p in bench.DiffMST("tiny").parameters())

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import diffmst_lib as dm
 from diffmst_lib import InputError, checkpoint
@@ -89,6 +90,19 @@ def test_pooling_of_more_bins_than_there_are(tmp_path):
     change(folder, config=json.loads((folder / "config.json").read_text())["config"] | {"pools": [[4096, 1]]})
     with pytest.raises(InputError, match="makes no model .pooling over 4096 bins"):
         dm.DiffMST.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "change_to", "message"),
+    [("controller.side", lambda x: x.double(), "is torch.float64, not torch.float32"),
+     ("controller.side", lambda x: x.long(), "is torch.int64"),
+     ("style.standardize.deviation", torch.zeros_like, "impossible values")],
+)
+def test_weights_of_another_type_or_without_sense(saved, key, change_to, message):
+    weights = load_file(saved[1] / "model.safetensors")
+    save_file(weights | {key: change_to(weights[key])}, saved[1] / "model.safetensors")
+    with pytest.raises(InputError, match=f"{key} .*{message}"):
+        dm.DiffMST.from_pretrained(saved[1])
 
 
 def test_weights_that_are_not_finite(saved, tmp_path):
@@ -177,8 +191,8 @@ def test_a_name_finds_the_weights_of_the_library(monkeypatch, tmp_path):
 
 def test_a_place_where_nobody_can_write(tmp_path):
     (tmp_path / "file").write_text("mine")
-    for place in (tmp_path / "file", "a\0b"):
-        with pytest.raises(InputError, match="cannot write the model there"):
+    for place in (tmp_path / "file", "a\0b", ""):
+        with pytest.raises(InputError, match="cannot write the model there|an empty name"):
             dm.DiffMST("tiny").save_pretrained(place)
     assert (tmp_path / "file").read_text() == "mine"
 

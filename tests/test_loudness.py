@@ -99,3 +99,13 @@ def test_tracks_come_to_one_level_and_silence_stays(noise):
     assert [loudness(track) for track in y] == pytest.approx([-30.0, -math.inf, -30.0], abs=0.01)
     assert gains_db.isnan().tolist() == [False, True, False]
     torch.testing.assert_close(y[2], x[2] * 10 ** (gains_db[2] / 20))
+
+
+def test_tracks_of_a_batch_come_to_their_levels_one_by_one(noise):
+    x = noise(2, 3, RATE) * torch.tensor([1.0, 0.1, 0.01])[:, None]
+    y, gains_db = normalize_tracks(x, -30.0)
+    want = [normalize_tracks(item, -30.0) for item in x]
+    assert torch.equal(y, torch.stack([item for item, _ in want]))
+    assert torch.equal(gains_db, torch.stack([gains for _, gains in want]))
+    with pytest.raises(ValueError, match="num_tracks, num_samples"):
+        normalize_tracks(x[0, 0], -30.0)

@@ -181,3 +181,12 @@ def test_attention_names_the_tokens_of_what_sounds(tiny, song, reference):
     assert names == [*song.names, "mid", "side", "fx bus", "master bus"]
     assert maps.shape == (2, 4, 10, 10)
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(2, 4, 10))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_refinement_where_gradients_are_switched_off(tiny, song, reference, mode):
+    want = tiny.mix(song, reference, refine_steps=1)
+    with mode():
+        copy = Multitrack(song.names, song.audio * 1.0, song.sample_rate)
+        found = tiny.mix(copy, reference, refine_steps=1)
+    torch.testing.assert_close(found.audio, want.audio, rtol=0, atol=1e-5)
