@@ -352,14 +352,18 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
         seconds = longest / sample_rate
         warnings.warn(f"padded with silence to {seconds:.2f} s: {', '.join(short)}", InputNote, stacklevel=2)
 
-    names, tracks, channels = [], [], []
+    names, channels = [], []
     for path, audio in loaded.items():
         name, stereo = _text(path.stem), audio.shape[0] == 2
         names += [f"{name}.L", f"{name}.R"] if stereo else [name]
         channels += ["left", "right"] if stereo else ["mono"]
-        tracks += list(torch.nn.functional.pad(audio, (0, longest - audio.shape[-1])))
+    tracks, row = torch.zeros(len(names), longest), 0
+    for path in stems:                       # one stem at a time, so that a long song is in memory once and not twice
+        audio = loaded.pop(path)
+        tracks[row : row + len(audio), : audio.shape[-1]] = audio
+        row += len(audio)
     try:
-        return Multitrack(names, torch.stack(tracks), sample_rate, channels, _text(folder.resolve().name))
+        return Multitrack(names, tracks, sample_rate, channels, _text(folder.resolve().name))
     except ValueError as error:
         raise InputError(f"{folder}: {error}") from None
 
