@@ -20,7 +20,6 @@ from .result import MixResult, finish
 EDGE = 0.02  # logits start at least this far from 0 and 1, where a sigmoid has no slope left
 
 
-@torch.inference_mode(False)  # callers may have switched gradients off; a fit needs them
 def optimize_mix(
     song: Multitrack, reference: torch.Tensor, *, steps: int = 200, init: ConsoleParams | None = None,
     start: str = "spread", learning_rate: float = 0.05, fit_seconds: float = 15.0, progress: bool = False,
@@ -64,6 +63,17 @@ def optimize_mix(
     init = init.clone() if init is not None else neutral_params(song, panned=start == "spread")
     if init.tracks.ndim != 2 or init.names != song.names:
         raise ValueError(f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}")
+    with torch.inference_mode(False):  # the caller may have switched gradients off
+        best, history = _fit(song, reference, init, steps, learning_rate, fit_seconds, progress)
+    return finish(song, best, history=history)
+
+
+def _fit(
+    song: Multitrack, reference: torch.Tensor, init: ConsoleParams, steps: int, learning_rate: float,
+    fit_seconds: float, progress: bool,
+) -> tuple[ConsoleParams, pd.DataFrame]:
+    """The best console met, and the loss terms by step."""
+    rate = song.sample_rate
     console, fx_bus = MixingConsole(rate, preset=init.preset), uses_fx_bus(init)
     first = loudest_window(song.audio, fit_seconds, sample_rate=rate)
     tracks = song.audio.detach()[:, first : first + max(1, int(fit_seconds * rate))].clone()
@@ -97,4 +107,4 @@ def optimize_mix(
     if not fx_bus:  # its knobs got no gradient, but the logits' distance from the edges moved them
         send = [spec.name for spec in init.specs("track")].index("send_db")
         best.tracks[:, send], best.fx_bus_values = init.tracks[:, send], init.fx_bus_values
-    return finish(song, best, history=pd.DataFrame(history).rename_axis("step"))
+    return best, pd.DataFrame(history).rename_axis("step")
