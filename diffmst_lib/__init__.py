@@ -11,24 +11,14 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from . import bench, controller, effects, encoder, features, losses, params, plots, reference
-from .audio import (
-    InputError,
-    InputNote,
-    Multitrack,
-    data_dir,
-    load_audio,
-    load_multitrack,
-    loudness,
-    normalize_loudness,
-    normalize_tracks,
-    save_audio,
-)
+from .audio import InputError, InputNote, Multitrack, data_dir, load_audio, load_multitrack, save_audio
 from .baselines import equal_loudness, unity
 from .check import check, checker
 from .compare import Comparison, compare
 from .config import ModelConfig
 from .console import ConsoleOutput, MixingConsole
 from .features import audio_features
+from .levels import loudness, normalize_loudness, normalize_tracks
 from .losses import audio_feature_loss, loss_table, mrstft_loss, mrstft_table
 from .model import DiffMST
 from .optimize import optimize_mix

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .audio import MIX_LUFS, Multitrack, check_song, loudness
+from .audio import Multitrack, check_song
+from .levels import MIX_LUFS, loudness
 from .params import ConsoleParams
 from .result import MixResult, finish
 

@@ -11,12 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from . import __version__
-from .audio import (
-    SAMPLE_RATE, InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack, loudness,
-    normalize_loudness,
-)
+from .audio import InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack
 from .baselines import equal_loudness
 from .config import PRESETS
+from .levels import SAMPLE_RATE, loudness, normalize_loudness
 from .losses import audio_feature_loss
 from .model import DiffMST
 from .optimize import optimize_mix

@@ -12,9 +12,10 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 
 from . import plots
-from .audio import MIX_LUFS, SAMPLE_RATE, check_stereo, loudness, normalize_loudness
+from .audio import check_stereo
 from .checks import check_rate
 from .features import audio_features, bark_edges_hz
+from .levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness
 from .losses import feature_distance, term_rows
 from .result import MixResult
 

@@ -20,14 +20,12 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from . import checkpoint
-from .audio import (
-    MIX_LUFS, InputError, InputNote, Multitrack, check_song, check_stereo, loudest_window, normalize_loudness,
-    normalize_tracks,
-)
+from .audio import InputError, InputNote, Multitrack, check_song, check_stereo
 from .config import ModelConfig
 from .console import MixingConsole
 from .controller import Controller, mirror_average, start_logits
 from .encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
+from .levels import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
 from .optimize import optimize_mix
 from .params import SECTIONS, ConsoleParams, param_table
 from .result import MixResult, finish
@@ -331,7 +329,7 @@ class DiffMST(nn.Module):
         return Heard(mix, style, mirrored) if self.style is not None else Heard(mix, None, None)
 
     def _prepare(self, window: torch.Tensor, sides: list[float]) -> tuple[torch.Tensor, ...]:
-        """What the network is shown of a window (N, T), its sounding tracks: levelled (1, K, T), their gains (K,) and
+        """What the network is shown of a window (N, T), its sounding tracks: leveled (1, K, T), their gains (K,) and
         sides (1, K); and which of the N they are.
         """
         tracks, gains_db = normalize_tracks(window, self.config.track_lufs, sample_rate=self.config.sample_rate)

@@ -8,10 +8,11 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from .audio import Multitrack, check_song, check_stereo, loudest_window, normalize_loudness
+from .audio import Multitrack, check_song, check_stereo
 from .baselines import neutral_params
 from .console import MixingConsole, uses_fx_bus
 from .features import audio_features
+from .levels import loudest_window, normalize_loudness
 from .losses import feature_distance
 from .memory import keep_large_blocks
 from .params import ConsoleParams

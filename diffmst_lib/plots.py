@@ -14,8 +14,9 @@ import torch
 from matplotlib.ticker import NullFormatter
 
 from . import effects
-from .audio import SAMPLE_RATE, Multitrack
+from .audio import Multitrack
 from .features import audio_features, bark_edges_hz
+from .levels import SAMPLE_RATE
 from .params import EQ_BANDS, ConsoleParams
 
 # Okabe and Ito, color-blind safe

@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from .audio import MIX_LUFS, InputError, Multitrack, loudness, save_audio
+from .audio import InputError, Multitrack, save_audio
 from .console import MixingConsole
+from .levels import MIX_LUFS, loudness
 from .params import ConsoleParams
 
 FILES = ("mix.wav", "params.json", "params.csv")  # what a saved mix consists of

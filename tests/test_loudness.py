@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from audio_helpers import RATE, sine
 
 from diffmst_lib import InputNote, loudness, normalize_loudness, normalize_tracks
-from diffmst_lib.audio import check_stereo, loudest_window
+from diffmst_lib.audio import check_stereo
+from diffmst_lib.levels import loudest_window
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -13,8 +13,8 @@ from diffmst_lib import (
     ConsoleParams, InputError, MixingConsole, MixResult, Multitrack, audio_feature_loss, equal_loudness, load_audio,
     loudness, normalize_loudness, optimize_mix, unity,
 )
-from diffmst_lib.audio import loudest_window
 from diffmst_lib.baselines import neutral_params
+from diffmst_lib.levels import loudest_window
 
 RATE = 44100
 CENTER_DB = -1.5  # a track in the center, both channels together, by the -4.5 dB pan law

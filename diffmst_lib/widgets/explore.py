@@ -4,9 +4,10 @@ import ipywidgets
 import torch
 
 from diffmst_lib import effects, plots
-from diffmst_lib.audio import SAMPLE_RATE, Multitrack, normalize_loudness
+from diffmst_lib.audio import Multitrack
 from diffmst_lib.console import MixingConsole, compressor_lookahead, uses_fx_bus
 from diffmst_lib.features import stereo_width
+from diffmst_lib.levels import SAMPLE_RATE, normalize_loudness
 from diffmst_lib.params import EQ_BANDS, ConsoleParams, param_table
 from diffmst_lib.widgets.explorer import (
     MATCHED_LUFS,

@@ -1,0 +1,95 @@
+"""Levels: loudness in LUFS, sounds brought to it, and where a sound is loudest. Chapter 1."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pyloudnorm
+import torch
+
+SAMPLE_RATE = 44100
+MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
+
+
+def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4, pyloudnorm) of (channels, num_samples) or (num_samples,).
+
+    Silence, or anything below the standard's absolute gate at -70 LUFS, gives -inf, NaN and infinite samples NaN.
+    Clips shorter than the standard's 0.4 s block are measured as one block. ValueError for integers.
+
+    >>> t = torch.arange(44100) / 44100
+    >>> round(loudness(torch.sin(2 * torch.pi * 997 * t)))     # a full-scale sine in one channel: -3.01
+    -3
+    """
+    if audio.ndim > 2:
+        raise ValueError(f"loudness is of one sound, (channels, num_samples), got {tuple(audio.shape)}")
+    if not audio.dtype.is_floating_point:
+        raise ValueError(f"audio must be floating point in [-1, 1], got {str(audio.dtype).removeprefix('torch.')}")
+    samples = np.atleast_2d(audio.detach().cpu().double().numpy()).T
+    if len(samples) == 0:
+        return -float("inf")
+    if not np.isfinite(samples).all():
+        return float("nan")
+    block_s = 0.4
+    if len(samples) < block_s * sample_rate:  # half a sample of room, so that rounding cannot make the block too long
+        block_s = (len(samples) + 0.5) / sample_rate
+        samples = np.pad(samples, ((0, 1), (0, 0)))
+    with np.errstate(divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(pyloudnorm.Meter(sample_rate, block_size=block_s).integrated_loudness(samples))
+
+
+def normalize_loudness(
+    audio: torch.Tensor, lufs: float = MIX_LUFS, *, sample_rate: int = SAMPLE_RATE
+) -> torch.Tensor:
+    """Scale audio (channels, num_samples) to `lufs`; silence stays silence.
+
+    Differentiable: the gradient takes the RMS for the loudness, whose gates have no gradient. So it knows that a
+    change of level alone is undone.
+
+    >>> round(loudness(normalize_loudness(torch.randn(2, 44100), -16.0)), 2)
+    -16.0
+    """
+    level = loudness(audio, sample_rate=sample_rate)
+    if not np.isfinite(level):
+        return audio.clone()
+    scaled = audio * 10.0 ** ((lufs - level) / 20.0)
+    if not scaled.requires_grad:
+        return scaled
+    rms = scaled.square().mean().sqrt()
+    return scaled * (rms.detach() / rms)
+
+
+def normalize_tracks(
+    tracks: torch.Tensor, lufs: float, *, sample_rate: int = SAMPLE_RATE
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every track of (..., num_tracks, num_samples) at `lufs`, and the gains in dB that it took, (..., num_tracks).
+
+    What a network hears, in training and in use alike. Silent tracks stay as they are; their gain is NaN, and a network
+    must not be shown them (its `mask`).
+
+    >>> tracks, gains_db = normalize_tracks(torch.randn(2, 44100) * torch.tensor([[0.1], [0.01]]), -30.0)
+    >>> round((gains_db[1] - gains_db[0]).item())
+    20
+    """
+    if tracks.ndim < 2:
+        raise ValueError(f"tracks must be (..., num_tracks, num_samples), got {tuple(tracks.shape)}")
+    levels = [loudness(track, sample_rate=sample_rate) for track in tracks.reshape(-1, tracks.shape[-1])]
+    gains_db = torch.tensor([lufs - level if np.isfinite(level) else math.nan for level in levels],
+                            dtype=tracks.dtype, device=tracks.device).view(tracks.shape[:-1])
+    return tracks * 10.0 ** (gains_db.nan_to_num(0.0)[..., None] / 20.0), gains_db
+
+
+def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> int:
+    """First sample of the window of this length with the most energy, on a grid of a tenth of a second."""
+    length, hop = int(seconds * sample_rate), sample_rate // 10
+    if audio.shape[-1] <= length:
+        return 0
+    energy = torch.zeros(audio.shape[-1] + 1, dtype=torch.float64, device=audio.device)
+    for channel in audio.reshape(-1, audio.shape[-1]):   # one at a time: a whole song in double precision is large
+        energy[1:] += channel.double().square()
+    energy = energy.cumsum(0)
+    starts = torch.arange(0, audio.shape[-1] - length + 1, hop)
+    return int(starts[(energy[starts + length] - energy[starts]).argmax()])
