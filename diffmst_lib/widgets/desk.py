@@ -15,23 +15,11 @@ import traitlets
 from diffmst_lib.audio import Multitrack, check_stereo
 from diffmst_lib.baselines import neutral_params
 from diffmst_lib.console import IDLE_SEND_DB, MixingConsole, compressor_lookahead
-from diffmst_lib.features import (
-    BARK_FFT,
-    BARK_FLOOR,
-    POWER_FLOOR,
-    WIDTH_KNEE,
-    audio_features,
-    bark_edges_hz,
-)
+from diffmst_lib.features import BARK_FFT, BARK_FLOOR, POWER_FLOOR, WIDTH_KNEE, audio_features, bark_edges_hz
 from diffmst_lib.levels import loudness
 from diffmst_lib.losses import AF_WEIGHTS
 from diffmst_lib.params import SECTIONS, ConsoleParams
-from diffmst_lib.widgets.encoding import (
-    as_samples,
-    encode_samples,
-    excerpt_span,
-    headroom_gain,
-)
+from diffmst_lib.widgets.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
 _PARTS = ("_dsp", "_settings", "_player", "_parts", "_features", "_panel", "", "_page")

@@ -10,13 +10,7 @@ import numpy as np
 import torch
 
 from diffmst_lib.levels import loudness
-from diffmst_lib.widgets.encoding import (
-    FORMATS,
-    as_samples,
-    encode_samples,
-    excerpt_span,
-    headroom_gain,
-)
+from diffmst_lib.widgets.encoding import FORMATS, as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
 _SHORTEST_S = 0.4  # one block of the loudness meter
