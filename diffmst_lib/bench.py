@@ -273,7 +273,7 @@ def model_table(
                 "console": partial(model.console, tracks, params, fx_bus=False),
             }, repeats)
         rows[preset] = {
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": model.parameter_counts()["all"],
             "network (s)": round(took["network"], 3),
             "console (s)": round(took["console"], 3),
             "network / console": round(took["network"] / took["console"], 2),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .params import SECTIONS, ParamSpec, normalize, param_table
+from .params import SECTIONS, UNIT_EDGE, ParamSpec, normalize, param_table
 
-START_EDGE = 0.02      # a knob at the end of its range starts this far inside, where the sigmoid still has a slope
 PAN_START = 1.5        # logit of a right channel's pan at the start: 0.82; of a left channel's: 0.18
 
 
@@ -23,7 +22,7 @@ def start_logits(section: str, preset: str = "default") -> torch.Tensor:
     """
     specs = param_table(section, preset)
     values = torch.tensor([[_start_value(spec) for spec in specs]], device="cpu")
-    return torch.logit(normalize(values, specs)[0].clamp(START_EDGE, 1.0 - START_EDGE))
+    return torch.logit(normalize(values, specs)[0].clamp(UNIT_EDGE, 1.0 - UNIT_EDGE))
 
 
 def _start_value(spec: ParamSpec) -> float:

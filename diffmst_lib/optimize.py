@@ -15,10 +15,8 @@ from .features import audio_features
 from .levels import loudest_window, normalize_loudness
 from .losses import feature_distance
 from .memory import keep_large_blocks
-from .params import ConsoleParams
+from .params import UNIT_EDGE, ConsoleParams
 from .result import MixResult, finish
-
-EDGE = 0.02  # logits start at least this far from 0 and 1, where a sigmoid has no slope left
 
 
 def optimize_mix(
@@ -84,7 +82,7 @@ def _fit(
         mix = normalize_loudness(console(tracks, params, fx_bus=fx_bus).mix, sample_rate=rate)
         return feature_distance(audio_features(mix, sample_rate=rate), target)
 
-    logits = [torch.logit(u.clamp(EDGE, 1 - EDGE)).requires_grad_() for u in init.to_unit()]
+    logits = [torch.logit(u.clamp(UNIT_EDGE, 1 - UNIT_EDGE)).requires_grad_() for u in init.to_unit()]
     optimizer = torch.optim.Adam(logits, lr=learning_rate)
     history = []
     with keep_large_blocks(), tqdm(total=steps, desc="fit", unit="step", disable=not progress) as bar:

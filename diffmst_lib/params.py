@@ -19,6 +19,7 @@ import torch
 
 PRESETS = ("default", "reference")
 SECTIONS = ("track", "fx_bus", "master_bus")
+UNIT_EDGE = 0.02  # logits start at least this far from the ends of the unit interval, where a sigmoid has no slope
 EQ_BANDS = ("low_shelf", "band0", "band1", "band2", "band3", "high_shelf")
 
 # Cutoff ranges in Hz. The released code leaves no peaking band below 80 Hz and puts three of four above 2 kHz; the

@@ -229,7 +229,7 @@ def test_nothing_given_is_changed(song, reference):
 def test_fit_goes_on_from_init(song, reference, fitted):
     more = optimize_mix(song, reference, steps=1, init=fitted.params)
     best = fitted.history["total"].min()
-    assert more.history["total"].iloc[0] == pytest.approx(best, rel=0.2)  # EDGE moves a few knobs a little
+    assert more.history["total"].iloc[0] == pytest.approx(best, rel=0.2)  # UNIT_EDGE moves a few knobs a little
     assert more.history["total"].iloc[0] < 0.6 * fitted.history["total"].iloc[0]
 
 
