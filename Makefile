@@ -24,7 +24,7 @@ sync: .venv/installed
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv && $(PYTHON) -m venv .venv; }
 	@echo "setting up .venv (some minutes the first time)"
 	@$(PIP) install "$$(grep '^torch==' .ci/constraints.txt)"
-	@$(PIP) install -c .ci/constraints.txt -e ".[book,test,build-data]"
+	@$(PIP) install -c .ci/constraints.txt -e ".[book,test]"
 	@touch $@
 
 clean:

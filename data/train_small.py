@@ -3,8 +3,7 @@
 ORIGINALS holds `multitracks/<song>/<stem>.m4a`, the full songs named below, and `references/<record>`. Method 2: stems of
 three songs drawn at random, also across songs, and real records as references, varied in equalizer, width and balance,
 so that the few become many. Caesium and three records are never trained on; on them the model is judged. Decoded audio
-is kept in CACHE. Needs PyAV besides the library's own dependencies: `pip install ".[build-data]"`. The weights that
-ship were made on one thread, `OMP_NUM_THREADS=1`.
+is kept in CACHE. The weights that ship were made on one thread, `OMP_NUM_THREADS=1`.
 """
 
 import argparse
@@ -14,15 +13,11 @@ import time
 import warnings
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
-
-try:
-    import av
-except ImportError:
-    sys.exit('train_small.py needs PyAV: pip install ".[build-data]"')
 
 import diffmst_lib as dm
 from diffmst_lib.audio import AUDIO_SUFFIXES

@@ -15,6 +15,7 @@ import pandas as pd
 import soundfile
 import torch
 
+from .files import AudioFile
 from .levels import SAMPLE_RATE, loudness
 
 AUDIO_SUFFIXES = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf",
@@ -62,23 +63,17 @@ def _read(path: Path, sample_rate: int) -> tuple[torch.Tensor, int]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        name = os.fsencode(path) if os.name == "posix" else path  # a name that is no UTF-8 is read as well
-        samples, rate = soundfile.read(name, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        hint = "; convert it to WAV or FLAC" if path.suffix.lower() in {".m4a", ".aac", ".mp4", ".wma"} else ""
-        raise InputError(f"{path}: not an audio file that can be read here{hint} ({_reason(error)})") from None
-    if samples.shape[0] == 0:
+        with AudioFile(path) as file:
+            samples, rate = file.read(), file.sample_rate
+    except ValueError as error:
+        raise InputError(f"{path}: not an audio file that can be read here ({error})") from None
+    if samples.shape[1] == 0:
         raise InputError(f"{path}: no audio in it (length 0)")
     if not np.isfinite(samples).all():
         raise InputError(f"{path}: holds NaN or infinite samples")
-    samples = samples.T
     if rate != sample_rate:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=sample_rate)
     return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)), rate
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].strip().rstrip(".")
 
 
 def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> Path:

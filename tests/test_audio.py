@@ -105,7 +105,6 @@ def test_file_that_is_not_audio(tmp_path, name, content):
     with pytest.raises(InputError) as caught:
         load_audio(tmp_path / name)
     assert one_line(caught, tmp_path / name, "not an audio file")
-    assert ("convert it to WAV or FLAC" in str(caught.value)) == name.endswith("m4a")
 
 
 @pytest.mark.parametrize(
