@@ -1,13 +1,14 @@
 """Cut the tiny data set from the full songs: `python data/build_tiny.py ORIGINALS`.
 
 ORIGINALS holds `multitracks/<song>/<stem>.m4a` and `references/<file>`.
-Needs PyAV (`pip install av`) besides the library's own dependencies.
 The same library versions on the same machine write the same bytes.
 """
 
 import argparse
 import hashlib
+import json
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -155,6 +156,9 @@ REFERENCES = {
     },
 }
 REFERENCE_LENGTH = 15.0
+
+# As in the open set, of which these are excerpts: never trained on, and looked at only to choose.
+SPLITS = {"test": ("caesium", "vibe_ace", "its_simple", "lets_go_fishin"), "validation": ("rubidium", "hungarian_dance")}
 
 
 def fail(message):
@@ -405,6 +409,26 @@ def sources(made):
     return "\n".join(lines) + "\n"
 
 
+def about():
+    """Return what the song index should know besides what it measures: the content of about.json."""
+    def facts(name, title, artist, license):
+        split = next((split for split, names in SPLITS.items() if name in names), "train")
+        return {"title": title, "artist": artist, "split": split, "license": license[0],
+                "attribution": f'"{title}" by {artist}, {license[0]} ({license[1]})'}
+
+    songs = {name: facts(name, name.capitalize(), ALBUM_ARTIST, CC0) for name in SONGS}
+    mixes = {f"human_mixes/{name}": facts(name, f"{name.capitalize()} (master)", ALBUM_ARTIST, CC0) for name in HUMAN_MIXES}
+    records = {name: facts(name, *(song[fact] for fact in ("title", "artist", "license"))) for name, song in REFERENCES.items()}
+    return songs | mixes | records
+
+
+def index(folder):
+    """Write about.json and index.json."""
+    (folder / "about.json").write_text(json.dumps(about(), indent=2) + "\n", encoding="utf-8")
+    subprocess.run(["diffmst", "data", "index", folder / "multitracks", "--references", folder / "references",
+                    folder / "human_mixes", "--about", folder / "about.json", "--output", folder / "index.json"], check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Cut the tiny data set from the full songs.")
     parser.add_argument("originals", type=Path, help="folder with multitracks/ and references/")
@@ -414,6 +438,7 @@ def main():
     made = build(arguments.originals, arguments.output, arguments.only)
     if not arguments.only:
         (arguments.output / "SOURCES.md").write_text(sources(made), encoding="utf-8")
+        index(arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""The commands `diffmst data index`, `cache`, `open` and `shard`. Chapter 11."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from .audio import InputError
+from .data import SongIndex, build_cache, build_index, cache_size, find_songs
+from .data.index import with_facts
+from .data.layouts import LAYOUTS
+from .data.songs import SPLITS, FoundSong
+
+SHOWN = 20     # problems printed; all of them are in the index
+
+
+def add_commands(commands, count) -> None:
+    """Add `data` and its own commands to a parser; `count` reads whole numbers."""
+    data = commands.add_parser("data", help="data sets: index folders of songs, cache, open set, shards")
+    ways = data.add_subparsers(dest="what", required=True)
+
+    index = ways.add_parser("index", help="measure every song of a folder once, into index.json")
+    index.add_argument("folder", metavar="DIR", help="multitracks, in one of the layouts, or finished songs")
+    index.add_argument("--layout", choices=LAYOUTS, default="auto", help="default: recognized by the files")
+    index.add_argument("--references", metavar="DIR", nargs="+", default=[], help="folders of finished songs besides")
+    index.add_argument("--about", metavar="FILE",
+                       help="JSON {song: {split, artist, title, license, attribution}}, where you know better")
+    index.add_argument("--output", metavar="FILE", help="where to write the index (default: DIR/index.json)")
+    index.set_defaults(run=run_index)
+
+    cache = ways.add_parser("cache", help="decode all files of an index once, to WAV at one sample rate")
+    cache.add_argument("index", metavar="INDEX", help="index.json or its folder")
+    cache.add_argument("--output", metavar="DIR", required=True, help="folder for the decoded files and their index")
+    cache.set_defaults(run=run_cache)
+
+    for command in (index, cache):
+        command.add_argument("--workers", type=count, help="files decoded at a time (default: the number of cores)")
+        command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+
+
+def run_index(options: argparse.Namespace) -> None:
+    """`diffmst data index`: find, measure, report."""
+    output = options.output or options.folder
+    found, problems = find_songs(options.folder, options.layout)
+    for folder in options.references:
+        songs, others = find_songs(folder, "songs")
+        found, problems = found + _renamed(songs, {song.name for song in found}, Path(folder)), problems + others
+    if options.about:
+        found = with_facts(found, options.about)
+    index = build_index(found, output, problems=problems, workers=options.workers, progress=not options.quiet)
+    if not options.quiet:
+        report(index)
+
+
+def _renamed(songs: list[FoundSong], taken: set[str], folder: Path) -> list[FoundSong]:
+    """Songs whose name is taken are named with their folder."""
+    return [replace(song, name=f"{folder.resolve().name}/{song.name}") if song.name in taken else song for song in songs]
+
+
+def run_cache(options: argparse.Namespace) -> None:
+    """`diffmst data cache`: size, decoding, report."""
+    if not options.output:
+        raise InputError("--output is empty: name a folder for the cache")
+    index = SongIndex.load(options.index)
+    if not options.quiet:
+        print(f"{len(index)} songs take {cache_size(index) / 1e9:.2f} GB", flush=True)
+    cached = build_cache(index, options.output, workers=options.workers, progress=not options.quiet)
+    if not options.quiet:
+        report(cached)
+
+
+def report(index: SongIndex) -> None:
+    """Songs and hours by split, then what was left out."""
+    rows = {}
+    for split in SPLITS:
+        multitracks, mixes = index.multitracks(split), [s for s in index.songs if s.split == split and s.mix]
+        rows[split] = {"multitracks": len(multitracks), "tracks": sum(s.num_tracks for s in multitracks),
+                       "hours": sum(s.duration_s for s in multitracks) / 3600,
+                       "finished songs": len(mixes), "hours of them": sum(s.mix.duration_s for s in mixes) / 3600}
+    print(pd.DataFrame(rows).T.astype({k: int for k in ("multitracks", "tracks", "finished songs")}).round(2).to_string())
+    licenses = Counter(song.license for song in index.songs if song.license)
+    if licenses:
+        print("licenses: " + ", ".join(f"{name} ({count})" for name, count in licenses.most_common()))
+    if index.problems:
+        print(f"left out, {len(index.problems)}:")
+        for problem in index.problems[:SHOWN]:
+            print(f"  {problem.path}: {problem.reason}")
+        if len(index.problems) > SHOWN:
+            print(f"  and {len(index.problems) - SHOWN} more, listed in the index")

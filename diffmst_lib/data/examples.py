@@ -1,0 +1,267 @@
+"""Examples to learn from: Method 1 and Method 2 of section 3, collated into batches. Chapter 11."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..audio import InputError, InputNote, Multitrack
+from ..levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness, normalize_tracks
+from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
+from .songs import Song
+
+DRAWS = 50     # segments tried before a data set is called empty
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How segments are drawn.
+
+    Args:
+        track_lufs: level of every track, that of the model's config: -48 in the paper, -30 in `small` and `tiny`.
+        seconds: length of a segment and of a reference, at least 1.
+        min_tracks, max_tracks: the number of tracks is drawn between them; a stereo stem is two.
+        mixed_songs: how often (0 to 1) stems of one example come from anywhere in the set and not from one song.
+        energy: mean square that the mix of a segment must reach, 0.001 in the paper.
+        silence_lufs: stems below it in a segment are skipped.
+        reference_lufs: level of references; the paper's "-16 dBFS" are LUFS.
+        sample_rate: Hz.
+
+    >>> Sampling(track_lufs=-30).max_tracks
+    16
+    """
+
+    track_lufs: float
+    seconds: float = 10.0
+    min_tracks: int = 4
+    max_tracks: int = 16
+    mixed_songs: float = 0.0
+    energy: float = ENERGY
+    silence_lufs: float = SILENCE_LUFS
+    reference_lufs: float = MIX_LUFS
+    sample_rate: int = SAMPLE_RATE
+
+    def __post_init__(self):
+        good = {"seconds": self.seconds >= 1, "min_tracks": self.min_tracks >= 1, "energy": self.energy > 0,
+                "max_tracks": self.max_tracks >= self.min_tracks, "mixed_songs": 0 <= self.mixed_songs <= 1}
+        for name, fine in good.items():
+            if not fine:
+                raise ValueError(f"{name} cannot be {getattr(self, name)}")
+
+
+@dataclass
+class Example:
+    """Tracks (num_tracks, num_samples) at their level, `sides` (num_tracks,) and a reference.
+
+    `sides` are -1 left, 1 right, 0 mono, as in `Multitrack.sides`. `names` are those of the tracks; `song` and `start_s` tell where they come from. `reference` (2, num_samples) and
+    its `reference_song` and `reference_start_s` are None in Method 1.
+    """
+
+    tracks: torch.Tensor
+    sides: torch.Tensor
+    names: list[str]
+    song: str
+    start_s: float
+    reference: torch.Tensor | None = None
+    reference_song: str | None = None
+    reference_start_s: float | None = None
+
+
+@dataclass
+class Batch:
+    """Examples side by side: `tracks` (B, N, T) and `sides` (B, N), padded with zeros; `mask` (B, N), True for real tracks.
+
+    `reference` (B, 2, T) or None; `names`, `songs` and `reference_songs` by example.
+    """
+
+    tracks: torch.Tensor
+    sides: torch.Tensor
+    mask: torch.Tensor
+    reference: torch.Tensor | None
+    names: list[list[str]]
+    songs: list[str]
+    reference_songs: list[str | None]
+
+    def halves(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tracks of the first half (A) and of the second (B), (B, N, T // 2) each: Method 1."""
+        half = self.tracks.shape[-1] // 2
+        return self.tracks[..., :half], self.tracks[..., half : 2 * half]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """In memory that a GPU can copy from while it computes."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, torch.Tensor)})
+
+
+def collate(examples: list[Example]) -> Batch:
+    """Examples of different numbers of tracks as one batch: padded, with a mask.
+
+    >>> few = Example(torch.ones(2, 8), torch.zeros(2), ["a", "b"], "first song", 0.0)
+    >>> many = Example(torch.ones(3, 8), torch.zeros(3), ["a", "b", "c"], "second song", 0.0)
+    >>> collate([few, many]).mask.tolist()
+    [[True, True, False], [True, True, True]]
+    """
+    most = max(len(example.names) for example in examples)
+    tracks = torch.zeros(len(examples), most, examples[0].tracks.shape[-1])
+    sides, mask = torch.zeros(len(examples), most), torch.zeros(len(examples), most, dtype=torch.bool)
+    for i, example in enumerate(examples):
+        count = len(example.names)
+        tracks[i, :count], sides[i, :count], mask[i, :count] = example.tracks, example.sides, True
+    references = [example.reference for example in examples]
+    return Batch(tracks, sides, mask, None if references[0] is None else torch.stack(references),
+                 [example.names for example in examples], [example.song for example in examples],
+                 [example.reference_song for example in examples])
+
+
+class Method1(Dataset):
+    """Segments of songs, tracks only: half A becomes a reference by a random mix, half B is mixed like it.
+
+    Item i is a function of `seed` and i alone, for any i from 0 on: the same with any number of workers, and where
+    training goes on after a stop. Songs without a segment that fits are left out, told in an `InputNote`; InputError
+    when none is left.
+
+    >>> import diffmst_lib as dm
+    >>> index = dm.data.SongIndex.load(dm.data_dir())
+    >>> examples = Method1(index.multitracks("train"), Sampling(track_lufs=-30))
+    >>> examples[0].tracks.shape[-1], examples[0].song
+    (441000, 'potassium')
+    """
+
+    def __init__(self, songs: list[Song], sampling: Sampling, *, seed: int = 0):
+        self.sampling, self.seed = sampling, seed
+        self._songs = _usable(songs, sampling, min_tracks=sampling.min_tracks)
+
+    def __getitem__(self, item: int) -> Example:
+        return self._draw(np.random.default_rng([self.seed, item]))
+
+    def _draw(self, rng: np.random.Generator) -> Example:
+        for _ in range(DRAWS):
+            song, windows = self._songs[rng.integers(len(self._songs))]
+            others = self._songs if rng.random() < self.sampling.mixed_songs else None
+            example = draw_example(song, windows, self.sampling, rng, others)
+            if len(example.names) >= self.sampling.min_tracks:
+                return example
+        raise InputError(f"{DRAWS} segments in a row had fewer than {self.sampling.min_tracks} tracks that sound")
+
+
+class Method2(Method1):
+    """Segments of songs with real songs as references, cut at random, without their offset, at `reference_lufs`.
+
+    As in the paper the two have nothing to do with each other, except that a song is never its own reference.
+
+    >>> import diffmst_lib as dm
+    >>> index = dm.data.SongIndex.load(dm.data_dir())
+    >>> examples = Method2(index.multitracks("train"), index.references("train"), Sampling(track_lufs=-30))
+    >>> examples[0].reference.shape
+    torch.Size([2, 441000])
+    """
+
+    def __init__(self, songs: list[Song], references: list[Song], sampling: Sampling, *, seed: int = 0):
+        self.sampling, self.seed = sampling, seed
+        self._songs = _usable(songs, sampling, min_tracks=sampling.min_tracks)
+        self._references = _usable(references, sampling)
+
+    def _draw(self, rng: np.random.Generator) -> Example:
+        example = super()._draw(rng)
+        for _ in range(DRAWS):
+            song, windows = self._references[rng.integers(len(self._references))]
+            if song.name == example.song:
+                continue
+            audio, start_s = draw_reference(song, windows, self.sampling, rng)
+            if np.isfinite(loudness(audio, sample_rate=self.sampling.sample_rate)):
+                return replace(example, reference=audio, reference_song=song.name, reference_start_s=start_s)
+        raise InputError(f"{DRAWS} references in a row were silent, or the song itself")
+
+
+def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator,
+                 others: list[tuple[Song, Windows]] | None = None) -> Example:
+    """One segment of a song with its tracks chosen at random; with `others`, every stem from a song and place of its own.
+
+    There may be fewer than `min_tracks` tracks: a channel can be silent although its stem sounds.
+    """
+    at = rng.integers(len(windows.starts))
+    start_s = _start(song, windows, at, sampling.seconds, rng)
+    if others:
+        places = [_place_anywhere(others, sampling.seconds, rng) for _ in range(2 * sampling.max_tracks)]
+    else:
+        places = [(song, stem, start_s) for stem, sounds in zip(song.stems, windows.sounding[:, at]) if sounds]
+        rng.shuffle(places)
+    wanted = int(rng.integers(sampling.min_tracks, sampling.max_tracks + 1))
+    tracks: dict[str, tuple[torch.Tensor, str]] = {}                    # name -> audio, channel
+    for owner, stem, stem_start_s in places:
+        name = f"{owner.name}/{stem.name}" if others else stem.name
+        channels = {name: "mono"} if stem.mono else {f"{name}.L": "left", f"{name}.R": "right"}
+        if len(tracks) + len(channels) <= wanted and not tracks.keys() & channels.keys():
+            audio = read_segment(stem, stem_start_s, sampling.seconds, sample_rate=sampling.sample_rate)
+            tracks |= {key: (track, channels[key]) for key, track in zip(channels, audio)}
+    names = list(tracks)
+    if not names:
+        return Example(torch.zeros(0, round(sampling.seconds * sampling.sample_rate)), torch.zeros(0), [], song.name, start_s)
+    audio, gains_db = normalize_tracks(torch.stack([track for track, _ in tracks.values()]), sampling.track_lufs,
+                                       sample_rate=sampling.sample_rate)
+    heard = sampling.track_lufs - gains_db >= sampling.silence_lufs      # False for NaN, silence
+    names = [name for name, sounds in zip(names, heard) if sounds]
+    sides = Multitrack(names, audio[heard], sampling.sample_rate, [tracks[name][1] for name in names]).sides()
+    return Example(audio[heard], torch.tensor(sides), names, song.name, start_s)
+
+
+def draw_reference(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
+    """A segment of a finished song, (2, num_samples) without its offset at `reference_lufs`, and where it starts."""
+    start_s = _start(song, windows, rng.integers(len(windows.starts)), sampling.seconds, rng)
+    audio = read_segment(song.mix, start_s, sampling.seconds, sample_rate=sampling.sample_rate)
+    audio = audio - audio.mean(dim=-1, keepdim=True)
+    return normalize_loudness(audio, sampling.reference_lufs, sample_rate=sampling.sample_rate), start_s
+
+
+def _place_anywhere(others: list[tuple[Song, Windows]], seconds: float, rng: np.random.Generator):
+    song, windows = others[rng.integers(len(others))]
+    at = rng.integers(len(windows.starts))
+    stem = song.stems[rng.choice(np.flatnonzero(windows.sounding[:, at]))]
+    return song, stem, _start(song, windows, at, seconds, rng)
+
+
+def _start(song: Song, windows: Windows, at: int, seconds: float, rng: np.random.Generator) -> float:
+    """Somewhere between a window's start and its slack, on a grid that is a whole number of samples at any rate."""
+    start_s = float(windows.starts[at]) + float(rng.integers(GRID)) / GRID * windows.slack_s
+    return min(start_s, max(0.0, np.floor((song.duration_s - seconds) * GRID) / GRID))
+
+
+def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[tuple[Song, Windows]]:
+    """Songs with their windows; those without any are told."""
+    usable = [(song, find_windows(song, sampling.seconds, energy=sampling.energy, silence_lufs=sampling.silence_lufs,
+                                  min_tracks=min_tracks)) for song in songs]
+    without = [song.name for song, windows in usable if not len(windows.starts)]
+    if len(without) == len(songs):
+        needs = f" with {min_tracks} tracks that sound" if min_tracks else ""
+        raise InputError(f"none of {len(songs)} songs has {sampling.seconds:g} s of energy {sampling.energy:g}{needs}")
+    if without:
+        names = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+        warnings.warn(f"left out, no segment of {sampling.seconds:g} s fits: {names}", InputNote, stacklevel=3)
+    return [(song, windows) for song, windows in usable if len(windows.starts)]
+
+
+def loader(examples: Method1, batch_size: int, *, steps: int, first_step: int = 0, workers: int = 0,
+           pin_memory: bool = False) -> DataLoader:
+    """Batches `first_step` to `steps - 1`, read ahead by `workers` processes; the same ones for any number of workers.
+
+    Step k holds the items from k * batch_size on, so training that was stopped goes on with the batch it would have had.
+
+    >>> import diffmst_lib as dm
+    >>> index = dm.data.SongIndex.load(dm.data_dir())
+    >>> examples = Method1(index.multitracks("train"), Sampling(track_lufs=-30, seconds=2))
+    >>> [batch.tracks.shape[0] for batch in loader(examples, batch_size=2, steps=3)]
+    [2, 2, 2]
+    """
+    batches = [range(step * batch_size, (step + 1) * batch_size) for step in range(first_step, steps)]
+    return DataLoader(examples, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin_memory)

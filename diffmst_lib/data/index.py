@@ -1,0 +1,276 @@
+"""The song index: what a data set holds, measured once and kept as JSON. Chapter 11."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from ..audio import InputError, write_whole
+from .measure import measure
+from .songs import SPLITS, FoundSong, Problem, Song, Source, Track
+
+VERSION = 1
+FACTS = ("title", "artist", "split", "license", "attribution")
+
+
+class SongIndex:
+    """Songs of a data set: `songs`, and `problems`, what was left out and why.
+
+    >>> import diffmst_lib as dm
+    >>> index = dm.data.SongIndex.load(dm.data_dir())
+    >>> [song.name for song in index.multitracks("train")]
+    ['potassium']
+    """
+
+    def __init__(self, songs: list[Song], problems: Iterable[Problem] = ()):
+        self.songs, self.problems = sorted(songs, key=lambda song: song.name), list(problems)
+        twice = [name for name, count in Counter(song.name for song in songs).items() if count > 1]
+        if twice:
+            raise InputError(f"two songs of the index are named {twice[0]}")
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+    def __getitem__(self, name: str) -> Song:
+        for song in self.songs:
+            if song.name == name:
+                return song
+        raise KeyError(f"no song {name} in this index of {len(self)}")
+
+    def multitracks(self, split: str | None = None) -> list[Song]:
+        """Songs that have stems, of one split or of all."""
+        return [song for song in self._of(split) if song.stems]
+
+    def references(self, split: str | None = None) -> list[Song]:
+        """Songs that have a finished stereo mix, of one split or of all."""
+        return [song for song in self._of(split) if song.mix and not song.mix.mono]
+
+    def _of(self, split: str | None) -> list[Song]:
+        if split not in (None, *SPLITS):
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+        return [song for song in self.songs if split in (None, song.split)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A table with a row a song."""
+        rows = [{"song": song.name, "artist": song.artist, "split": song.split, "layout": song.layout,
+                 "stems": len(song.stems), "tracks": song.num_tracks,
+                 "mix": song.mix is not None, "minutes": song.duration_s / 60, "license": song.license}
+                for song in self.songs]
+        return pd.DataFrame(rows).set_index("song") if rows else pd.DataFrame()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the index as JSON, a song a line; files below its folder are named relative to it."""
+        path = Path(path)
+        lines = ",\n".join(json.dumps(_to_json(song, path.parent), ensure_ascii=False) for song in self.songs)
+        problems = ",\n".join(json.dumps([_relative(p.path, path.parent), p.reason], ensure_ascii=False)
+                              for p in self.problems)
+        text = f'{{"version": {VERSION},\n"songs": [\n{lines}\n],\n"problems": [\n{problems}\n]}}\n'
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, lambda part: part.write_text(text, encoding="utf-8", errors="surrogateescape"))
+        except OSError as error:
+            raise InputError(f"{path}: not written ({error.strerror or error})") from None
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> SongIndex:
+        """Read an index, the file or the folder that holds `index.json`. InputError when it is none."""
+        path = index_file(path)
+        if not path.is_file():
+            raise InputError(f"{path}: no such index; `diffmst data index` makes one")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+            version = content["version"]
+            if version != VERSION:
+                raise InputError(f"{path}: an index of version {version}, this library reads {VERSION}")
+            songs = [_from_json(song, path.parent) for song in content["songs"]]
+            problems = [Problem(str(_absolute(where, path.parent)), why) for where, why in content["problems"]]
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: not a song index ({type(error).__name__}: {error})") from None
+        return cls(songs, problems)
+
+
+def index_file(path: str | Path) -> Path:
+    """The index that a folder holds, or the file itself."""
+    path = Path(path)
+    return path if path.suffix == ".json" else path / "index.json"
+
+
+def build_index(
+    found: list[FoundSong], output: str | Path, *, problems: Iterable[Problem] = (), workers: int | None = None,
+    progress: bool = False,
+) -> SongIndex:
+    """Measure songs and write their index to `output`, a .json file or a folder for `index.json`.
+
+    Songs whose files have not changed since an earlier run, finished or interrupted, are not read again. Broken files
+    are listed in `problems` of the index; a song without any usable file is left out. `workers` threads decode, as many
+    as there are cores by default. Splits that no list has given come from `split_of`.
+
+    Raises InputError when nothing can be written, or when no song is left.
+    """
+    output = index_file(output)
+    journal = output.with_name(f".{output.name}.part")      # songs measured so far: an interrupted run goes on from there
+    known, songs, problems = _known(output, journal), [], list(problems)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with (open(journal, "a", encoding="utf-8", errors="surrogateescape") as measured,
+              ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool):
+            jobs = [pool.submit(_measured, song, known, output.parent) for song in found]
+            try:
+                for job in tqdm(as_completed(jobs), total=len(jobs), unit="song", disable=not progress):
+                    song, broken = job.result()
+                    problems += broken
+                    if song:
+                        songs.append(song)
+                        measured.write(json.dumps(_to_json(song, output.parent), ensure_ascii=False) + "\n")
+                        measured.flush()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    except OSError as error:
+        raise InputError(f"{output}: not written ({error.strerror or error})") from None
+    if not songs:
+        journal.unlink()
+        reasons = "; ".join(f"{p.path}: {p.reason}" for p in problems[:3])
+        raise InputError(f"{output}: no song could be used ({reasons or 'none found'})")
+    index = SongIndex(songs, sorted(problems, key=lambda problem: problem.path))
+    index.save(output)
+    journal.unlink()
+    return index
+
+
+def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
+    """Songs with what a JSON file {song: {title, artist, split, license, attribution}} knows better than the folders.
+
+    So published splits and licenses get into an index. Raises InputError when the file is none, for songs that are not
+    there and for facts that no song has.
+    """
+    try:
+        about = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'not JSON'}") from None
+    if not isinstance(about, dict) or not all(isinstance(facts, dict) for facts in about.values()):
+        raise InputError(f"{path}: must be JSON {{song: {{fact: text}}}}")
+    names = {song.name for song in found}
+    for name, facts in about.items():
+        if name not in names:
+            raise InputError(f"{path}: no song is named {name}")
+        wrong = [key for key, value in facts.items() if key not in FACTS or not isinstance(value, str)]
+        if wrong or facts.get("split", "train") not in SPLITS:
+            raise InputError(f"{path}: {name} has {wrong[0] if wrong else 'split'} {facts[wrong[0] if wrong else 'split']!r}; "
+                             f"known are {', '.join(FACTS)}, and the splits {', '.join(SPLITS)}")
+    return [replace(song, **about.get(song.name, {})) for song in found]
+
+
+def _measured(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song | None, list[Problem]]:
+    about = {"name": song.name, "title": song.title, "layout": song.layout, "artist": song.artist,
+             "license": song.license, "attribution": song.attribution,
+             "split": song.split or split_of(song.artist or song.title)}
+    try:
+        signature = _signature(song, root)
+    except OSError as error:
+        return None, [Problem(song.name, error.strerror or str(error))]
+    if signature in known:
+        return replace(known[signature], **about), []
+    stems, power_db, problems = measure(song.stems)
+    mix = None
+    if song.mix:
+        mixes, mix_power_db, broken = measure({"mix": song.mix})
+        problems += broken
+        if mixes:
+            mix, power_db = mixes[0], mix_power_db
+    if not stems and not mix:
+        return None, problems
+    signature = "" if problems else signature               # what was broken is looked at again next time
+    return Song(**about, stems=stems, mix=mix, power_db=power_db, signature=signature), problems
+
+
+def _known(*files: Path) -> dict[str, Song]:
+    """Songs of an earlier index or journal, by signature."""
+    known = {}
+    for file in files:
+        if file.is_file():
+            for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+                with suppress(ValueError, KeyError, TypeError):   # the last line of an interrupted run may be cut
+                    song = _from_json(json.loads(line.rstrip(",")), file.parent)
+                    known[song.signature] = song
+    known.pop("", None)
+    return known
+
+
+def _signature(song: FoundSong, root: Path) -> str:
+    """Changes with the names, sizes and dates of the files."""
+    files = [("mix", song.mix)] if song.mix else []
+    files += sorted(song.stems.items())
+    facts = []
+    for name, source in files:
+        stat = source.path.stat()
+        facts.append([name, _relative(source.path, root), source.stream, stat.st_size, stat.st_mtime_ns])
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def split_of(name: str) -> str:
+    """The split of an artist, or of a song whose artist nobody knows: 80 % train, 10 % validation, 10 % test.
+
+    It depends on the name alone: not on the data set, its order or its size. Case, accents, spaces and punctuation do
+    not count, so that "A Classic Education" of one data set and "AClassicEducation" of another share a split.
+
+    >>> split_of("A Classic Education") == split_of("AClassicEducation")
+    True
+    """
+    letters = [c for c in unicodedata.normalize("NFKD", name.casefold()) if c.isalnum()]
+    digest = hashlib.sha256("".join(letters or name).encode("utf-8", "surrogateescape")).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64
+    return "train" if share < 0.8 else "validation" if share < 0.9 else "test"
+
+
+def _to_json(song: Song, root: Path) -> dict:
+    def track(t: Track) -> dict:
+        return {"name": t.name, "path": _relative(t.source.path, root), "stream": t.source.stream,
+                "sample_rate": t.sample_rate, "num_samples": t.num_samples, "channels": t.channels, "mono": t.mono,
+                "peak": round(t.peak, 6), "gain": t.gain, "loudness_lufs": _numbers(t.loudness_lufs)}
+
+    return vars(song) | {"stems": [track(stem) for stem in song.stems], "mix": song.mix and track(song.mix),
+                         "power_db": _numbers(song.power_db)}
+
+
+def _numbers(levels_db: np.ndarray) -> list[float | None]:
+    """Rounded, and nothing below -120 dB: that is silence, or what a filter left of it."""
+    return [round(float(v), 1) if v > -120 else None for v in levels_db]
+
+
+def _from_json(content: dict, root: Path) -> Song:
+    def levels(numbers: list) -> np.ndarray:
+        return np.array([-np.inf if v is None else v for v in numbers], np.float32)
+
+    def track(t: dict) -> Track:
+        t = dict(t)
+        source = Source(_absolute(t.pop("path"), root), t.pop("stream"))
+        return Track(**t | {"source": source, "loudness_lufs": levels(t["loudness_lufs"])})
+
+    return Song(**content | {"stems": [track(stem) for stem in content["stems"]],
+                             "mix": content["mix"] and track(content["mix"]), "power_db": levels(content["power_db"])})
+
+
+def _relative(path: str | Path, root: Path) -> str:
+    """POSIX path below `root`, or the absolute one."""
+    path, root = Path(os.path.abspath(path)), Path(os.path.abspath(root))
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _absolute(path: str, root: Path) -> Path:
+    return root / path

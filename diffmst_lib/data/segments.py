@@ -1,0 +1,104 @@
+"""Segments of songs: where there is something to hear, and reading just that part. Chapter 11."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+import torch
+
+from ..audio import InputError
+from ..files import AudioFile
+from ..levels import SAMPLE_RATE
+from .songs import Song, Track
+
+ENERGY = 0.001          # section 3.1: the mean square that the mix of a segment must reach
+SILENCE_LUFS = -60.0    # a stem below it in a segment is skipped: brought to level, it would be its own noise
+GRID = 25               # segments start on multiples of 1/25 s, a whole number of samples at every usual rate
+MARGIN_S = 0.05         # read on both sides of a part that is resampled
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where a song can be cut: `starts` in whole seconds, and which stems sound there, (num_stems, len(starts)).
+
+    A segment may begin anywhere from a start to `slack_s` later.
+    """
+
+    starts: np.ndarray
+    sounding: np.ndarray
+    slack_s: float
+
+
+def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, silence_lufs: float = SILENCE_LUFS,
+                 min_tracks: int = 0) -> Windows:
+    """All windows of `seconds` in which the mix has a mean square of at least `energy` (paper, section 3.1).
+
+    Decided from the index, nothing is read. `min_tracks` asks for so many sounding channels besides. Segments of at
+    least 2 s may start between two seconds; then the seconds that lie in the window in any case must do alone.
+    ValueError below 1 s.
+
+    >>> import diffmst_lib as dm
+    >>> song = dm.data.SongIndex.load(dm.data_dir())["potassium"]
+    >>> find_windows(song, 10.0).starts
+    array([0, 1, 2, 3])
+    """
+    if not seconds >= 1:
+        raise ValueError(f"segments must be at least 1 s long, not {seconds}")
+    slack_s = 1.0 if seconds >= 2 else 0.0
+    count = max(0, math.floor(song.duration_s - seconds + 1e-6) + 1)
+    power_db = _least_level_db(song.power_db, seconds, slack_s, count)
+    stems = np.array([_least_level_db(stem.loudness_lufs, seconds, slack_s, count) for stem in song.stems])
+    sounding = stems.reshape(len(song.stems), count) >= silence_lufs
+    channels = np.array([1 if stem.mono else 2 for stem in song.stems])
+    good = (power_db >= 10 * math.log10(energy)) & (channels @ sounding >= min_tracks)
+    return Windows(np.flatnonzero(good), sounding[:, good], slack_s)
+
+
+def _least_level_db(levels_db: np.ndarray, seconds: float, slack_s: float, count: int) -> np.ndarray:
+    """Mean level of windows that start in second 0, 1, ... `count - 1`, at most `slack_s` later: what is sure."""
+    sure = np.zeros(count + math.floor(seconds) + 1)
+    powers = 10 ** (np.asarray(levels_db[: len(sure)], np.float64) / 10)
+    sure[: len(powers)] = powers
+    sums = np.concatenate([[0.0], np.cumsum(sure)])
+    first, last = np.arange(count) + int(slack_s), np.arange(count) + math.floor(seconds)
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10((sums[last] - sums[first]) / seconds)
+
+
+def read_segment(track: Track, start_s: float, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> torch.Tensor:
+    """A part of a file, float32 (1 or 2, num_samples) at `sample_rate`; silence where the file has ended.
+
+    Only this part is decoded. A mono track has one channel. InputError when the file cannot be read.
+
+    >>> import diffmst_lib as dm
+    >>> song = dm.data.SongIndex.load(dm.data_dir())["potassium"]
+    >>> read_segment(song.stems[0], 2.0, 1.0).shape
+    torch.Size([2, 44100])
+    """
+    length = round(seconds * sample_rate)
+    try:
+        with AudioFile(track.source.path, track.source.stream) as file:
+            if file.sample_rate == sample_rate:
+                samples = file.read(round(start_s * sample_rate), length)
+            else:
+                samples = _read_resampled(file, start_s, seconds, sample_rate)[:, :length]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{track.source.path}: {getattr(error, 'strerror', None) or error}") from None
+    if track.mono and len(samples) == 2:
+        samples = samples.mean(axis=0, keepdims=True)
+    audio = torch.zeros(len(samples), length)
+    audio[:, : samples.shape[1]] = torch.from_numpy(samples * np.float32(track.gain))
+    return audio
+
+
+def _read_resampled(file: AudioFile, start_s: float, seconds: float, sample_rate: int) -> np.ndarray:
+    """From `start_s` on, and a little more than asked for."""
+    before = min(MARGIN_S, start_s)
+    samples = file.read(round((start_s - before) * file.sample_rate),
+                        math.ceil((before + seconds + MARGIN_S) * file.sample_rate))
+    if samples.shape[1] == 0:
+        return samples
+    return librosa.resample(samples, orig_sr=file.sample_rate, target_sr=sample_rate)[:, round(before * sample_rate) :]

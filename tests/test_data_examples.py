@@ -1,0 +1,291 @@
+"""Segments and examples: energy, silence, levels, sides, numbers of tracks, seeds, workers, batches."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import diffmst_lib as dm
+from audio_helpers import one_line
+from diffmst_lib.audio import InputError, InputNote
+from diffmst_lib.data import (Example, FoundSong, Method1, Method2, Sampling, SongIndex, Source, build_index, collate,
+                              find_windows, loader, read_segment)
+from sound_files import music, write_sound
+
+SHORT = Sampling(track_lufs=-30, seconds=2, min_tracks=2, max_tracks=6)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    """Three songs of 12 s: stereo, mono and mixed stems, gaps, other rates; three finished songs, one of them mono."""
+    folder = tmp_path_factory.mktemp("set")
+    stems = {
+        "stereo": {"drums.wav": music(12, seed=1), "keys.flac": music(12, seed=2, gap_s=(0, 8)), "pad.ogg": music(12, seed=3)},
+        "mono": {f"{name}.wav": music(12, channels=1, seed=i) for i, name in enumerate(["bass", "vox", "guitar", "hat"])},
+        "both": {"drums.m4a": music(12, 48000, seed=4), "vox.wav": music(12, 48000, 1, seed=5),
+                 "silent.wav": np.zeros((2, 48000 * 12)), "left.wav": music(12, 48000, seed=6) * [[1], [0]]},
+    }
+    found = []
+    for song, files in stems.items():
+        for name, sound in files.items():
+            write_sound(folder / song / name, sound, 48000 if song == "both" else 44100)
+        found.append(FoundSong(song, song, "folders", stems={f.split(".")[0]: Source(folder / song / f) for f in files}))
+    for i, name in enumerate(["record a", "record b", "mono record"]):
+        sound = music(9, channels=1 if "mono" in name else 2, seed=10 + i) + 0.05                        # an offset
+        found.append(FoundSong(name, name, "songs", mix=Source(write_sound(folder / f"{name}.wav", sound))))
+    return build_index(found, folder)
+
+
+def examples(index, sampling=SHORT, **options):
+    return Method2(index.multitracks(), index.references(), sampling, **options)
+
+
+# Windows
+
+def test_windows_reach_the_energy(index):
+    """Any start up to a second later, too: the mean square of the true sum."""
+    for song in index.multitracks():
+        for energy in (1e-4, 0.003, 0.008):
+            windows = find_windows(song, 3, energy=energy)
+            for start in windows.starts:
+                for late in (0, 0.48, 0.96):
+                    parts = [read_segment(stem, start + late, 3).expand(2, -1) for stem in song.stems]
+                    assert sum(parts).square().mean() >= energy * 0.98
+
+
+def test_the_energy_is_the_papers(index):
+    """0.001, on the mix: windows that are left out are below it, or nearly."""
+    song = index["stereo"]
+    quiet = replace(song, power_db=np.array([-31.0] * 6 + [-29.0] * 6, np.float32))
+    assert find_windows(quiet, 1).starts.tolist() == [6, 7, 8, 9, 10, 11]
+    assert find_windows(quiet, 1, energy=10**-3.2).starts.tolist() == list(range(12))
+    assert find_windows(quiet, 4).starts.tolist() == []             # three of four seconds are sure: -30.2 dB
+    assert find_windows(replace(quiet, power_db=quiet.power_db + 1), 4).starts.tolist() == [4, 5, 6, 7, 8]
+
+
+def test_silent_stems_do_not_sound(index):
+    windows = find_windows(index["both"], 2)
+    silent = [stem.name for stem in index["both"].stems].index("silent")
+    assert not windows.sounding[silent].any() and windows.sounding[:silent].all()
+    keys = [stem.name for stem in index["stereo"].stems].index("keys")
+    assert find_windows(index["stereo"], 2).sounding[keys].tolist() == [False] * 7 + [True] * 4
+
+
+def test_windows_end_with_the_song(index):
+    assert find_windows(index["stereo"], 12).starts.tolist() == [0]
+    assert find_windows(index["stereo"], 12.5).starts.tolist() == []
+    assert find_windows(index["stereo"], 1.5).starts.tolist() == list(range(11))
+    with pytest.raises(ValueError, match="at least 1 s"):
+        find_windows(index["stereo"], 0.5)
+
+
+def test_songs_need_enough_tracks(index):
+    assert len(find_windows(index["mono"], 2, min_tracks=4).starts) == 11
+    assert len(find_windows(index["mono"], 2, min_tracks=5).starts) == 0
+
+
+# Reading
+
+def test_a_segment_is_that_part_of_the_song(index):
+    (folder,) = {stem.source.path.parent for stem in index["mono"].stems}
+    song = dm.load_multitrack(folder)
+    for stem in index["mono"].stems:
+        audio = read_segment(stem, 3.52, 2.0)
+        whole = song.audio[song.names.index(stem.name)]
+        assert torch.equal(audio[0], whole[round(3.52 * 44100) : round(5.52 * 44100)])
+
+
+@pytest.mark.parametrize("start_s", [0.0, 0.04, 5.0, 9.96])
+def test_resampled_segments_are_in_place(index, start_s):
+    """Cut and resampled equals resampled and cut."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputNote)
+        song = dm.load_multitrack(index["both"].stems[0].source.path.parent)
+    for stem in index["both"].stems:
+        part = read_segment(stem, start_s, 2.0)
+        whole = song.stems[stem.name][:, round(start_s * 44100) : round((start_s + 2) * 44100)]
+        assert (part - whole).abs().max() < 2e-3 * max(whole.abs().max(), 0.1)
+
+
+def test_beyond_the_end_is_silence(index):
+    part = read_segment(index["mono"].stems[0], 11.0, 3.0)
+    assert part.shape == (1, 3 * 44100) and part[:, :44100].abs().max() > 0.01 and not part[:, 44200:].any()
+
+
+def test_a_file_that_has_gone(index, tmp_path):
+    stem = replace(index["mono"].stems[0], source=Source(tmp_path / "gone.wav"))
+    with pytest.raises(InputError) as caught:
+        read_segment(stem, 0, 1)
+    assert one_line(caught, tmp_path / "gone.wav")
+
+
+# Examples
+
+def test_levels(index):
+    for item in range(20):
+        example = examples(index)[item]
+        for track in example.tracks:
+            assert dm.loudness(track) == pytest.approx(-30, abs=0.1)
+        assert dm.loudness(example.reference) == pytest.approx(-16, abs=0.1)
+        assert example.reference.mean(dim=-1).abs().max() < 1e-4                 # without its offset
+    assert dm.loudness(Method1(index.multitracks(), replace(SHORT, track_lufs=-48))[0].tracks[0]) == pytest.approx(-48, abs=0.1)
+
+
+def test_numbers_and_names_of_tracks(index):
+    drawn = [examples(index)[item] for item in range(80)]
+    assert {len(example.names) for example in drawn} == {2, 3, 4, 6}
+    for example in drawn:
+        assert len(example.tracks) == len(example.sides) == len(example.names) == len(set(example.names)) <= 6
+        assert len(example.names) >= 2
+        assert not {"silent.L", "silent.R", "left.R"} & set(example.names)       # nothing to hear, nothing to raise
+        stereo = {name[:-2] for name in example.names if name.endswith(".L")}
+        assert {name[:-2] for name in example.names if name.endswith(".R")} == stereo - {"left"}
+    assert {example.song for example in drawn} == {"stereo", "mono", "both"}
+    assert {example.reference_song for example in drawn} == {"record a", "record b"}       # not the mono one
+    assert len({example.start_s for example in drawn}) > 30
+
+
+def test_sides_are_those_of_a_song(index):
+    for item in range(30):
+        example = examples(index)[item]
+        channels = [{".L": "left", ".R": "right"}.get(name[-2:], "mono") for name in example.names]
+        assert example.sides.tolist() == dm.Multitrack(example.names, example.tracks, channels=channels).sides()
+        if example.song == "mono":
+            assert set(example.sides.tolist()) == {-1, 1}
+
+
+def test_the_tracks_are_the_songs(index):
+    example = examples(index)[3]
+    for name, track in zip(example.names, example.tracks):
+        stem = next(stem for stem in index[example.song].stems if stem.name == name.removesuffix(".L").removesuffix(".R"))
+        raw = read_segment(stem, example.start_s, 2)[1 if name.endswith(".R") else 0]
+        assert torch.allclose(track / track.norm(), raw / raw.norm(), atol=1e-5)
+
+
+def test_a_song_is_never_its_own_reference(index):
+    both = [replace(song, mix=index["record a"].mix) for song in index.multitracks()]
+    drawn = Method2(both, both, SHORT)
+    assert all(drawn[item].song != drawn[item].reference_song for item in range(30))
+    with pytest.raises(InputError, match="the song itself"):
+        Method2(both[:1], both[:1], SHORT)[0]
+
+
+def test_stems_from_anywhere(index):
+    drawn = [examples(index, replace(SHORT, mixed_songs=1.0))[item] for item in range(10)]
+    owners = [{name.split("/")[0] for name in example.names} for example in drawn]
+    assert max(map(len, owners)) > 1
+    halves = [examples(index, replace(SHORT, mixed_songs=0.5))[item] for item in range(30)]
+    assert 5 < sum("/" in example.names[0] for example in halves) < 25
+
+
+def test_left_out_songs_are_told(index):
+    with pytest.warns(InputNote, match="no segment of 2 s fits: mono") as caught:
+        Method1(index.multitracks(), replace(SHORT, min_tracks=5))
+    assert caught[0].filename == __file__
+    with pytest.raises(InputError) as caught:
+        Method1(index.multitracks(), replace(SHORT, energy=10.0))
+    assert one_line(caught, "none of 3 songs", "energy 10", "2 tracks")
+    with pytest.raises(InputError, match="none of 0 songs"):
+        Method2(index.multitracks(), [], SHORT)
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": 0.5}, {"min_tracks": 0}, {"max_tracks": 1}, {"mixed_songs": 2}, {"energy": 0}])
+def test_sampling_that_makes_no_sense(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(SHORT, **wrong)
+
+
+# Seeds, workers, batches
+
+def same(a, b):
+    return (torch.equal(a.tracks, b.tracks) and torch.equal(a.sides, b.sides) and torch.equal(a.mask, b.mask)
+            and torch.equal(a.reference, b.reference) and a.names == b.names and a.songs == b.songs)
+
+
+def test_a_seed_is_a_sequence(index):
+    first, again, other = examples(index, seed=1), examples(index, seed=1), examples(index, seed=2)
+    assert torch.equal(first[7].tracks, again[7].tracks) and torch.equal(first[7].reference, again[7].reference)
+    assert [first[i].start_s for i in range(6)] != [other[i].start_s for i in range(6)]
+    assert len({first[i].start_s for i in range(10)}) > 5
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_do_not_change_the_batches(index, workers):
+    alone = list(loader(examples(index), 3, steps=5))
+    together = list(loader(examples(index), 3, steps=5, workers=workers))
+    assert len(alone) == len(together) == 5 and all(map(same, alone, together))
+    assert not same(alone[0], alone[1])
+
+
+def test_training_goes_on_where_it_was(index):
+    whole = list(loader(examples(index), 2, steps=6))
+    rest = list(loader(examples(index), 2, steps=6, first_step=4))
+    assert len(rest) == 2 and all(map(same, whole[4:], rest))
+
+
+def test_collation(index):
+    drawn = [examples(index)[item] for item in range(6)]
+    batch = collate(drawn)
+    most = max(len(example.names) for example in drawn)
+    assert batch.tracks.shape == (6, most, 2 * 44100) and batch.reference.shape == (6, 2, 2 * 44100)
+    for i, example in enumerate(drawn):
+        count = len(example.names)
+        assert batch.mask[i].tolist() == [True] * count + [False] * (most - count)
+        assert torch.equal(batch.tracks[i, :count], example.tracks) and not batch.tracks[i, count:].any()
+        assert torch.equal(batch.sides[i, :count], example.sides) and not batch.sides[i, count:].any()
+    assert (batch.names[2], batch.songs[2], batch.reference_songs[2]) == (drawn[2].names, drawn[2].song, drawn[2].reference_song)
+
+
+def test_halves(index):
+    batch = collate([Method1(index.multitracks(), SHORT)[i] for i in range(2)])
+    a, b = batch.halves()
+    assert a.shape == b.shape == (*batch.mask.shape, 44100) and batch.reference is None
+    assert torch.equal(torch.cat([a, b], dim=-1), batch.tracks)
+    odd = collate([Example(torch.ones(1, 7), torch.zeros(1), ["a"], "song", 0.0)])
+    assert [half.shape[-1] for half in odd.halves()] == [3, 3]
+
+
+def test_to_device(index):
+    batch = collate([examples(index)[0]])
+    moved = batch.to("meta")
+    assert moved.tracks.device.type == moved.mask.device.type == moved.reference.device.type == "meta"
+    assert moved.names == batch.names and batch.tracks.device.type == "cpu"
+
+
+def test_a_batch_is_what_a_model_takes(index):
+    """Mask, sides and references of a batch through the tiny model, with gradients."""
+    batch = next(iter(loader(examples(index), 3, steps=1)))
+    model = dm.DiffMST("tiny")
+    mix, params = model(batch.tracks, batch.reference, sides=batch.sides, mask=batch.mask)
+    dm.audio_feature_loss(mix, batch.reference)["total"].mean().backward()
+    assert mix.shape == (3, 2, 2 * 44100)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_memory_does_not_depend_on_the_songs_length(tmp_path):
+    """What one example takes, from a song of 12 s and from one of two minutes."""
+    import tracemalloc
+
+    peaks = []
+    for seconds in (12, 120):
+        for name in "ab":
+            write_sound(tmp_path / str(seconds) / f"{name}.wav", music(seconds, seed=seconds))
+        stems = {name: Source(tmp_path / str(seconds) / f"{name}.wav") for name in "ab"}
+        songs = build_index([FoundSong(str(seconds), "", "folders", stems=stems)], tmp_path / f"{seconds}.json")
+        drawn = Method1(songs.multitracks(), SHORT)
+        drawn[0]
+        tracemalloc.start()
+        drawn[1]
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_the_tiny_set_gives_examples_of_both_methods(data):
+    tiny, sampling = SongIndex.load(data), Sampling(track_lufs=-30)
+    for split in ("train", "validation", "test"):
+        songs, references = tiny.multitracks(split), tiny.references(split)
+        assert Method1(songs, sampling)[0].tracks.shape[-1] == 441000
+        assert Method2(songs, references, sampling)[0].reference.shape == (2, 441000)
