@@ -14,6 +14,7 @@ from . import __version__, cli_data
 from .audio import InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack
 from .baselines import equal_loudness
 from .config import PRESETS
+from .data import SongIndex
 from .levels import SAMPLE_RATE, loudness, normalize_loudness
 from .losses import audio_feature_loss
 from .model import DiffMST
@@ -53,6 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--loss", action="store_true", help="the audio-feature loss of a stereo pair instead")
     what.add_argument("--model", nargs="+", choices=tuple(PRESETS), metavar="PRESET",
                       help="the network of these presets (tiny, small, paper) beside its console instead")
+    what.add_argument("--data", metavar="INDEX",
+                      help="a data set's loader beside a training step of small on its examples instead")
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
 
@@ -166,7 +169,7 @@ def _load_reference(path: str, sample_rate: int):
 
 def run_bench(options: argparse.Namespace) -> None:
     """`diffmst bench`: tables of times and peak memory."""
-    from . import bench
+    from . import bench, bench_data
 
     if options.loss and options.tracks:
         raise InputError("--tracks has no meaning with --loss, which takes one stereo pair")
@@ -180,6 +183,10 @@ def run_bench(options: argparse.Namespace) -> None:
             for n in options.tracks or [8]:
                 print(bench.model_table(options.model, num_tracks=n, seconds=options.seconds or 10.0,
                                         repeats=options.repeats).to_string())
+        elif options.data:
+            index = SongIndex.load(options.data)
+            for n in options.tracks or [8]:
+                print(bench_data.data_table(index, num_tracks=n, seconds=options.seconds or 10.0).to_string())
         elif options.loss:
             print(bench.loss_times(seconds=options.seconds or 10.0, repeats=options.repeats).to_string())
         else:

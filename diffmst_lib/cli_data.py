@@ -82,9 +82,10 @@ def report(index: SongIndex) -> None:
                        "hours": sum(s.duration_s for s in multitracks) / 3600,
                        "finished songs": len(mixes), "hours of them": sum(s.mix.duration_s for s in mixes) / 3600}
     print(pd.DataFrame(rows).T.astype({k: int for k in ("multitracks", "tracks", "finished songs")}).round(2).to_string())
-    licenses = Counter(song.license for song in index.songs if song.license)
-    if licenses:
-        print("licenses: " + ", ".join(f"{name} ({count})" for name, count in licenses.most_common()))
+    for what, values in {"layouts": [song.layout for song in index.songs],
+                         "licenses": [song.license for song in index.songs if song.license]}.items():
+        if values:
+            print(f"{what}: " + ", ".join(f"{name} ({count})" for name, count in Counter(values).most_common()))
     if index.problems:
         print(f"left out, {len(index.problems)}:")
         for problem in index.problems[:SHOWN]:

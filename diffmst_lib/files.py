@@ -35,8 +35,9 @@ class AudioFile:
         if isinstance(path, io.BytesIO):
             name = io.BytesIO(path.getbuffer())                         # with a position of its own
         else:
-            with open(path, "rb"):
-                pass                                                    # says why it cannot be read, better than decoders
+            with open(path, "rb") as file:                              # says why it cannot be read, better than decoders
+                if not file.read(1):
+                    raise ValueError("an empty file")
             name = os.fsencode(path) if os.name == "posix" else str(path)     # a name that is no UTF-8 is read as well
         try:
             if stream:

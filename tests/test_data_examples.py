@@ -172,6 +172,26 @@ def test_a_song_is_never_its_own_reference(index):
         Method2(both[:1], both[:1], SHORT)[0]
 
 
+@pytest.mark.parametrize(("artist", "title", "itself"), [
+    ("The Band", "A Song (master)", True), ("the band feat. Her", "A song", True), ("The Band", "Another", False),
+    ("A Band", "A Song", False)])
+def test_nor_is_its_master(index, artist, title, itself):
+    song = replace(index["stereo"], artist="The Band", title="A Song")
+    record = replace(index["record a"], artist=artist, title=title)
+    drawn = Method2([song], [record], SHORT)
+    if itself:
+        with pytest.raises(InputError, match="the song itself"):
+            drawn[0]
+    else:
+        assert drawn[0].reference_song == "record a"
+
+
+def test_the_sum_of_an_example():
+    tracks = torch.tensor([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]])
+    example = Example(tracks, torch.tensor([-1.0, 1.0, 0.0]), ["a.L", "a.R", "b"], "song", 0.0)
+    assert example.sum().tolist() == [[51.0, 102.0], [60.0, 120.0]]
+
+
 def test_stems_from_anywhere(index):
     drawn = [examples(index, replace(SHORT, mixed_songs=1.0))[item] for item in range(10)]
     owners = [{name.split("/")[0] for name in example.names} for example in drawn]

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -295,7 +294,8 @@ def test_the_same_for_ever():
         "train", "train", "validation", "test", "test"]
 
 
-@pytest.mark.parametrize("other", ["AClassicEducation", "a classic education", "A_Classic-Education", "Á Classic Education"])
+@pytest.mark.parametrize("other", ["AClassicEducation", "a classic education", "A_Classic-Education", "Á Classic Education",
+                                   "A Classic Education feat. Somebody", "A Classic Education (ft. X)"])
 def test_spelling_does_not_count(other):
     assert split_of(other) == split_of("A Classic Education")
 

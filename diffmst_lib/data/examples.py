@@ -11,10 +11,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..audio import InputError, InputNote, Multitrack
 from ..levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness, normalize_tracks
+from .index import letters
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
 from .songs import Song
 
 DRAWS = 50     # segments tried before a data set is called empty
+
+Places = tuple[Song, Windows]     # a song, and where segments of it may lie
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ class Example:
     reference: torch.Tensor | None = None
     reference_song: str | None = None
     reference_start_s: float | None = None
+
+    def sum(self) -> torch.Tensor:
+        """The tracks without a console, (2, num_samples): each on its side, mono ones half on both."""
+        return torch.stack([1 - self.sides, 1 + self.sides]) / 2 @ self.tracks
 
 
 @dataclass
@@ -143,22 +150,14 @@ class Method1(Dataset):
         self._songs = _usable(songs, sampling, min_tracks=sampling.min_tracks)
 
     def __getitem__(self, item: int) -> Example:
-        return self._draw(np.random.default_rng([self.seed, item]))
-
-    def _draw(self, rng: np.random.Generator) -> Example:
-        for _ in range(DRAWS):
-            song, windows = self._songs[rng.integers(len(self._songs))]
-            others = self._songs if rng.random() < self.sampling.mixed_songs else None
-            example = draw_example(song, windows, self.sampling, rng, others)
-            if len(example.names) >= self.sampling.min_tracks:
-                return example
-        raise InputError(f"{DRAWS} segments in a row had fewer than {self.sampling.min_tracks} tracks that sound")
+        return draw(self._songs, self.sampling, np.random.default_rng([self.seed, item]))
 
 
 class Method2(Method1):
     """Segments of songs with real songs as references, cut at random, without their offset, at `reference_lufs`.
 
-    As in the paper the two have nothing to do with each other, except that a song is never its own reference.
+    As in the paper the two have nothing to do with each other, except that a song is never its own reference, nor is its
+    master (a finished song of the same artist whose title begins like the song's).
 
     >>> import diffmst_lib as dm
     >>> index = dm.data.SongIndex.load(dm.data_dir())
@@ -172,20 +171,41 @@ class Method2(Method1):
         self._songs = _usable(songs, sampling, min_tracks=sampling.min_tracks)
         self._references = _usable(references, sampling)
 
-    def _draw(self, rng: np.random.Generator) -> Example:
-        example = super()._draw(rng)
-        for _ in range(DRAWS):
-            song, windows = self._references[rng.integers(len(self._references))]
-            if song.name == example.song:
-                continue
-            audio, start_s = draw_reference(song, windows, self.sampling, rng)
-            if np.isfinite(loudness(audio, sample_rate=self.sampling.sample_rate)):
-                return replace(example, reference=audio, reference_song=song.name, reference_start_s=start_s)
-        raise InputError(f"{DRAWS} references in a row were silent, or the song itself")
+    def __getitem__(self, item: int) -> Example:
+        return draw(self._songs, self.sampling, np.random.default_rng([self.seed, item]), self._references)
+
+
+def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator, references: list[Places] | None = None) -> Example:
+    """One example from songs and, for Method 2, references, each with its windows.
+
+    Raises InputError when `DRAWS` songs in a row were no use.
+    """
+    for _ in range(DRAWS):
+        song, windows = songs[rng.integers(len(songs))]
+        example = draw_example(song, windows, sampling, rng, songs if rng.random() < sampling.mixed_songs else None)
+        if len(example.names) >= sampling.min_tracks:
+            break
+    else:
+        raise InputError(f"{DRAWS} segments in a row had fewer than {sampling.min_tracks} tracks that sound")
+    if references is None:
+        return example
+    for _ in range(DRAWS):
+        reference, windows = references[rng.integers(len(references))]
+        if not _same_song(reference, song):
+            audio, start_s = draw_reference(reference, windows, sampling, rng)
+            if np.isfinite(loudness(audio, sample_rate=sampling.sample_rate)):
+                return replace(example, reference=audio, reference_song=reference.name, reference_start_s=start_s)
+    raise InputError(f"{DRAWS} references in a row were silent, or the song itself")
+
+
+def _same_song(one: Song, other: Song) -> bool:
+    titles = sorted([letters(one.title), letters(other.title)], key=len)
+    return one.name == other.name or (one.artist != "" and letters(one.artist) == letters(other.artist)
+                                      and titles[1].startswith(titles[0]))
 
 
 def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator,
-                 others: list[tuple[Song, Windows]] | None = None) -> Example:
+                 others: list[Places] | None = None) -> Example:
     """One segment of a song with its tracks chosen at random; with `others`, every stem from a song and place of its own.
 
     There may be fewer than `min_tracks` tracks: a channel can be silent although its stem sounds.
@@ -207,13 +227,13 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
             tracks |= {key: (track, channels[key]) for key, track in zip(channels, audio)}
     names = list(tracks)
     if not names:
-        return Example(torch.zeros(0, round(sampling.seconds * sampling.sample_rate)), torch.zeros(0), [], song.name, start_s)
+        return Example(torch.zeros(0, round(sampling.seconds * sampling.sample_rate)), torch.zeros(0), [], song.name, song.offset_s + start_s)
     audio, gains_db = normalize_tracks(torch.stack([track for track, _ in tracks.values()]), sampling.track_lufs,
                                        sample_rate=sampling.sample_rate)
     heard = sampling.track_lufs - gains_db >= sampling.silence_lufs      # False for NaN, silence
     names = [name for name, sounds in zip(names, heard) if sounds]
     sides = Multitrack(names, audio[heard], sampling.sample_rate, [tracks[name][1] for name in names]).sides()
-    return Example(audio[heard], torch.tensor(sides), names, song.name, start_s)
+    return Example(audio[heard], torch.tensor(sides), names, song.name, song.offset_s + start_s)
 
 
 def draw_reference(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
@@ -221,10 +241,11 @@ def draw_reference(song: Song, windows: Windows, sampling: Sampling, rng: np.ran
     start_s = _start(song, windows, rng.integers(len(windows.starts)), sampling.seconds, rng)
     audio = read_segment(song.mix, start_s, sampling.seconds, sample_rate=sampling.sample_rate)
     audio = audio - audio.mean(dim=-1, keepdim=True)
-    return normalize_loudness(audio, sampling.reference_lufs, sample_rate=sampling.sample_rate), start_s
+    audio = normalize_loudness(audio, sampling.reference_lufs, sample_rate=sampling.sample_rate)
+    return audio, song.offset_s + start_s
 
 
-def _place_anywhere(others: list[tuple[Song, Windows]], seconds: float, rng: np.random.Generator):
+def _place_anywhere(others: list[Places], seconds: float, rng: np.random.Generator):
     song, windows = others[rng.integers(len(others))]
     at = rng.integers(len(windows.starts))
     stem = song.stems[rng.choice(np.flatnonzero(windows.sounding[:, at]))]
@@ -237,7 +258,7 @@ def _start(song: Song, windows: Windows, at: int, seconds: float, rng: np.random
     return min(start_s, max(0.0, np.floor((song.duration_s - seconds) * GRID) / GRID))
 
 
-def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[tuple[Song, Windows]]:
+def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[Places]:
     """Songs with their windows; those without any are told."""
     usable = [(song, find_windows(song, sampling.seconds, energy=sampling.energy, silence_lufs=sampling.silence_lufs,
                                   min_tracks=min_tracks)) for song in songs]

@@ -76,7 +76,8 @@ class Song:
     """A song of an index: stems, or a finished mix, or both.
 
     `power_db` is the mean square of the mix by second, over both channels, in dB; where there is no finished mix, the
-    mix is the plain sum of the stems. `signature` changes when a file does.
+    mix is the plain sum of the stems. `signature` changes when a file does. `offset_s` is where a piece of a song begins
+    in it (0 except in shards).
     """
 
     name: str
@@ -90,6 +91,7 @@ class Song:
     mix: Track | None
     power_db: np.ndarray
     signature: str = ""
+    offset_s: float = 0.0
 
     @property
     def tracks(self) -> list[Track]:
