@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from .audio import InputError
-from .data import SongIndex, build_cache, build_index, cache_size, find_songs
+from .data import SongIndex, build_cache, build_index, build_open_set, cache_size, find_songs
 from .data.index import with_facts
 from .data.layouts import LAYOUTS
 from .data.songs import SPLITS, FoundSong
@@ -37,7 +37,14 @@ def add_commands(commands, count) -> None:
     cache.add_argument("--output", metavar="DIR", required=True, help="folder for the decoded files and their index")
     cache.set_defaults(run=run_cache)
 
-    for command in (index, cache):
+    open_set = ways.add_parser("open", help="gather and render the open set: multitracks and records anybody can have")
+    open_set.add_argument("--source", metavar="DIR", required=True, help="folder that holds the songs, at any depth")
+    open_set.add_argument("--output", metavar="DIR", required=True, help="folder for the set and its index")
+    open_set.add_argument("--midi", metavar="DIR", help="OpenMSX's MIDI files (default: where Debian puts them)")
+    open_set.add_argument("--soundfont", metavar="FILE", help="SoundFont to render them with (default: the same)")
+    open_set.set_defaults(run=run_open)
+
+    for command in (index, cache, open_set):
         command.add_argument("--workers", type=count, help="files decoded at a time (default: the number of cores)")
         command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
 
@@ -71,6 +78,15 @@ def run_cache(options: argparse.Namespace) -> None:
     cached = build_cache(index, options.output, workers=options.workers, progress=not options.quiet)
     if not options.quiet:
         report(cached)
+
+
+def run_open(options: argparse.Namespace) -> None:
+    """`diffmst data open`: gather, render, measure, report."""
+    songs, problems = build_open_set(options.source, options.output, midi=options.midi, soundfont=options.soundfont,
+                                     progress=not options.quiet)
+    index = build_index(songs, options.output, problems=problems, workers=options.workers, progress=not options.quiet)
+    if not options.quiet:
+        report(index)
 
 
 def report(index: SongIndex) -> None:
