@@ -71,9 +71,9 @@ class AudioFile:
         if held:
             yield np.concatenate(parts, axis=1)
 
-    def resampled(self, sample_rate: int, quality: str = "HQ") -> Iterator[np.ndarray]:
+    def resampled(self, sample_rate: int) -> Iterator[np.ndarray]:
         """The whole file at another rate, in blocks of about a second. ValueError for NaN or infinite samples."""
-        resampler = soxr.ResampleStream(self.sample_rate, sample_rate, self.channels, dtype="float32", quality=quality)
+        resampler = soxr.ResampleStream(self.sample_rate, sample_rate, self.channels, dtype="float32", quality="HQ")
         for block in self.blocks(self.sample_rate):
             if not np.isfinite(block).all():
                 raise ValueError("holds NaN or infinite samples")

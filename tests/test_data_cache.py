@@ -73,9 +73,57 @@ def test_the_same_examples(index, tmp_path):
     assert torch.allclose(first.reference, example.reference, atol=2e-3)
 
 
-def test_another_rate(index, tmp_path):
-    cached = build_cache(index, tmp_path, sample_rate=22050)
-    assert {track.sample_rate for song in cached.songs for track in song.tracks} == {22050}
+def test_another_rate_in_the_same_folder(index, tmp_path):
+    low = build_cache(index, tmp_path, sample_rate=22050)
+    assert {track.sample_rate for song in low.songs for track in song.tracks} == {22050}
+    high = build_cache(index, tmp_path)
+    for song, other in zip(low.songs, high.songs):
+        for a, b in zip(song.tracks, other.tracks):
+            assert a.duration_s == pytest.approx(b.duration_s, abs=0.01) and a.source != b.source
+
+
+def test_a_cache_of_a_cache(index, tmp_path):
+    again = build_cache(build_cache(index, tmp_path / "one"), tmp_path / "two", sample_rate=48000)
+    for song, other in zip(index.songs, again.songs):
+        for a, b in zip(song.tracks, other.tracks):
+            first, second = read_segment(a, 1, 1), read_segment(b, 1, 1)
+            assert second.square().mean() == pytest.approx(first.square().mean().item(), rel=0.01), a.name
+
+
+def test_high_tones_keep_their_peaks(tmp_path):
+    """Just below the limit of hearing, where a cheap resampler has no level left."""
+    t = np.arange(3 * 48000) / 48000
+    write_sound(tmp_path / "a.flac", 0.9 * np.sin(2 * np.pi * 19_500 * t)[None], 48000)
+    songs = build_index([FoundSong("a", "a", "folders", stems={"a": Source(tmp_path / "a.flac")})], tmp_path)
+    (stem,) = build_cache(songs, tmp_path / "cache")["a"].stems
+    assert read_segment(stem, 1, 1).abs().max() == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_same_files_by_another_path(index, tmp_path, monkeypatch):
+    build_cache(index, tmp_path)
+    before = sorted(tmp_path.rglob("*.wav"))
+    monkeypatch.chdir(index["a"].stems[0].source.path.parents[1])
+    build_cache(SongIndex.load("."), tmp_path)
+    assert sorted(tmp_path.rglob("*.wav")) == before
+
+
+def test_a_cache_does_not_replace_its_songs(index):
+    folder = index["a"].stems[0].source.path.parents[1]
+    before = (folder / "index.json").read_text()
+    for output in (folder, folder / "a"):
+        with pytest.raises(InputError) as caught:
+            build_cache(index, output)
+        assert one_line(caught, output, "choose another folder")
+    assert (folder / "index.json").read_text() == before and build_cache(index, folder / "cache")
+
+
+def test_a_source_that_became_louder(index, tmp_path):
+    write_sound(tmp_path / "a" / "loud.ogg", music(3, level=0.01))
+    measured = build_index([FoundSong("a", "a", "folders", stems={
+        "a": Source(tmp_path / "a" / "loud.ogg"), "b": Source(write_sound(tmp_path / "a" / "b.flac"))})], tmp_path)
+    write_sound(tmp_path / "a" / "loud.ogg", music(3, level=0.5))
+    cached = build_cache(measured, tmp_path / "cache")
+    assert [stem.name for stem in cached["a"].stems] == ["b"] and "index it again" in cached.problems[0].reason
 
 
 def test_nothing_is_done_twice(index, tmp_path):

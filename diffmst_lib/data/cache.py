@@ -20,8 +20,6 @@ from ..levels import SAMPLE_RATE
 from .index import SongIndex
 from .songs import Problem, Song, Source, Track
 
-FULL_SCALE = 32767
-
 
 def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
     """Whether a file is read faster from a cache: it is compressed, one of several streams, or has another rate."""
@@ -48,8 +46,9 @@ def build_cache(index: SongIndex, output: str | Path, *, sample_rate: int = SAMP
     output = Path(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        files = {id(track): _cache_file(output, song, track) for song in index.songs for track in song.tracks
-                 if needs_cache(track, sample_rate)}
+        files = {id(track): _cache_file(output, song, track, sample_rate) for song in index.songs
+                 for track in song.tracks if needs_cache(track, sample_rate)}
+        _refuse_own_sources(output, index)
         tracks = [track for song in index.songs for track in song.tracks if id(track) in files]
         missing = [track for track in tracks if not files[id(track)].exists()]
         size, free = sum(_bytes(track, sample_rate) for track in missing), shutil.disk_usage(output).free
@@ -96,15 +95,18 @@ def _decode(track: Track, path: Path, sample_rate: int) -> None:
             wav.setparams((channels, 2, sample_rate, 0, "NONE", ""))
             for block in file.resampled(sample_rate):
                 block = block.mean(axis=0, keepdims=True) if channels == 1 else block
-                samples = (block / _gain(track) * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE)
+                samples = block * (track.gain / _full_scale(track) * 32767)
+                if np.abs(samples).max(initial=0) > 1.5 * 32767:
+                    raise ValueError("louder than in the index; index it again")
+                samples = samples.round().clip(-32767, 32767)
                 wav.writeframes(np.ascontiguousarray(samples.T, "<i2").tobytes())
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, write)
 
 
-def _gain(track: Track) -> float:
-    """The level that becomes full scale: the peak, with room for what another resampler makes of it."""
+def _full_scale(track: Track) -> float:
+    """The level that becomes full scale: the peak, with room for what another sample rate makes of it."""
     return max(1.1 * track.peak, 1e-6)
 
 
@@ -117,18 +119,26 @@ def _cached(track: Track, files: dict[int, Path], sample_rate: int) -> Track | N
     channels = 1 if track.mono else 2
     num_samples = (path.stat().st_size - 44) // (2 * channels)
     return replace(track, source=Source(path), sample_rate=sample_rate, num_samples=num_samples, channels=channels,
-                   gain=track.gain * _gain(track))
+                   gain=_full_scale(track))
 
 
 def _bytes(track: Track, sample_rate: int) -> int:
     return 2 * (1 if track.mono else 2) * round(track.duration_s * sample_rate)
 
 
-def _cache_file(output: Path, song: Song, track: Track) -> Path:
-    """A name that changes with the source."""
+def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Path:
+    """A name that changes with the source and the rate."""
     stat = track.source.path.stat()
-    facts = (track.source.path, track.source.stream, stat.st_size, stat.st_mtime_ns)
-    return output / _plain(song.name) / f"{_plain(track.name)}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:8]}.wav"
+    facts = (os.path.abspath(track.source.path), track.source.stream, stat.st_size, stat.st_mtime_ns, sample_rate)
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
+    return output / _plain(song.name) / f"{_plain(track.name)}-{digest}.wav"
+
+
+def _refuse_own_sources(output: Path, index: SongIndex) -> None:
+    folder = output.resolve()
+    inside = [t.source.path for song in index.songs for t in song.tracks if t.source.path.resolve().is_relative_to(folder)]
+    if inside:
+        raise InputError(f"{output}: holds songs of this index ({inside[0].name}); choose another folder for the cache")
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,7 @@ from ..audio import InputError, InputNote, Multitrack
 from ..levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness, normalize_tracks
 from .index import letters
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
-from .songs import Song
+from .songs import Song, Track
 
 DRAWS = 50     # segments tried before a data set is called empty
 
@@ -210,8 +210,7 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
 
     There may be fewer than `min_tracks` tracks: a channel can be silent although its stem sounds.
     """
-    at = rng.integers(len(windows.starts))
-    start_s = _start(song, windows, at, sampling.seconds, rng)
+    at, start_s = _cut(song, windows, sampling.seconds, rng)
     if others:
         places = [_place_anywhere(others, sampling.seconds, rng) for _ in range(2 * sampling.max_tracks)]
     else:
@@ -238,24 +237,26 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
 
 def draw_reference(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
     """A segment of a finished song, (2, num_samples) without its offset at `reference_lufs`, and where it starts."""
-    start_s = _start(song, windows, rng.integers(len(windows.starts)), sampling.seconds, rng)
+    _, start_s = _cut(song, windows, sampling.seconds, rng)
     audio = read_segment(song.mix, start_s, sampling.seconds, sample_rate=sampling.sample_rate)
     audio = audio - audio.mean(dim=-1, keepdim=True)
     audio = normalize_loudness(audio, sampling.reference_lufs, sample_rate=sampling.sample_rate)
     return audio, song.offset_s + start_s
 
 
-def _place_anywhere(others: list[Places], seconds: float, rng: np.random.Generator):
+def _place_anywhere(others: list[Places], seconds: float, rng: np.random.Generator) -> tuple[Song, Track, float]:
     song, windows = others[rng.integers(len(others))]
-    at = rng.integers(len(windows.starts))
-    stem = song.stems[rng.choice(np.flatnonzero(windows.sounding[:, at]))]
-    return song, stem, _start(song, windows, at, seconds, rng)
+    at, start_s = _cut(song, windows, seconds, rng)
+    return song, song.stems[rng.choice(np.flatnonzero(windows.sounding[:, at]))], start_s
 
 
-def _start(song: Song, windows: Windows, at: int, seconds: float, rng: np.random.Generator) -> float:
-    """Somewhere between a window's start and its slack, on a grid that is a whole number of samples at any rate."""
-    start_s = float(windows.starts[at]) + float(rng.integers(GRID)) / GRID * windows.slack_s
-    return min(start_s, max(0.0, np.floor((song.duration_s - seconds) * GRID) / GRID))
+def _cut(song: Song, windows: Windows, seconds: float, rng: np.random.Generator) -> tuple[int, float]:
+    """A window and a start in it, any place as likely as any other, on a grid that is whole samples at any rate."""
+    while True:
+        at, late = int(rng.integers(len(windows.starts))), int(rng.integers(GRID))
+        start_s = float(windows.starts[at]) + late / GRID
+        if late == 0 or windows.slack[at]:
+            return at, start_s
 
 
 def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[Places]:

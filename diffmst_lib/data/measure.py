@@ -34,7 +34,7 @@ class _Meter:
     def seconds(self) -> Iterator[np.ndarray]:
         """Blocks (channels, 44100) at 44.1 kHz, the last one shorter; what passes is measured."""
         state = np.zeros((2, self._file.channels, 2))
-        for block in _rebuffered(self._file.resampled(SAMPLE_RATE, "LQ")):
+        for block in _rebuffered(self._file.resampled(SAMPLE_RATE)):
             self.num_samples += block.shape[1]
             self.peak = max(self.peak, float(np.abs(block).max()))
             weighted, state = scipy.signal.sosfilt(self._weighting, block, zi=state)

@@ -17,27 +17,26 @@ from .songs import Song, Track
 ENERGY = 0.001          # section 3.1: the mean square that the mix of a segment must reach
 SILENCE_LUFS = -60.0    # a stem below it in a segment is skipped: brought to level, it would be its own noise
 GRID = 25               # segments start on multiples of 1/25 s, a whole number of samples at every usual rate
-MARGIN_S = 0.05         # read on both sides of a part that is resampled
+MARGIN_S = 2 / GRID     # read on both sides of a part that is resampled
 
 
 @dataclass(frozen=True)
 class Windows:
     """Where a song can be cut: `starts` in whole seconds, and which stems sound there, (num_stems, len(starts)).
 
-    A segment may begin anywhere from a start to `slack_s` later.
+    Where `slack` is True, a segment may also begin later in that second: the window of the next second is good as well.
     """
 
     starts: np.ndarray
     sounding: np.ndarray
-    slack_s: float
+    slack: np.ndarray
 
 
 def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, silence_lufs: float = SILENCE_LUFS,
                  min_tracks: int = 0) -> Windows:
     """All windows of `seconds` in which the mix has a mean square of at least `energy` (paper, section 3.1).
 
-    Decided from the index, nothing is read. `min_tracks` asks for so many sounding channels besides. Segments of at
-    least 2 s may start between two seconds; then the seconds that lie in the window in any case must do alone.
+    Decided from the index, at whole seconds; nothing is read. `min_tracks` asks for so many sounding channels besides.
     ValueError below 1 s.
 
     >>> import diffmst_lib as dm
@@ -47,25 +46,25 @@ def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, s
     """
     if not seconds >= 1:
         raise ValueError(f"segments must be at least 1 s long, not {seconds}")
-    slack_s = 1.0 if seconds >= 2 else 0.0
     count = max(0, math.floor(song.duration_s - seconds + 1e-6) + 1)
-    power_db = _least_level_db(song.power_db, seconds, slack_s, count)
-    stems = np.array([_least_level_db(stem.loudness_lufs, seconds, slack_s, count) for stem in song.stems])
+    power_db = _window_level_db(song.power_db, seconds, count)
+    stems = np.array([_window_level_db(stem.loudness_lufs, seconds, count) for stem in song.stems])
     sounding = stems.reshape(len(song.stems), count) >= silence_lufs
     channels = np.array([1 if stem.mono else 2 for stem in song.stems])
     good = (power_db >= 10 * math.log10(energy)) & (channels @ sounding >= min_tracks)
-    return Windows(np.flatnonzero(good), sounding[:, good], slack_s)
+    slack = np.append(good[:-1] & good[1:], False)[:count]
+    return Windows(np.flatnonzero(good), sounding[:, good], slack[good])
 
 
-def _least_level_db(levels_db: np.ndarray, seconds: float, slack_s: float, count: int) -> np.ndarray:
-    """Mean level of windows that start in second 0, 1, ... `count - 1`, at most `slack_s` later: what is sure."""
-    sure = np.zeros(count + math.floor(seconds) + 1)
-    powers = 10 ** (np.asarray(levels_db[: len(sure)], np.float64) / 10)
-    sure[: len(powers)] = powers
-    sums = np.concatenate([[0.0], np.cumsum(sure)])
-    first, last = np.arange(count) + int(slack_s), np.arange(count) + math.floor(seconds)
+def _window_level_db(levels_db: np.ndarray, seconds: float, count: int) -> np.ndarray:
+    """Mean level of the windows that start in second 0, 1, ... `count - 1`."""
+    powers = np.zeros(count + math.ceil(seconds) + 1)
+    known = 10 ** (np.asarray(levels_db[: len(powers)], np.float64) / 10)
+    powers[: len(known)] = known
+    sums = np.concatenate([[0.0], np.cumsum(powers)])
+    first, whole = np.arange(count), math.floor(seconds)
     with np.errstate(divide="ignore"):
-        return 10 * np.log10((sums[last] - sums[first]) / seconds)
+        return 10 * np.log10((sums[first + whole] - sums[first] + (seconds - whole) * powers[first + whole]) / seconds)
 
 
 def read_segment(track: Track, start_s: float, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> torch.Tensor:
