@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from .audio import InputError
-from .data import SongIndex, build_cache, build_index, build_open_set, cache_size, find_songs
+from .data import Sampling, SongIndex, build_cache, build_index, build_open_set, cache_size, find_songs
 from .data.index import with_facts
 from .data.layouts import LAYOUTS
-from .data.songs import SPLITS, FoundSong
+from .data.shards import KINDS, write_shards
+from .data.songs import SPLITS, FoundSong, Problem
 
 SHOWN = 20     # problems printed; all of them are in the index
 
@@ -44,7 +46,17 @@ def add_commands(commands, count) -> None:
     open_set.add_argument("--soundfont", metavar="FILE", help="SoundFont to render them with (default: the same)")
     open_set.set_defaults(run=run_open)
 
-    for command in (index, cache, open_set):
+    shard = ways.add_parser("shard", help="pack pieces of songs into WebDataset shards, which a cluster streams")
+    shard.add_argument("index", metavar="INDEX", help="index.json or its folder")
+    shard.add_argument("--output", metavar="DIR", required=True, help="folder for the shards")
+    shard.add_argument("--split", choices=SPLITS, default="train", help="default: train")
+    shard.add_argument("--kind", choices=KINDS, help="default: both, where the split has them")
+    shard.add_argument("--seconds", type=count, default=10, help="length of the segments to be drawn (default: 10)")
+    shard.add_argument("--pieces", type=count, metavar="N", help="pieces of 30 s a song, evenly spread (default: all)")
+    shard.add_argument("--megabytes", type=count, default=1000, help="size of a shard (default: 1000)")
+    shard.set_defaults(run=run_shard)
+
+    for command in (index, cache, open_set, shard):
         command.add_argument("--workers", type=count, help="files decoded at a time (default: the number of cores)")
         command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
 
@@ -89,6 +101,27 @@ def run_open(options: argparse.Namespace) -> None:
         report(index)
 
 
+def run_shard(options: argparse.Namespace) -> None:
+    """`diffmst data shard`: cut, pack, report."""
+    if not options.output:
+        raise InputError("--output is empty: name a folder for the shards")
+    index = SongIndex.load(options.index)
+    songs = {"multitracks": index.multitracks(options.split), "references": index.references(options.split)}
+    kinds = [options.kind] if options.kind else [kind for kind in KINDS if songs[kind]]
+    if not kinds:
+        raise InputError(f"{options.index}: no songs in the split {options.split}")
+    sampling = Sampling(track_lufs=-48, seconds=options.seconds)     # shards keep the levels of the songs
+    for kind in kinds:
+        summary = write_shards(index, options.output, sampling, split=options.split, kind=kind,
+                               pieces_per_song=options.pieces, shard_bytes=1e6 * options.megabytes,
+                               workers=options.workers, progress=not options.quiet)
+        if not options.quiet:
+            about = json.loads(summary.read_text(encoding="utf-8"))
+            print(f"{kind}: {about['samples']} pieces, {about['seconds'] / 3600:.2f} hours, {about['bytes'] / 1e9:.2f} GB, "
+                  f"shards: {len(about['shards'])}")
+            report_problems([Problem(*problem) for problem in about["problems"]], "the shards' .json file")
+
+
 def report(index: SongIndex) -> None:
     """Songs and hours by split, then what was left out."""
     rows = {}
@@ -102,9 +135,14 @@ def report(index: SongIndex) -> None:
                          "licenses": [song.license for song in index.songs if song.license]}.items():
         if values:
             print(f"{what}: " + ", ".join(f"{name} ({count})" for name, count in Counter(values).most_common()))
-    if index.problems:
-        print(f"left out, {len(index.problems)}:")
-        for problem in index.problems[:SHOWN]:
+    report_problems(index.problems, "the index")
+
+
+def report_problems(problems: list[Problem], place: str) -> None:
+    """What was left out, the first of it."""
+    if problems:
+        print(f"left out, {len(problems)}:")
+        for problem in problems[:SHOWN]:
             print(f"  {problem.path}: {problem.reason}")
-        if len(index.problems) > SHOWN:
-            print(f"  and {len(index.problems) - SHOWN} more, listed in the index")
+        if len(problems) > SHOWN:
+            print(f"  and {len(problems) - SHOWN} more, listed in {place}")

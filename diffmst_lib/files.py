@@ -133,6 +133,8 @@ class _Av:
         try:
             self._stream = self._container.streams.audio[stream]
             self.sample_rate, self.channels = self._stream.rate, self._stream.channels
+            if not (self.sample_rate and self.channels and self._stream.time_base):
+                raise ValueError("no sound in it")
         except BaseException:
             self._container.close()
             raise

@@ -63,6 +63,22 @@ def test_an_index_and_a_cache_inside_the_folder_are_no_songs(songs, capsys):
         assert len(SongIndex.load(songs / "songs")) == 2
 
 
+def test_shard(songs, capsys):
+    for song in ("one", "two"):
+        write_sound(songs / "songs" / song / "kick.wav", music(12))
+        write_sound(songs / "songs" / song / "vox.flac", music(12, seed=3))
+    run(capsys, "index", songs / "songs", "--references", songs / "records", "--quiet")
+    split = SongIndex.load(songs / "songs")["one"].split
+    arguments = ["shard", songs / "songs", "--output", songs / "shards", "--split", split, "--seconds", "2"]
+    code, out, _ = run(capsys, *arguments, "--kind", "multitracks")
+    assert code == 0 and out.startswith("multitracks: ") and "shards: 1" in out
+    assert (songs / "shards" / f"{split}-multitracks-000000.tar").is_file()
+    code, _, err = run(capsys, *arguments, "--kind", "multitracks")
+    assert code == 2 and "finished" in err
+    code, out, _ = run(capsys, *arguments, "--kind", "references", "--quiet")
+    assert (code, out) == (0, "")
+
+
 @pytest.mark.parametrize(("arguments", "why"), [
     (["index", "nowhere"], "nowhere: no such folder"),
     (["index", "empty"], "no audio"),
@@ -71,6 +87,7 @@ def test_an_index_and_a_cache_inside_the_folder_are_no_songs(songs, capsys):
     (["index", "songs", "--layout", "medleydb"], "songs"),
     (["index", "songs", "--output", "songs/one/kick.wav/x.json"], "kick.wav"),
     (["cache", "songs", "--output", "out"], "no such index"),
+    (["shard", "songs", "--output", "out"], "no such index"),
     (["open", "--source", "nowhere", "--output", "out"], "nowhere: no such folder"),
     (["open", "--source", "songs", "--output", "out"], "songs: no finished song of the open set is in it"),
 ], ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "")

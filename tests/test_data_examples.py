@@ -197,22 +197,43 @@ def test_a_song_is_never_its_own_reference(index):
     both = [replace(song, mix=index["record a"].mix) for song in index.multitracks()]
     drawn = Method2(both, both, SHORT)
     assert all(drawn[item].song != drawn[item].reference_song for item in range(30))
-    with pytest.raises(InputError, match="the song itself"):
+    with pytest.raises(InputError, match="a reference of another song"):
         Method2(both[:1], both[:1], SHORT)[0]
 
 
 @pytest.mark.parametrize(("artist", "title", "itself"), [
     ("The Band", "A Song (master)", True), ("the band feat. Her", "A song", True), ("The Band", "Another", False),
-    ("A Band", "A Song", False)])
+    ("The Band", "A Song of ours", False), ("A Band", "A Song", False)])
 def test_nor_is_its_master(index, artist, title, itself):
     song = replace(index["stereo"], artist="The Band", title="A Song")
     record = replace(index["record a"], artist=artist, title=title)
     drawn = Method2([song], [record], SHORT)
     if itself:
-        with pytest.raises(InputError, match="the song itself"):
+        with pytest.raises(InputError, match="a reference of another song"):
             drawn[0]
     else:
         assert drawn[0].reference_song == "record a"
+
+
+def test_nor_is_that_of_a_stem_from_anywhere(index):
+    songs = [replace(song, artist="Band", title=song.name) for song in index.multitracks()]
+    masters = [replace(index["record a"], name=f"{song.name}!", artist="Band", title=song.name) for song in songs]
+    drawn = Method2(songs, masters, replace(SHORT, mixed_songs=1.0))
+    for item in range(20):
+        example = drawn[item]
+        assert example.reference_song.removesuffix("!") not in {name.split("/")[0] for name in example.names}
+
+
+@pytest.mark.parametrize(("numbers", "counts"), [((3, 3), set()), ((3, 4), {4}), ((2, 3), {2}), ((5, 6), {6}), ((4, 5), {4})])
+def test_a_stereo_stem_is_never_split(index, numbers, counts):
+    """Songs of stereo stems alone, and odd numbers."""
+    song = replace(index["stereo"], stems=[stem for stem in index["stereo"].stems] * 1)
+    drawn = Method1([song], replace(SHORT, min_tracks=numbers[0], max_tracks=numbers[1]))
+    if counts:
+        assert {len(drawn[item].names) for item in range(12)} == counts
+    else:
+        with pytest.raises(InputError, match="3 tracks that sound"):
+            drawn[0]
 
 
 def test_the_sum_of_an_example():

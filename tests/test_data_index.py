@@ -13,7 +13,7 @@ import torch
 import data_miniatures
 import diffmst_lib as dm
 from audio_helpers import one_line
-from diffmst_lib.audio import InputError
+from diffmst_lib.audio import InputError, InputNote
 from diffmst_lib.data import FoundSong, SongIndex, Source, build_index, find_songs, split_of
 from diffmst_lib.data import index as index_module
 from diffmst_lib.data.index import with_facts
@@ -139,9 +139,12 @@ def test_nothing_that_can_be_used(tmp_path):
 
 def test_a_file_that_vanishes(tmp_path):
     write_sound(tmp_path / "song" / "a.wav")
-    songs = [found(tmp_path / "song", "a.wav", "gone.wav"), found(tmp_path / "song", "a.wav", name="other")]
-    index = build_index(songs, tmp_path)
-    assert [song.name for song in index.songs] == ["other"] and "No such file" in index.problems[0].reason
+    os.mkfifo(tmp_path / "song" / "pipe.wav")
+    (tmp_path / "song" / "link.wav").symlink_to(tmp_path / "nowhere.wav")
+    index = build_index([found(tmp_path / "song", "a.wav", "gone.wav", "pipe.wav", "link.wav")], tmp_path)
+    assert [stem.name for stem in index["song"].stems] == ["a"]
+    assert [(os.path.basename(p.path), p.reason) for p in index.problems] == [
+        ("gone.wav", "No such file or directory"), ("link.wav", "No such file or directory"), ("pipe.wav", "not a file")]
 
 
 # The file
@@ -201,8 +204,22 @@ def test_an_index_that_cannot_be_written(tmp_path):
 
 def test_two_songs_of_one_name(tmp_path):
     write_sound(tmp_path / "song" / "a.wav")
-    with pytest.raises(InputError, match="two songs"):
+    with pytest.raises(InputError, match="two songs are named song"):
         build_index([found(tmp_path / "song", "a.wav")] * 2, tmp_path / "index.json")
+    assert not (tmp_path / "index.json").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"split": "valid"}, {"name": 3}, {"stems": []}, {"sample_rate": 0}, {"num_samples": "5"}])
+def test_an_index_edited_by_hand(tmp_path, wrong):
+    write_sound(tmp_path / "song" / "a.wav")
+    build_index([found(tmp_path / "song", "a.wav")], tmp_path)
+    content = json.loads((tmp_path / "index.json").read_text())
+    for place in (content["songs"][0], content["songs"][0]["stems"][0]):
+        place.update({key: value for key, value in wrong.items() if key in place})
+    (tmp_path / "index.json").write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        SongIndex.load(tmp_path)
+    assert one_line(caught, tmp_path / "index.json", "not a song index")
 
 
 # Again
@@ -256,6 +273,9 @@ def test_an_interrupted_run_goes_on(three, measured, monkeypatch):
     (journal,) = folder.glob(".index.json*")
     with open(journal, "a") as part:
         part.write('{"name": "cut of')                                       # as a killed process leaves it
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(index_module, "measure", interrupted)
+        build_index(songs, folder, workers=1)
     measured.clear()
     index = build_index(songs, folder)
     assert measured == [name for name in ("one", "two", "three") if name not in done]
@@ -313,6 +333,14 @@ def test_no_artist_in_two_splits(tmp_path):
     assert index.to_frame()["split"].nunique() > 1
     for split in ("train", "validation", "test"):
         assert {song.name for song in index.multitracks(split)} == set(index.to_frame().query("split == @split").index)
+
+
+def test_an_artist_that_a_list_puts_into_two_splits_is_told(tmp_path):
+    write_sound(tmp_path / "song" / "a.wav", music(1))
+    songs = [found(tmp_path / "song", "a.wav", name=split, artist="The Band", split=split) for split in ("test", "train")]
+    with pytest.warns(InputNote, match="more than one split, by a list: The Band") as caught:
+        build_index(songs, tmp_path)
+    assert caught[0].filename == __file__
 
 
 def test_an_unknown_split(tmp_path):

@@ -109,7 +109,7 @@ def test_streams_of_one_file(tmp_path):
         AudioFile(path, 5)
 
 
-@pytest.mark.parametrize("content", [b"", b"no sound", b"RIFF\x10\0\0\0WAVE", b"OggS" + bytes(100), bytes(1000)])
+@pytest.mark.parametrize("content", [b"", b"x", b"no sound", b"RIFF\x10\0\0\0WAVE", b"OggS" + bytes(100), bytes(1000)])
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.m4a"])
 def test_no_sound_file(tmp_path, content, name):
     (tmp_path / name).write_bytes(content)

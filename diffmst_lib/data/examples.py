@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..audio import InputError, InputNote, Multitrack
 from ..levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness, normalize_tracks
@@ -157,7 +160,7 @@ class Method2(Method1):
     """Segments of songs with real songs as references, cut at random, without their offset, at `reference_lufs`.
 
     As in the paper the two have nothing to do with each other, except that a song is never its own reference, nor is its
-    master (a finished song of the same artist whose title begins like the song's).
+    master: a finished song of the same artist and title, whatever stands in brackets behind it.
 
     >>> import diffmst_lib as dm
     >>> index = dm.data.SongIndex.load(dm.data_dir())
@@ -178,30 +181,33 @@ class Method2(Method1):
 def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator, references: list[Places] | None = None) -> Example:
     """One example from songs and, for Method 2, references, each with its windows.
 
-    Raises InputError when `DRAWS` songs in a row were no use.
+    Raises InputError when `DRAWS` in a row were no use.
     """
     for _ in range(DRAWS):
-        song, windows = songs[rng.integers(len(songs))]
-        example = draw_example(song, windows, sampling, rng, songs if rng.random() < sampling.mixed_songs else None)
-        if len(example.names) >= sampling.min_tracks:
-            break
-    else:
-        raise InputError(f"{DRAWS} segments in a row had fewer than {sampling.min_tracks} tracks that sound")
-    if references is None:
-        return example
-    for _ in range(DRAWS):
-        reference, windows = references[rng.integers(len(references))]
-        if not _same_song(reference, song):
-            audio, start_s = draw_reference(reference, windows, sampling, rng)
-            if np.isfinite(loudness(audio, sample_rate=sampling.sample_rate)):
-                return replace(example, reference=audio, reference_song=reference.name, reference_start_s=start_s)
-    raise InputError(f"{DRAWS} references in a row were silent, or the song itself")
+        others, reference = songs, None
+        if references is not None:
+            reference, where = references[rng.integers(len(references))]
+            others = [place for place in songs if not _same_song(place[0], reference)]
+            if not others:
+                continue
+        song, windows = others[rng.integers(len(others))]
+        mixed = rng.random() < sampling.mixed_songs
+        example = draw_example(song, windows, sampling, rng, others if mixed else None)
+        if len(example.names) < sampling.min_tracks:
+            continue
+        if reference is None:
+            return example
+        audio, start_s = draw_reference(reference, where, sampling, rng)
+        if np.isfinite(loudness(audio, sample_rate=sampling.sample_rate)):
+            return replace(example, reference=audio, reference_song=reference.name, reference_start_s=start_s)
+    what = " or a reference of another song that is not silent" if references is not None else ""
+    raise InputError(f"{DRAWS} draws in a row without {sampling.min_tracks} tracks that sound{what}")
 
 
 def _same_song(one: Song, other: Song) -> bool:
-    titles = sorted([letters(one.title), letters(other.title)], key=len)
-    return one.name == other.name or (one.artist != "" and letters(one.artist) == letters(other.artist)
-                                      and titles[1].startswith(titles[0]))
+    """One of them may be the other's master: the same artist, the same title before any brackets."""
+    titles = {letters(re.split(r"\s*[(\[]", song.title)[0]) for song in (one, other)}
+    return one.name == other.name or (one.artist != "" and letters(one.artist) == letters(other.artist) and len(titles) == 1)
 
 
 def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator,
@@ -218,12 +224,10 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
         rng.shuffle(places)
     wanted = int(rng.integers(sampling.min_tracks, sampling.max_tracks + 1))
     tracks: dict[str, tuple[torch.Tensor, str]] = {}                    # name -> audio, channel
-    for owner, stem, stem_start_s in places:
-        name = f"{owner.name}/{stem.name}" if others else stem.name
+    for name, stem, stem_start_s in _chosen(places, wanted, sampling, bool(others)):
         channels = {name: "mono"} if stem.mono else {f"{name}.L": "left", f"{name}.R": "right"}
-        if len(tracks) + len(channels) <= wanted and not tracks.keys() & channels.keys():
-            audio = read_segment(stem, stem_start_s, sampling.seconds, sample_rate=sampling.sample_rate)
-            tracks |= {key: (track, channels[key]) for key, track in zip(channels, audio)}
+        audio = read_segment(stem, stem_start_s, sampling.seconds, sample_rate=sampling.sample_rate)
+        tracks |= {key: (track, channels[key]) for key, track in zip(channels, audio)}
     names = list(tracks)
     if not names:
         return Example(torch.zeros(0, round(sampling.seconds * sampling.sample_rate)), torch.zeros(0), [], song.name, song.offset_s + start_s)
@@ -233,6 +237,19 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
     names = [name for name, sounds in zip(names, heard) if sounds]
     sides = Multitrack(names, audio[heard], sampling.sample_rate, [tracks[name][1] for name in names]).sides()
     return Example(audio[heard], torch.tensor(sides), names, song.name, song.offset_s + start_s)
+
+
+def _chosen(places: list[tuple[Song, Track, float]], wanted: int, sampling: Sampling,
+            mixed: bool) -> list[tuple[str, Track, float]]:
+    """Stems by name that make `wanted` tracks, or one less where a stereo stem does not fit; none if too few fit."""
+    chosen, count = {}, 0
+    for limit, enough in ((wanted, wanted), (sampling.max_tracks, sampling.min_tracks)):
+        for song, stem, start_s in places:
+            name, size = f"{song.name}/{stem.name}" if mixed else stem.name, 1 if stem.mono else 2
+            if name not in chosen and count < enough and count + size <= limit:
+                chosen[name] = (name, stem, start_s)
+                count += size
+    return list(chosen.values()) if count >= sampling.min_tracks else []
 
 
 def draw_reference(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
@@ -273,11 +290,12 @@ def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[
     return [(song, windows) for song, windows in usable if len(windows.starts)]
 
 
-def loader(examples: Method1, batch_size: int, *, steps: int, first_step: int = 0, workers: int = 0,
-           pin_memory: bool = False) -> DataLoader:
+def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, first_step: int = 0, workers: int = 0,
+           pin_memory: bool = False) -> Iterable[Batch]:
     """Batches `first_step` to `steps - 1`, read ahead by `workers` processes; the same ones for any number of workers.
 
     Step k holds the items from k * batch_size on, so training that was stopped goes on with the batch it would have had.
+    Streams from shards depend on the number of workers, and begin with the first step: ValueError for another.
 
     >>> import diffmst_lib as dm
     >>> index = dm.data.SongIndex.load(dm.data_dir())
@@ -285,5 +303,10 @@ def loader(examples: Method1, batch_size: int, *, steps: int, first_step: int = 
     >>> [batch.tracks.shape[0] for batch in loader(examples, batch_size=2, steps=3)]
     [2, 2, 2]
     """
+    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory}
+    if isinstance(examples, IterableDataset):
+        if first_step:
+            raise ValueError("a stream from shards cannot be entered in the middle: begin anew with another seed")
+        return itertools.islice(DataLoader(examples, batch_size=batch_size, **options), steps)
     batches = [range(step * batch_size, (step + 1) * batch_size) for step in range(first_step, steps)]
-    return DataLoader(examples, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin_memory)
+    return DataLoader(examples, batch_sampler=batches, **options)

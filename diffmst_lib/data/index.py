@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import re
+import stat
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,11 +20,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..audio import InputError, write_whole
+from ..audio import InputError, InputNote, write_whole
 from .measure import measure
 from .songs import SPLITS, FoundSong, Problem, Song, Source, Track
 
 VERSION = 1
+SILENCE_DB = -120.0     # stands for silence in the file
 FACTS = ("title", "artist", "split", "license", "attribution")
 
 
@@ -36,10 +39,8 @@ class SongIndex:
     """
 
     def __init__(self, songs: list[Song], problems: Iterable[Problem] = ()):
+        _check_names(songs)
         self.songs, self.problems = sorted(songs, key=lambda song: song.name), list(problems)
-        twice = [name for name, count in Counter(song.name for song in songs).items() if count > 1]
-        if twice:
-            raise InputError(f"two songs of the index are named {twice[0]}")
 
     def __len__(self) -> int:
         return len(self.songs)
@@ -74,7 +75,7 @@ class SongIndex:
     def save(self, path: str | Path) -> Path:
         """Write the index as JSON, a song a line; files below its folder are named relative to it."""
         path = Path(path)
-        lines = ",\n".join(json.dumps(_to_json(song, path.parent), ensure_ascii=False) for song in self.songs)
+        lines = ",\n".join(json.dumps(song_to_json(song, path.parent), ensure_ascii=False) for song in self.songs)
         problems = ",\n".join(json.dumps([_relative(p.path, path.parent), p.reason], ensure_ascii=False)
                               for p in self.problems)
         text = f'{{"version": {VERSION},\n"songs": [\n{lines}\n],\n"problems": [\n{problems}\n]}}\n'
@@ -96,13 +97,19 @@ class SongIndex:
             version = content["version"]
             if version != VERSION:
                 raise InputError(f"{path}: an index of version {version}, this library reads {VERSION}")
-            songs = [_from_json(song, path.parent) for song in content["songs"]]
+            songs = [song_from_json(song, path.parent) for song in content["songs"]]
             problems = [Problem(str(_absolute(where, path.parent)), why) for where, why in content["problems"]]
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path}: not a song index ({type(error).__name__}: {error})") from None
         return cls(songs, problems)
+
+
+def _check_names(songs: list[Song] | list[FoundSong]) -> None:
+    twice = [name for name, count in Counter(song.name for song in songs).items() if count > 1]
+    if twice:
+        raise InputError(f"two songs are named {twice[0]}")
 
 
 def index_file(path: str | Path) -> Path:
@@ -123,6 +130,7 @@ def build_index(
 
     Raises InputError when nothing can be written, or when no song is left.
     """
+    _check_names(found)
     output = index_file(output)
     journal = output.with_name(f".{output.name}.part")      # songs measured so far: an interrupted run goes on from there
     known, songs, problems = _known(output, journal), [], list(problems)
@@ -130,6 +138,7 @@ def build_index(
         output.parent.mkdir(parents=True, exist_ok=True)
         with (open(journal, "a", encoding="utf-8", errors="surrogateescape") as measured,
               ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool):
+            measured.write("\n")                               # whatever a killed run has left ends here
             jobs = [pool.submit(_measured, song, known, output.parent) for song in found]
             try:
                 for job in tqdm(as_completed(jobs), total=len(jobs), unit="song", disable=not progress):
@@ -137,7 +146,7 @@ def build_index(
                     problems += broken
                     if song:
                         songs.append(song)
-                        measured.write(json.dumps(_to_json(song, output.parent), ensure_ascii=False) + "\n")
+                        measured.write(json.dumps(song_to_json(song, output.parent), ensure_ascii=False) + "\n")
                         measured.flush()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
@@ -145,13 +154,25 @@ def build_index(
     except OSError as error:
         raise InputError(f"{output}: not written ({error.strerror or error})") from None
     if not songs:
-        journal.unlink()
+        journal.unlink(missing_ok=True)
         reasons = "; ".join(f"{p.path}: {p.reason}" for p in problems[:3])
         raise InputError(f"{output}: no song could be used ({reasons or 'none found'})")
     index = SongIndex(songs, sorted(problems, key=lambda problem: problem.path))
     index.save(output)
-    journal.unlink()
+    journal.unlink(missing_ok=True)
+    _tell_of_artists(index)
     return index
+
+
+def _tell_of_artists(index: SongIndex) -> None:
+    splits: dict[str, set[str]] = {}
+    for song in index.songs:
+        if song.artist:
+            splits.setdefault(song.artist, set()).add(song.split)
+    several = sorted(artist for artist, found in splits.items() if len(found) > 1)
+    if several:
+        names = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
+        warnings.warn(f"in more than one split, by a list: {names}", InputNote, stacklevel=3)
 
 
 def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
@@ -181,16 +202,15 @@ def _measured(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song
     about = {"name": song.name, "title": song.title, "layout": song.layout, "artist": song.artist,
              "license": song.license, "attribution": song.attribution,
              "split": song.split or split_of(song.artist or song.title)}
-    try:
-        signature = _signature(song, root)
-    except OSError as error:
-        return None, [Problem(song.name, error.strerror or str(error))]
-    if signature in known:
+    sources, problems = _files(song)
+    signature = _signature(sources, root)
+    if signature in known and not problems:
         return replace(known[signature], **about), []
-    stems, power_db, problems = measure(song.stems)
-    mix = None
-    if song.mix:
-        mixes, mix_power_db, broken = measure({"mix": song.mix})
+    mix_source = sources.pop(None, None)
+    stems, power_db, broken = measure(sources)
+    mix, problems = None, problems + broken
+    if mix_source:
+        mixes, mix_power_db, broken = measure({"mix": mix_source})
         problems += broken
         if mixes:
             mix, power_db = mixes[0], mix_power_db
@@ -200,27 +220,39 @@ def _measured(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song
     return Song(**about, stems=stems, mix=mix, power_db=power_db, signature=signature), problems
 
 
-def _known(*files: Path) -> dict[str, Song]:
-    """Songs of an earlier index or journal, by signature."""
-    known = {}
-    for file in files:
-        if file.is_file():
-            for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-                with suppress(ValueError, KeyError, TypeError):   # the last line of an interrupted run may be cut
-                    song = _from_json(json.loads(line.rstrip(",")), file.parent)
-                    known[song.signature] = song
-    known.pop("", None)
-    return known
+def _known(output: Path, journal: Path) -> dict[str, Song]:
+    """Songs of an earlier index and of an interrupted run, by signature."""
+    songs = []
+    with suppress(InputError):
+        songs += SongIndex.load(output).songs
+    if journal.is_file():
+        for line in journal.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
+            with suppress(ValueError, KeyError, TypeError):   # the last line of a killed run may be cut
+                songs.append(song_from_json(json.loads(line), journal.parent))
+    return {song.signature: song for song in songs if song.signature}
 
 
-def _signature(song: FoundSong, root: Path) -> str:
+def _files(song: FoundSong) -> tuple[dict[str | None, Source], list[Problem]]:
+    """The song's files that are there, the mix under None; what is no file, such as a link to nothing, is a problem."""
+    sources, problems = dict(sorted(song.stems.items())), []
+    if song.mix:
+        sources[None] = song.mix
+    for name, source in list(sources.items()):
+        try:
+            if not stat.S_ISREG(os.stat(source.path).st_mode):
+                raise OSError("not a file")
+        except OSError as error:
+            problems.append(Problem(str(source.path), error.strerror or str(error)))
+            del sources[name]
+    return sources, problems
+
+
+def _signature(sources: dict[str | None, Source], root: Path) -> str:
     """Changes with the names, sizes and dates of the files."""
-    files = [("mix", song.mix)] if song.mix else []
-    files += sorted(song.stems.items())
     facts = []
-    for name, source in files:
-        stat = source.path.stat()
-        facts.append([name, _relative(source.path, root), source.stream, stat.st_size, stat.st_mtime_ns])
+    for name, source in sources.items():
+        status = os.stat(source.path)
+        facts.append([VERSION, name, _relative(source.path, root), source.stream, status.st_size, status.st_mtime_ns])
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -248,7 +280,8 @@ def letters(name: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", name) if c.isalnum()) or name
 
 
-def _to_json(song: Song, root: Path) -> dict:
+def song_to_json(song: Song, root: Path) -> dict:
+    """A song as an index writes it, files below `root` by their relative path."""
     def track(t: Track) -> dict:
         return {"name": t.name, "path": _relative(t.source.path, root), "stream": t.source.stream,
                 "sample_rate": t.sample_rate, "num_samples": t.num_samples, "channels": t.channels, "mono": t.mono,
@@ -258,22 +291,31 @@ def _to_json(song: Song, root: Path) -> dict:
                          "power_db": _numbers(song.power_db)}
 
 
-def _numbers(levels_db: np.ndarray) -> list[float | None]:
+def _numbers(levels_db: np.ndarray) -> list[float]:
     """Rounded, and nothing below -120 dB: that is silence, or what a filter left of it."""
-    return [round(float(v), 1) if v > -120 else None for v in levels_db]
+    return np.maximum(levels_db, SILENCE_DB).astype(np.float64).round(1).tolist()
 
 
-def _from_json(content: dict, root: Path) -> Song:
-    def levels(numbers: list) -> np.ndarray:
-        return np.array([-np.inf if v is None else v for v in numbers], np.float32)
+def song_from_json(content: dict, root: Path) -> Song:
+    """The song again. ValueError, KeyError or TypeError for what is none."""
+
+    def levels(numbers: list[float]) -> np.ndarray:
+        values = np.array(numbers, np.float32)
+        return np.where(values <= SILENCE_DB, -np.inf, values)
 
     def track(t: dict) -> Track:
         t = dict(t)
         source = Source(_absolute(t.pop("path"), root), t.pop("stream"))
         return Track(**t | {"source": source, "loudness_lufs": levels(t["loudness_lufs"])})
 
-    return Song(**content | {"stems": [track(stem) for stem in content["stems"]],
+    song = Song(**content | {"stems": [track(stem) for stem in content["stems"]],
                              "mix": content["mix"] and track(content["mix"]), "power_db": levels(content["power_db"])})
+    if song.split not in SPLITS or not isinstance(song.name, str) or not song.tracks:
+        raise ValueError(f"song {song.name!r} of split {song.split!r} with {len(song.tracks)} tracks")
+    for t in song.tracks:
+        if not all(isinstance(n, int) and n > 0 for n in (t.sample_rate, t.num_samples, t.channels)):
+            raise ValueError(f"track {t.name!r} of {song.name!r} has {t.num_samples!r} samples at {t.sample_rate!r} Hz")
+    return song
 
 
 def _relative(path: str | Path, root: Path) -> str:
