@@ -48,7 +48,7 @@ class AudioFile:
                 name.seek(0)
             try:
                 self._file = _Av(os.fsdecode(name) if isinstance(name, bytes) else name, stream)
-            except (av.FFmpegError, IndexError, ValueError, UnicodeError):
+            except (av.FFmpegError, IndexError, ValueError, AttributeError):
                 why = f"no audio stream {stream}" if stream else _reason(error)
                 raise ValueError(why) from None
         self.sample_rate, self.channels = self._file.sample_rate, self._file.channels
@@ -141,14 +141,13 @@ class _Av:
 
     def decode(self, start: int, length: int) -> Iterator[np.ndarray]:
         rate, base, first = self.sample_rate, self._stream.time_base, self._stream.start_time or 0
-        target = first + int(Fraction(start - int(PREROLL_S * rate), rate) / base)
-        if "mp4" not in self._container.format.name:
-            target = first          # only mp4 has an exact table of contents
+        exact = "mp4" in self._container.format.name              # the only one with a table of contents to the sample
+        target = first + int(Fraction(start - int(PREROLL_S * rate), rate) / base) if exact else first
         self._container.seek(target, stream=self._stream)
         convert, position = av.AudioResampler(format="fltp"), None
         for frame in self._container.decode(self._stream):
             if position is None:
-                position = round(((frame.pts or 0) - first) * base * rate)
+                position = round(((frame.pts or 0) - first) * base * rate) if exact else 0
             for out in convert.resample(frame):
                 part = out.to_ndarray()[:, max(0, start - position):]
                 position += out.samples

@@ -11,9 +11,10 @@ import torch
 
 from audio_helpers import one_line
 from diffmst_lib.audio import InputError
-from diffmst_lib.data import FoundSong, Method2, Sampling, SongIndex, Source, build_cache, build_index, cache_size
+from diffmst_lib.data import FoundSong, Method2, Sampling, SongIndex, Source, build_cache, build_index, cache_size, find_songs
 from diffmst_lib.data import cache as cache_module
 from diffmst_lib.data import read_segment
+from diffmst_lib.data.places import CACHE_MARK
 from sound_files import music, write_sound
 
 
@@ -117,6 +118,14 @@ def test_a_cache_does_not_replace_its_songs(index):
     assert (folder / "index.json").read_text() == before and build_cache(index, folder / "cache")
 
 
+def test_a_cache_below_the_songs_is_not_indexed(index, tmp_path):
+    shutil.copytree(index["a"].stems[0].source.path.parent, tmp_path / "a")
+    songs, _ = find_songs(tmp_path, "folders")
+    build_cache(build_index(songs, tmp_path), tmp_path / "cache")
+    assert [song.name for song in find_songs(tmp_path, "folders")[0]] == ["a"]
+    assert [song.name for song in find_songs(tmp_path / "cache", "folders")[0]] == ["a"]
+
+
 def test_a_source_that_became_louder(index, tmp_path):
     write_sound(tmp_path / "a" / "loud.ogg", music(3, level=0.01))
     measured = build_index([FoundSong("a", "a", "folders", stems={
@@ -160,14 +169,14 @@ def test_a_file_that_broke_since(index, tmp_path):
     (folder / "a" / "mono.flac").unlink()
     with pytest.raises(InputError) as caught:
         build_cache(measured, tmp_path / "other")
-    assert one_line(caught, "mono.flac: No such file")
+    assert one_line(caught, "no song is left", "mono.flac: No such file")
 
 
 def _whole(folder):
     for file in folder.rglob("*.wav"):
         with wave.open(str(file)) as wav:
             assert wav.getnframes() >= 6 * 44100 - 10, file
-    return sorted(f.name for f in folder.rglob("*") if f.is_file())
+    return sorted(f.name for f in folder.rglob("*") if f.is_file() and f.name != CACHE_MARK)
 
 
 def test_a_full_disk(index, tmp_path, monkeypatch):
@@ -209,7 +218,7 @@ def test_a_limit_on_the_size_of_files(index, tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert one_line(caught, tmp_path, "File too large")
     _whole(tmp_path)
-    assert not list(tmp_path.rglob(".*"))
+    assert [f.name for f in tmp_path.rglob(".*")] == [CACHE_MARK]
 
 
 def test_interrupted(index, tmp_path, monkeypatch):

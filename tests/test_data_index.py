@@ -16,8 +16,10 @@ from audio_helpers import one_line
 from diffmst_lib.audio import InputError, InputNote
 from diffmst_lib.data import FoundSong, SongIndex, Source, build_index, find_songs, split_of
 from diffmst_lib.data import index as index_module
+from diffmst_lib.data import measure as measure_module
 from diffmst_lib.data.index import with_facts
 from diffmst_lib.data.measure import measure
+from diffmst_lib.files import AudioFile
 from sound_files import music, write_sound
 
 
@@ -74,12 +76,47 @@ def test_a_part_of_a_second_counts_as_that_part(tmp_path):
     assert np.allclose(power_db, [-20, -30], atol=0.01)
 
 
-@pytest.mark.parametrize(("right", "mono"), [(1.0, True), (0.9999, True), (0.9, False), (-1.0, False), (0.0, False)])
+@pytest.mark.parametrize(("right", "mono"), [(1.0, True), (0.9999, True), (0.99, False), (0.9, False), (-1.0, False), (0.0, False)])
 def test_mono_in_disguise(tmp_path, right, mono):
     left = music(2, channels=1)
     write_sound(tmp_path / "a.wav", np.concatenate([left, right * left]))
     (track,), _, _ = measure({"a": Source(tmp_path / "a.wav")})
     assert track.mono == mono and track.channels == 2
+
+
+def test_power_is_that_of_a_finished_mix_where_there_is_one(tmp_path):
+    write_sound(tmp_path / "song" / "a.wav", music(2))
+    write_sound(tmp_path / "song" / "mix.wav", 0.1 * music(2))
+    index = build_index([found(tmp_path / "song", "a.wav", mix="mix.wav")], tmp_path)
+    _, alone, _ = measure({"a": Source(tmp_path / "song" / "a.wav")})
+    assert np.allclose(index["song"].power_db, alone - 20, atol=0.1)
+
+
+def test_many_stems_at_once(tmp_path):
+    """More files than a system lets a program open at first."""
+    import resource
+
+    for i in range(300):
+        write_sound(tmp_path / "song" / f"{i:03d}.wav", np.full((1, 1000), 0.01))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+        index = build_index([found(tmp_path / "song", *(f"{i:03d}.wav" for i in range(300)))], tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(index["song"].stems) == 300 and not index.problems
+
+
+def test_many_broken_stems_cost_one_more_round(tmp_path, monkeypatch):
+    for i in range(8):
+        sound = music(3, channels=1)
+        sound[0, 90_000 + i] = np.nan if i % 2 else 0
+        (tmp_path / "song").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "song" / f"{i}.wav", sound.T, 44100, subtype="FLOAT")
+    opened = []
+    monkeypatch.setattr(measure_module, "AudioFile", lambda *rest: opened.append(rest) or AudioFile(*rest))
+    tracks, _, problems = measure({str(i): Source(tmp_path / "song" / f"{i}.wav") for i in range(8)})
+    assert [track.name for track in tracks] == ["0", "2", "4", "6"] and len(problems) == 4 and len(opened) == 12
 
 
 def test_silence(tmp_path):

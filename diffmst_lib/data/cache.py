@@ -18,6 +18,7 @@ from ..audio import InputError, write_whole
 from ..files import AudioFile
 from ..levels import SAMPLE_RATE
 from .index import SongIndex
+from .places import CACHE_MARK
 from .songs import Problem, Song, Source, Track
 
 
@@ -43,32 +44,41 @@ def build_cache(index: SongIndex, output: str | Path, *, sample_rate: int = SAMP
 
     Raises InputError when there is too little room, before anything is written, and when nothing can be written.
     """
-    output = Path(output)
+    output, problems, files = Path(output), [], {}
+    _refuse_own_sources(output, index)
+    for song in index.songs:
+        for track in song.tracks:
+            try:
+                if needs_cache(track, sample_rate):
+                    files[id(track)] = _cache_file(output, song, track, sample_rate)
+            except OSError as error:
+                problems.append(Problem(str(track.source.path), error.strerror or str(error)))
+                files[id(track)] = None
+    tracks = [track for song in index.songs for track in song.tracks if files.get(id(track))]
     try:
         output.mkdir(parents=True, exist_ok=True)
-        files = {id(track): _cache_file(output, song, track, sample_rate) for song in index.songs
-                 for track in song.tracks if needs_cache(track, sample_rate)}
-        _refuse_own_sources(output, index)
-        tracks = [track for song in index.songs for track in song.tracks if id(track) in files]
         missing = [track for track in tracks if not files[id(track)].exists()]
         size, free = sum(_bytes(track, sample_rate) for track in missing), shutil.disk_usage(output).free
         if size > free:
             raise InputError(f"{output}: {size / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
-        problems = _decode_all(missing, files, sample_rate, workers, progress)
+        (output / CACHE_MARK).touch()
+        problems += _decode_all(missing, files, sample_rate, workers, progress)
     except OSError as error:
-        where = error.filename if isinstance(error, FileNotFoundError) else output
-        raise InputError(f"{where}: {error.strerror or error}; what is decoded stays, the same call goes on") from None
+        raise InputError(f"{output}: {error.strerror or error}; what is decoded stays, the same call goes on") from None
     songs = []
     for song in index.songs:
         stems = [_cached(track, files, sample_rate) for track in song.stems]
         mix = song.mix and _cached(song.mix, files, sample_rate)
         songs.append(replace(song, stems=[stem for stem in stems if stem], mix=mix))
-    cached = SongIndex([song for song in songs if song.tracks], [*index.problems, *problems])
+    songs = [song for song in songs if song.tracks]
+    if not songs:
+        raise InputError(f"{output}: no song is left ({problems[0].path}: {problems[0].reason})")
+    cached = SongIndex(songs, [*index.problems, *problems])
     cached.save(output / "index.json")
     return cached
 
 
-def _decode_all(tracks: list[Track], files: dict[int, Path], sample_rate: int, workers: int | None,
+def _decode_all(tracks: list[Track], files: dict[int, Path | None], sample_rate: int, workers: int | None,
                 progress: bool) -> list[Problem]:
     problems = []
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
@@ -89,18 +99,24 @@ def _decode(track: Track, path: Path, sample_rate: int) -> None:
     """One file, block by block, through Python's own writer: it says when a disk is full."""
     channels = 1 if track.mono else 2
 
+    # at the rate of the index the samples are those that were measured; another rate may overshoot
+    limit = 32767 if sample_rate == SAMPLE_RATE else 1.5 * 32767
+
     def write(part: Path) -> None:
-        with (AudioFile(track.source.path, track.source.stream) as file, open(part, "wb") as raw,
-              wave.open(raw, "wb") as wav):
+        with source, open(part, "wb") as raw, wave.open(raw, "wb") as wav:
             wav.setparams((channels, 2, sample_rate, 0, "NONE", ""))
-            for block in file.resampled(sample_rate):
+            for block in source.resampled(sample_rate):
                 block = block.mean(axis=0, keepdims=True) if channels == 1 else block
                 samples = block * (track.gain / _full_scale(track) * 32767)
-                if np.abs(samples).max(initial=0) > 1.5 * 32767:
+                if np.abs(samples).max(initial=0) > limit:
                     raise ValueError("louder than in the index; index it again")
                 samples = samples.round().clip(-32767, 32767)
                 wav.writeframes(np.ascontiguousarray(samples.T, "<i2").tobytes())
 
+    try:
+        source = AudioFile(track.source.path, track.source.stream)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, write)
 
@@ -110,11 +126,11 @@ def _full_scale(track: Track) -> float:
     return max(1.1 * track.peak, 1e-6)
 
 
-def _cached(track: Track, files: dict[int, Path], sample_rate: int) -> Track | None:
+def _cached(track: Track, files: dict[int, Path | None], sample_rate: int) -> Track | None:
     if id(track) not in files:
         return track
     path = files[id(track)]
-    if not path.exists():
+    if path is None or not path.exists():
         return None
     channels = 1 if track.mono else 2
     num_samples = (path.stat().st_size - 44) // (2 * channels)

@@ -272,7 +272,7 @@ def _cut(song: Song, windows: Windows, seconds: float, rng: np.random.Generator)
     while True:
         at, late = int(rng.integers(len(windows.starts))), int(rng.integers(GRID))
         start_s = float(windows.starts[at]) + late / GRID
-        if late == 0 or windows.slack[at]:
+        if late == 0 or late / GRID <= windows.slack_s[at] + 1e-6:
             return at, start_s
 
 

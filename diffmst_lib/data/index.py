@@ -99,9 +99,9 @@ class SongIndex:
                 raise InputError(f"{path}: an index of version {version}, this library reads {VERSION}")
             songs = [song_from_json(song, path.parent) for song in content["songs"]]
             problems = [Problem(str(_absolute(where, path.parent)), why) for where, why in content["problems"]]
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
+        except InputError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a song index ({type(error).__name__}: {error})") from None
         return cls(songs, problems)
 
@@ -134,6 +134,7 @@ def build_index(
     output = index_file(output)
     journal = output.with_name(f".{output.name}.part")      # songs measured so far: an interrupted run goes on from there
     known, songs, problems = _known(output, journal), [], list(problems)
+    _allow_open_files(4096)                    # every stem of a song is open while it is measured
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with (open(journal, "a", encoding="utf-8", errors="surrogateescape") as measured,
@@ -162,6 +163,16 @@ def build_index(
     journal.unlink(missing_ok=True)
     _tell_of_artists(index)
     return index
+
+
+def _allow_open_files(count: int) -> None:
+    with suppress(ImportError, OSError, ValueError):          # not on Windows, or not allowed
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _tell_of_artists(index: SongIndex) -> None:

@@ -88,14 +88,14 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
                 except (ValueError, OSError) as error:
                     problems.append(_problem(sources.pop(name), error))
             streams = {name: meter.seconds() for name, meter in meters.items()}
-            while streams and len(sources) == len(meters):
+            while streams:
                 mix = np.zeros((2, SAMPLE_RATE), np.float32)
                 for name in list(streams):
                     try:
                         block = next(streams[name], None)
                     except (ValueError, OSError) as error:
                         problems.append(_problem(sources.pop(name), error))
-                        break
+                        block = None
                     if block is None:
                         del streams[name]
                     else:

@@ -13,6 +13,7 @@ from .songs import FoundSong, Problem, Source
 
 MIX_NAMES = ("mix", "mixture", "mixdown", "master")  # the first one there is the mix
 STEM_FOLDERS = {"stems", "tracks", "multitrack", "multitracks", "raw", "audio", "wav"}  # of the song above
+CACHE_MARK = ".diffmst-cache"       # lies in a folder that `build_cache` has written
 Found = tuple[list[FoundSong], list[Problem]]
 
 
@@ -44,8 +45,14 @@ def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
     for path, names, files in os.walk(root, followlinks=True, onerror=unreadable):
         below = [name for name in names if not _is_hidden(name)]
         names.clear()
+        if CACHE_MARK in files and Path(path) != root:         # the same songs once more
+            continue
         for name in sorted(below, key=lambda name: (os.path.islink(os.path.join(path, name)), name)):  # links come last
-            identity = _identity(os.path.join(path, name))
+            try:
+                identity = _identity(os.path.join(path, name))
+            except OSError as error:
+                unreadable(error)
+                continue
             if identity not in seen:
                 seen.add(identity)
                 names.append(name)

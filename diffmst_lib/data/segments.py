@@ -24,12 +24,13 @@ MARGIN_S = 2 / GRID     # read on both sides of a part that is resampled
 class Windows:
     """Where a song can be cut: `starts` in whole seconds, and which stems sound there, (num_stems, len(starts)).
 
-    Where `slack` is True, a segment may also begin later in that second: the window of the next second is good as well.
+    A segment may begin up to `slack_s` later: a second where the next window is good as well, otherwise not at all, and
+    after the last window what is left of the song.
     """
 
     starts: np.ndarray
     sounding: np.ndarray
-    slack: np.ndarray
+    slack_s: np.ndarray
 
 
 def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, silence_lufs: float = SILENCE_LUFS,
@@ -52,8 +53,8 @@ def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, s
     sounding = stems.reshape(len(song.stems), count) >= silence_lufs
     channels = np.array([1 if stem.mono else 2 for stem in song.stems])
     good = (power_db >= 10 * math.log10(energy)) & (channels @ sounding >= min_tracks)
-    slack = np.append(good[:-1] & good[1:], False)[:count]
-    return Windows(np.flatnonzero(good), sounding[:, good], slack[good])
+    slack_s = np.append((good[:-1] & good[1:]).astype(float), song.duration_s - seconds - (count - 1))[:count]
+    return Windows(np.flatnonzero(good), sounding[:, good], slack_s[good])
 
 
 def _window_level_db(levels_db: np.ndarray, seconds: float, count: int) -> np.ndarray:
