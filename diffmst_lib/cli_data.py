@@ -14,6 +14,7 @@ from .audio import InputError
 from .data import Sampling, SongIndex, build_cache, build_index, build_open_set, cache_size, find_songs
 from .data.index import with_facts
 from .data.layouts import LAYOUTS
+from .data.places import unique
 from .data.shards import KINDS, write_shards
 from .data.songs import SPLITS, FoundSong, Problem
 
@@ -76,8 +77,13 @@ def run_index(options: argparse.Namespace) -> None:
 
 
 def _renamed(songs: list[FoundSong], taken: set[str], folder: Path) -> list[FoundSong]:
-    """Songs whose name is taken are named with their folder."""
-    return [replace(song, name=f"{folder.resolve().name}/{song.name}") if song.name in taken else song for song in songs]
+    """Songs whose name is taken are named with their folder, and a number if need be."""
+    named = []
+    for song in songs:
+        name = song.name if song.name not in taken else unique(f"{folder.resolve().name}/{song.name}", taken)
+        taken.add(name)
+        named.append(replace(song, name=name))
+    return named
 
 
 def run_cache(options: argparse.Namespace) -> None:
@@ -126,11 +132,14 @@ def report(index: SongIndex) -> None:
     """Songs and hours by split, then what was left out."""
     rows = {}
     for split in SPLITS:
-        multitracks, mixes = index.multitracks(split), [s for s in index.songs if s.split == split and s.mix]
-        rows[split] = {"multitracks": len(multitracks), "tracks": sum(s.num_tracks for s in multitracks),
-                       "hours": sum(s.duration_s for s in multitracks) / 3600,
-                       "finished songs": len(mixes), "hours of them": sum(s.mix.duration_s for s in mixes) / 3600}
-    print(pd.DataFrame(rows).T.astype({k: int for k in ("multitracks", "tracks", "finished songs")}).round(2).to_string())
+        multitracks, references = index.multitracks(split), index.references(split)
+        rows[split] = {"multitracks": len(multitracks), "tracks": sum(song.num_tracks for song in multitracks),
+                       "hours": sum(song.duration_s for song in multitracks) / 3600,
+                       "references": len(references), "hours of them": sum(s.mix.duration_s for s in references) / 3600}
+    print(pd.DataFrame(rows).T.astype({k: int for k in ("multitracks", "tracks", "references")}).round(2).to_string())
+    mono = [song.name for song in index.songs if song.mix and song.mix.mono]
+    if mono:
+        print(f"mono, so no references: {', '.join(mono[:SHOWN])}{', ...' if len(mono) > SHOWN else ''}")
     for what, values in {"layouts": [song.layout for song in index.songs],
                          "licenses": [song.license for song in index.songs if song.license]}.items():
         if values:

@@ -9,6 +9,8 @@ import numpy as np
 import pyloudnorm
 import torch
 
+from .compiled import compiled
+
 SAMPLE_RATE = 44100
 MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
 
@@ -76,10 +78,54 @@ def normalize_tracks(
     """
     if tracks.ndim < 2:
         raise ValueError(f"tracks must be (..., num_tracks, num_samples), got {tuple(tracks.shape)}")
-    levels = [loudness(track, sample_rate=sample_rate) for track in tracks.reshape(-1, tracks.shape[-1])]
+    levels = _track_loudness(tracks.reshape(-1, tracks.shape[-1]), sample_rate)
     gains_db = torch.tensor([lufs - level if np.isfinite(level) else math.nan for level in levels],
                             dtype=tracks.dtype, device=tracks.device).view(tracks.shape[:-1])
     return tracks * 10.0 ** (gains_db.nan_to_num(0.0)[..., None] / 20.0), gains_db
+
+
+def k_weighting(sample_rate: int) -> np.ndarray:
+    """The two filters of ITU-R BS.1770 as second-order sections (2, 6), from pyloudnorm."""
+    shelf = pyloudnorm.IIRfilter(4.0, 1 / math.sqrt(2), 1500.0, sample_rate, "high_shelf")
+    highpass = pyloudnorm.IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")
+    return np.array([[*shelf.b, *shelf.a], [*highpass.b, *highpass.a]])
+
+
+def _track_loudness(tracks: torch.Tensor, sample_rate: int) -> list[float]:
+    """`loudness` of every row: pyloudnorm's filters and gates, four times as fast, since training waits for it."""
+    if tracks.shape[-1] < 0.4 * sample_rate or tracks.dtype != torch.float32:
+        return [loudness(track, sample_rate=sample_rate) for track in tracks]
+    rows, sections = tracks.detach().cpu().contiguous().numpy(), k_weighting(sample_rate)
+    num_samples, levels = rows.shape[-1], []
+    blocks = np.arange(int(np.round((num_samples / sample_rate - 0.4) / 0.1)) + 1)
+    first = (0.4 * (blocks * 0.25) * sample_rate).astype(int)
+    last = np.minimum((0.4 * (blocks * 0.25 + 1) * sample_rate).astype(int), num_samples)
+    energy = np.zeros(num_samples + 1)
+    for row in rows:
+        if not np.isfinite(row).all():
+            levels.append(math.nan)
+            continue
+        _weighted_energy(row, sections, energy)
+        power = (energy[last] - energy[first]) / (0.4 * sample_rate)
+        with np.errstate(divide="ignore"):
+            power = power[-0.691 + 10 * np.log10(power) >= -70]                 # the absolute gate
+        power = power[power > 0.1 * power.mean()] if len(power) else power      # the relative gate, 10 LU below
+        levels.append(-0.691 + 10 * math.log10(power.mean()) if len(power) else -math.inf)
+    return levels
+
+
+@compiled
+def _weighted_energy(x, sections, energy):
+    """energy[n] becomes the sum of the first n squares of x behind two second-order sections."""
+    s1 = s2 = t1 = t2 = 0.0
+    for n in range(x.shape[0]):
+        y = sections[0, 0] * x[n] + s1
+        s1 = sections[0, 1] * x[n] - sections[0, 4] * y + s2
+        s2 = sections[0, 2] * x[n] - sections[0, 5] * y
+        z = sections[1, 0] * y + t1
+        t1 = sections[1, 1] * y - sections[1, 4] * z + t2
+        t2 = sections[1, 2] * y - sections[1, 5] * z
+        energy[n + 1] = energy[n] + z * z
 
 
 def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> int:

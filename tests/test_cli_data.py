@@ -42,6 +42,15 @@ def test_index(songs, capsys):
     assert "folders (2), songs (2)" in out and "licenses: CC0 1.0 (1)" in out
 
 
+def test_names_from_several_folders(songs, capsys):
+    write_sound(songs / "more" / "records" / "one.wav", music(2, channels=1))
+    code, out, _ = run(capsys, "index", songs / "songs", "--references", songs / "records", songs / "more" / "records",
+                       "--output", songs / "set.json")
+    names = [song.name for song in SongIndex.load(songs / "set.json").songs]
+    assert code == 0 and names == ["one", "record", "records/one", "records/one (2)", "two"]
+    assert "mono, so no references: records/one (2)" in out
+
+
 def test_quiet(songs, capsys):
     assert run(capsys, "index", songs / "songs", "--quiet") == (0, "", "")
     assert len(SongIndex.load(songs / "songs")) == 2

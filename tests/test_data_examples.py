@@ -206,7 +206,7 @@ def test_a_song_is_never_its_own_reference(index):
 
 @pytest.mark.parametrize(("artist", "title", "itself"), [
     ("The Band", "A Song (master)", True), ("the band feat. Her", "A song", True), ("The Band", "Another", False),
-    ("The Band", "A Song of ours", False), ("A Band", "A Song", False)])
+    ("The Band", "A Song of ours", False), ("The Band", "(Intro) A Song", False), ("A Band", "A Song", False)])
 def test_nor_is_its_master(index, artist, title, itself):
     song = replace(index["stereo"], artist="The Band", title="A Song")
     record = replace(index["record a"], artist=artist, title=title)
@@ -256,6 +256,17 @@ def test_stems_from_anywhere(index):
 def test_mono_records_are_no_references(index):
     assert [song.name for song in index.references()] == ["record a", "record b"]
     assert index["mono record"].mix.mono
+
+
+def test_references_end_with_their_mix(index):
+    """A song of 12 s whose mix has 9 s, and a mix that falls silent."""
+    song = replace(index["stereo"], name="other", mix=index["record a"].mix, power_db=index["record a"].power_db)
+    drawn = Method2([index["mono"]], [song], SHORT)
+    assert all(drawn[item].reference_start_s <= 7 for item in range(40))
+    silent = replace(index["record a"], mix=index["both"].stems[-2])
+    assert silent.mix.name == "silent"
+    with pytest.raises(InputError, match="not silent"):
+        Method2([index["mono"]], [silent], SHORT)[0]
 
 
 def test_left_out_songs_are_told(index):

@@ -246,7 +246,7 @@ def test_two_songs_of_one_name(tmp_path):
     assert not (tmp_path / "index.json").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"split": "valid"}, {"name": 3}, {"stems": []}, {"sample_rate": 0}, {"num_samples": "5"}])
+@pytest.mark.parametrize("wrong", [{"split": "valid"}, {"name": 3}, {"artist": None}, {"stems": []}, {"sample_rate": 0}, {"num_samples": "5"}])
 def test_an_index_edited_by_hand(tmp_path, wrong):
     write_sound(tmp_path / "song" / "a.wav")
     build_index([found(tmp_path / "song", "a.wav")], tmp_path)
@@ -291,6 +291,8 @@ def test_what_has_not_changed_is_not_read_again(three, measured):
     assert [a.power_db.round(1).tolist() for a in first.songs] == [b.power_db.round(1).tolist() for b in second.songs]
     write_sound(folder / "two" / "a.wav", music(3))
     assert len(build_index(songs, folder)["two"].power_db) == 3 and measured == ["two"]
+    write_sound(folder / "two" / "a.wav", music(3, level=0.01))                      # of the same size
+    assert build_index(songs, folder)["two"].stems[0].peak < 0.03 and measured == ["two", "two"]
 
 
 def test_an_interrupted_run_goes_on(three, measured, monkeypatch):

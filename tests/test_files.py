@@ -120,6 +120,21 @@ def test_no_sound_file(tmp_path, content, name):
     assert "\n" not in str(caught.value)
 
 
+def test_one_wrong_byte_in_a_header(tmp_path):
+    """Whatever it makes of the file, nothing but a ValueError."""
+    content = write_sound(tmp_path / "a.wav", music(0.1)).read_bytes()
+    refused = 0
+    for place in range(4, 44):
+        for byte in (0, 1, 255):
+            (tmp_path / "b.wav").write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
+            try:
+                with AudioFile(tmp_path / "b.wav") as file:
+                    file.read()
+            except ValueError:
+                refused += 1
+    assert refused > 10
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_truncated(files, tmp_path, kind):
     path, whole = files[kind]

@@ -102,6 +102,28 @@ def test_tracks_come_to_one_level_and_silence_stays(noise):
     torch.testing.assert_close(y[2], x[2] * 10 ** (gains_db[2] / 20))
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 0.77, 3.3])
+def test_tracks_are_measured_as_by_the_library(noise, rate, seconds):
+    """The fast way of many tracks equals pyloudnorm's: loud and quiet parts, both gates, silence, one sample too many."""
+    samples = round(seconds * rate) + 1
+    x = noise(5, samples) * torch.tensor([1.0, 1e-2, 4e-3, 3e-3, 0.0])[:, None]
+    x[:, samples // 3 : samples // 2] *= 0.01
+    x[0, -1] = 1.0
+    _, gains_db = normalize_tracks(x, -30.0, sample_rate=rate)
+    for track, gain_db in zip(x, gains_db):
+        level = loudness(track, sample_rate=rate)
+        assert gain_db.isnan() if math.isinf(level) else gain_db.item() == pytest.approx(-30.0 - level, abs=1e-4)
+
+
+def test_tracks_that_are_no_sound_have_no_gain(noise):
+    x = noise(3, RATE)
+    x[0, 5], x[1, 9] = math.nan, math.inf
+    assert normalize_tracks(x, -30.0)[1].isnan().tolist() == [True, True, False]
+    exact = normalize_tracks(x.double(), -30.0)[1]
+    assert exact.dtype == torch.float64 and exact[2].item() == pytest.approx(normalize_tracks(x, -30.0)[1][2].item(), abs=1e-4)
+
+
 def test_tracks_of_a_batch_come_to_their_levels_one_by_one(noise):
     x = noise(2, 3, RATE) * torch.tensor([1.0, 0.1, 0.01])[:, None]
     y, gains_db = normalize_tracks(x, -30.0)

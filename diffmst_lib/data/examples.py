@@ -7,13 +7,14 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..audio import InputError, InputNote, Multitrack
-from ..levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness, normalize_tracks
+from ..levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_tracks
 from .index import letters
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
 from .songs import Song, Track
@@ -172,7 +173,7 @@ class Method2(Method1):
     def __init__(self, songs: list[Song], references: list[Song], sampling: Sampling, *, seed: int = 0):
         self.sampling, self.seed = sampling, seed
         self._songs = _usable(songs, sampling, min_tracks=sampling.min_tracks)
-        self._references = _usable(references, sampling)
+        self._references = _usable([replace(song, stems=[]) for song in references if song.mix], sampling)
 
     def __getitem__(self, item: int) -> Example:
         return draw(self._songs, self.sampling, np.random.default_rng([self.seed, item]), self._references)
@@ -198,7 +199,7 @@ def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator, refe
         if reference is None:
             return example
         audio, start_s = draw_reference(reference, where, sampling, rng)
-        if np.isfinite(loudness(audio, sample_rate=sampling.sample_rate)):
+        if audio is not None:
             return replace(example, reference=audio, reference_song=reference.name, reference_start_s=start_s)
     what = " or a reference of another song that is not silent" if references is not None else ""
     raise InputError(f"{DRAWS} draws in a row without {sampling.min_tracks} tracks that sound{what}")
@@ -206,8 +207,13 @@ def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator, refe
 
 def _same_song(one: Song, other: Song) -> bool:
     """One of them may be the other's master: the same artist, the same title before any brackets."""
-    titles = {letters(re.split(r"\s*[(\[]", song.title)[0]) for song in (one, other)}
-    return one.name == other.name or (one.artist != "" and letters(one.artist) == letters(other.artist) and len(titles) == 1)
+    return one.name == other.name or _work(one.artist, one.title, one.name) == _work(other.artist, other.title, other.name)
+
+
+@lru_cache(maxsize=None)
+def _work(artist: str, title: str, name: str) -> tuple[str, str]:
+    """What is the same for all versions of a song; its name where nobody knows the artist."""
+    return (letters(artist), letters(re.split(r"(?<=.)[(\[]", title)[0])) if artist else ("", name)
 
 
 def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator,
@@ -252,13 +258,18 @@ def _chosen(places: list[tuple[Song, Track, float]], wanted: int, sampling: Samp
     return list(chosen.values()) if count >= sampling.min_tracks else []
 
 
-def draw_reference(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
-    """A segment of a finished song, (2, num_samples) without its offset at `reference_lufs`, and where it starts."""
+def draw_reference(song: Song, windows: Windows, sampling: Sampling,
+                   rng: np.random.Generator) -> tuple[torch.Tensor | None, float]:
+    """A segment of a finished song, (2, num_samples) without its offset at `reference_lufs`, and where it starts.
+
+    None where the segment is silent.
+    """
     _, start_s = _cut(song, windows, sampling.seconds, rng)
     audio = read_segment(song.mix, start_s, sampling.seconds, sample_rate=sampling.sample_rate)
     audio = audio - audio.mean(dim=-1, keepdim=True)
-    audio = normalize_loudness(audio, sampling.reference_lufs, sample_rate=sampling.sample_rate)
-    return audio, song.offset_s + start_s
+    level = loudness(audio, sample_rate=sampling.sample_rate)
+    scaled = audio * 10.0 ** ((sampling.reference_lufs - level) / 20.0) if np.isfinite(level) else None
+    return scaled, song.offset_s + start_s
 
 
 def _place_anywhere(others: list[Places], seconds: float, rng: np.random.Generator) -> tuple[Song, Track, float]:

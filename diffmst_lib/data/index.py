@@ -93,7 +93,7 @@ class SongIndex:
         if not path.is_file():
             raise InputError(f"{path}: no such index; `diffmst data index` makes one")
         try:
-            content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+            content = parse(path.read_text(encoding="utf-8", errors="surrogateescape"))
             version = content["version"]
             if version != VERSION:
                 raise InputError(f"{path}: an index of version {version}, this library reads {VERSION}")
@@ -239,7 +239,7 @@ def _known(output: Path, journal: Path) -> dict[str, Song]:
     if journal.is_file():
         for line in journal.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
             with suppress(ValueError, KeyError, TypeError):   # the last line of a killed run may be cut
-                songs.append(song_from_json(json.loads(line), journal.parent))
+                songs.append(song_from_json(parse(line), journal.parent))
     return {song.signature: song for song in songs if song.signature}
 
 
@@ -307,21 +307,30 @@ def _numbers(levels_db: np.ndarray) -> list[float]:
     return np.maximum(levels_db, SILENCE_DB).astype(np.float64).round(1).tolist()
 
 
-def song_from_json(content: dict, root: Path) -> Song:
-    """The song again. ValueError, KeyError or TypeError for what is none."""
+def parse(text: str) -> dict:
+    """JSON with its levels as arrays, one song at a time: the lists of a large index would take gigabytes."""
 
-    def levels(numbers: list[float]) -> np.ndarray:
-        values = np.array(numbers, np.float32)
-        return np.where(values <= SILENCE_DB, -np.inf, values)
+    def compact(content: dict) -> dict:
+        for key in content.keys() & {"loudness_lufs", "power_db"}:
+            values = np.array(content[key], np.float32)
+            content[key] = np.where(values <= SILENCE_DB, -np.inf, values)
+        return content
+
+    return json.loads(text, object_hook=compact)
+
+
+def song_from_json(content: dict, root: Path) -> Song:
+    """The song again, of parsed JSON. ValueError, KeyError or TypeError for what is none."""
 
     def track(t: dict) -> Track:
-        t = dict(t)
-        source = Source(_absolute(t.pop("path"), root), t.pop("stream"))
-        return Track(**t | {"source": source, "loudness_lufs": levels(t["loudness_lufs"])})
+        facts = dict(t)
+        source = Source(_absolute(facts.pop("path"), root), facts.pop("stream"))
+        return Track(source=source, **facts)
 
     song = Song(**content | {"stems": [track(stem) for stem in content["stems"]],
-                             "mix": content["mix"] and track(content["mix"]), "power_db": levels(content["power_db"])})
-    if song.split not in SPLITS or not isinstance(song.name, str) or not song.tracks:
+                             "mix": content["mix"] and track(content["mix"])})
+    texts = (song.name, song.title, song.artist, song.layout, song.license, song.attribution)
+    if song.split not in SPLITS or not all(isinstance(text, str) for text in texts) or not song.tracks:
         raise ValueError(f"song {song.name!r} of split {song.split!r} with {len(song.tracks)} tracks")
     for t in song.tracks:
         if not all(isinstance(n, int) and n > 0 for n in (t.sample_rate, t.num_samples, t.channels)):

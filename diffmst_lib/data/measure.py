@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
-import pyloudnorm
 import scipy.signal
 
 from ..files import AudioFile
-from ..levels import SAMPLE_RATE
+from ..levels import SAMPLE_RATE, k_weighting
 from .songs import Problem, Source, Track
 
 MONO_DB = -60.0     # two channels whose difference lies that far below their sum are one
@@ -23,9 +21,7 @@ class _Meter:
     def __init__(self, name: str, source: Source):
         self.name, self.source = name, source
         self.num_samples, self.peak, self.powers, self.difference, self.total = 0, 0.0, [], 0.0, 0.0
-        shelf = pyloudnorm.IIRfilter(4.0, 1 / math.sqrt(2), 1500.0, SAMPLE_RATE, "high_shelf")
-        highpass = pyloudnorm.IIRfilter(0.0, 0.5, 38.0, SAMPLE_RATE, "high_pass")
-        self._weighting = np.array([[*shelf.b, *shelf.a], [*highpass.b, *highpass.a]])
+        self._weighting = k_weighting(SAMPLE_RATE)
         self._file = AudioFile(source.path, source.stream)
         if not 1 <= self._file.channels <= 2:
             self._file.close()

@@ -43,7 +43,7 @@ def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, s
     >>> import diffmst_lib as dm
     >>> song = dm.data.SongIndex.load(dm.data_dir())["potassium"]
     >>> find_windows(song, 10.0).starts
-    array([0, 1, 2, 3])
+    array([0, 1, 2, 3], dtype=int32)
     """
     if not seconds >= 1:
         raise ValueError(f"segments must be at least 1 s long, not {seconds}")
@@ -54,7 +54,7 @@ def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, s
     channels = np.array([1 if stem.mono else 2 for stem in song.stems])
     good = (power_db >= 10 * math.log10(energy)) & (channels @ sounding >= min_tracks)
     slack_s = np.append((good[:-1] & good[1:]).astype(float), song.duration_s - seconds - (count - 1))[:count]
-    return Windows(np.flatnonzero(good), sounding[:, good], slack_s[good])
+    return Windows(np.flatnonzero(good).astype(np.int32), sounding[:, good], slack_s[good].astype(np.float32))
 
 
 def _window_level_db(levels_db: np.ndarray, seconds: float, count: int) -> np.ndarray:

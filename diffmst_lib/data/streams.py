@@ -18,7 +18,7 @@ from torch.utils.data import IterableDataset
 
 from ..audio import InputError
 from .examples import Example, Places, Sampling, draw
-from .index import song_from_json
+from .index import parse, song_from_json
 from .shards import KINDS, VERSION, piece_windows, webdataset_package
 from .songs import Song, Source, Track
 
@@ -137,7 +137,7 @@ def _read_shard(url: str) -> Iterator[Song]:
 
 def _unpack(sample: dict, url: str) -> Song:
     """The song of a piece, its files in memory."""
-    content = json.loads(sample["json"])
+    content = parse(sample["json"])
     if content["version"] != VERSION:
         raise ValueError(f"pieces of version {content['version']}, this library reads {VERSION}")
 
