@@ -13,6 +13,7 @@ import pytest
 from diffmst_lib import InputError, InputNote
 from diffmst_lib.data import open_set as module
 from diffmst_lib.data import SongIndex
+from diffmst_lib.data.index import letters
 from diffmst_lib.data.open_set import build_open_set, published_list
 from diffmst_lib.data.songs import SPLITS, Problem
 
@@ -24,7 +25,7 @@ LICENSES = {"CC0 1.0": "creativecommons.org/publicdomain/zero/1.0/",
             "GPL-2+": "gnu.org/licenses/old-licenses/gpl-2.0",
             "public domain": "creativecommons.org/publicdomain/mark/1.0/"}
 HELD_OUT = {
-    "validation": {"rubidium", "hungarian_dance", "crossroads", "busy_schedule", "the_fast_route"},
+    "validation": {"rubidium", "hungarian_dance", "hamster_haven", "busy_schedule", "the_fast_route"},
     "test": {"caesium", "caesium_master", "its_simple", "lets_go_fishin", "sugar_plum_fairy", "vibe_ace",
              "keep_on_rolling", "modern_motion", "openttd_journey"},
 }
@@ -59,6 +60,36 @@ def test_no_artist_is_in_two_splits_but_the_one_that_the_note_names(published, e
     in_several = [artist for artist, found in splits.items() if len(found) > 1]
     assert in_several == ["Software-Entwicklungskit"]
     assert in_several[0] in published["note"]
+
+
+def test_albums_are_for_training_and_by_nobody_who_is_held_out(published, entries):
+    held_out = {letters(entry["artist"]) for entry in entries if entry["split"] != "train"}
+    for album in published["albums"]:
+        assert album["split"] == "train" and album["source"].startswith("Debian package ")
+        for fact in (album["title"], album["artist"], f"{album['license']} (http", LICENSES.get(album["license"], "gpl-3.0")):
+            assert fact in album["attribution"]
+        assert not held_out & {letters(artist) for artist in re.split(", | & ", album["artist"])}
+        assert all(Path(folder).is_absolute() for folder in album["folders"])
+
+
+def test_an_album_is_what_its_package_holds_but_for_listed_songs(source, output, small, tmp_path):
+    for name, content in {"1.2/music/b.ogg": b"new", "1.2/music/cd 1/c.mp3": b"also new", "1.2/music/a.ogg": b"a record",
+                          "1.2/music/cover.png": b"no sound"}.items():
+        (tmp_path / "games" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "games" / name).write_bytes(content)
+    album = listed("game") | {"folders": [f"{tmp_path}/games/*/music"], "source": "Debian package game-music"}
+    small["albums"] = [album, album | {"name": "other", "folders": [f"{tmp_path}/nowhere"]}]
+    for _ in range(2):
+        songs, problems = build_open_set(source, output, published=small)
+        found = {song.name: song for song in songs if song.name.startswith("game/")}
+        assert {name: song.mix.path.read_bytes() for name, song in found.items()} == {
+            "game/b": b"new", "game/cd 1_c": b"also new"}
+    assert {(song.artist, song.license, song.split) for song in found.values()} == {("Artist of game", "CC0 1.0", "train")}
+    assert [(p.path, p.reason) for p in problems if p.path == "other"] == [
+        ("other", "missing; get it from Debian package game-music: apt install game-music")]
+    (output / "references" / "game" / "b.ogg").write_bytes(b"cut")
+    build_open_set(source, output, published=small)
+    assert "game/b" in (output / "SOURCES.md").read_text()
 
 
 def test_no_title_name_or_file_is_there_twice(entries):
@@ -106,7 +137,7 @@ def listed(name, split="train", source="https://github.com/a/b, commit 12345678,
 @pytest.fixture
 def small():
     return {"songs": [listed("anna", kick=b"kick", vox=b"voice"), listed("berta", kick=b"other kick")],
-            "references": [listed("record", "test", record=b"a record")], "midi": []}
+            "references": [listed("record", "test", record=b"a record")], "midi": [], "albums": []}
 
 
 @pytest.fixture
@@ -310,5 +341,5 @@ def test_originals_give_the_whole_set(output, published):
     originals = os.environ.get("DIFFMST_ORIGINALS")
     if not originals:
         pytest.skip("DIFFMST_ORIGINALS does not name the folder with the full songs")
-    songs, problems = build_open_set(originals, output, published=published | {"midi": []})
+    songs, problems = build_open_set(originals, output, published=published | {"midi": [], "albums": []})
     assert len(songs) == 25 and [problem.path for problem in problems] in ([], ["MIDI songs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..audio import InputError, InputNote, _text, data_dir, write_whole
+from ..audio import AUDIO_SUFFIXES, InputError, InputNote, _text, data_dir, write_whole
 from ..result import output_folder
 from .midi import SOUNDFONTS, find_soundfont, missing_tools, render_songs
 from .songs import FoundSong, Problem, Source
@@ -20,9 +21,10 @@ MIDI_FOLDERS = ("/usr/share/games/openttd/baseset/openmsx", "/usr/share/openttd/
 
 
 def published_list() -> dict:
-    """The list of the open set: "songs" and "references" that are copied, "midi" that is rendered.
+    """The list of the open set: "songs" and "references" that are copied, "midi" that is rendered, "albums" besides.
 
-    Of each: name, title, artist, license, attribution, source, split, and its files by size and SHA-256.
+    Of each: name, title, artist, license, attribution, source, split, and its files by size and SHA-256. An album is the
+    music of a Debian package, in whatever version: its finished songs are more references for training.
 
     >>> [song["name"] for song in published_list()["songs"] if song["split"] == "test"]
     ['caesium']
@@ -37,7 +39,8 @@ def build_open_set(source: str | Path, output: str | Path, *, midi: str | Path |
 
     Files of the list are recognized by their SHA-256, whatever they are called and however deep they lie in `source`;
     links to folders are followed. The MIDI songs are looked for there and in `midi`, or where Debian puts them, and
-    are rendered where FluidSynth and a SoundFont are installed. What is missing is a `Problem` each that says where to
+    are rendered where FluidSynth and a SoundFont are installed. Albums are copied from where Debian installs them, but
+    for files that the list has by themselves. What is missing is a `Problem` each that says where to
     get it. What is in `output` already is not written again, and counts: another call with another source adds to it.
     `published` takes the place of `published_list()`.
 
@@ -68,6 +71,8 @@ def build_open_set(source: str | Path, output: str | Path, *, midi: str | Path |
                     references.append(_found(entry, mix=mix))
             if not references:  # told before minutes of rendering
                 raise InputError(_nothing("finished song", source, published["references"]))
+            for album in published["albums"]:
+                references += _album(album, published, output / "references" / album["name"], problems)
             songs += _render(published["midi"], files, output / "multitracks", problems, soundfont, progress)
             if not songs:
                 raise InputError(_nothing("song with stems", source, published["songs"]))
@@ -154,6 +159,28 @@ def _collect(entry: dict, files: dict[str, Path], folder: Path, problems: list[P
         if file["file"] not in there:
             write_whole(folder / file["file"], lambda part: shutil.copyfile(files[file["sha256"]], part))
     return {Path(file["file"]).stem: Source(folder / file["file"]) for file in entry["files"]}
+
+
+def _album(entry: dict, published: dict, folder: Path, problems: list[Problem]) -> list[FoundSong]:
+    """Copy all music of a package that the list does not have by itself."""
+    listed = {file["sha256"] for song in published["references"] for file in song["files"]}
+    places = [Path(place) for pattern in entry["folders"] for place in sorted(glob.glob(pattern))]
+    songs = []
+    for place in places:
+        for path, size in _files(place):
+            if path.suffix.lower() not in AUDIO_SUFFIXES or _sha256(path) in listed:
+                continue
+            copy = folder / "_".join(path.relative_to(place).parts)
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (copy.is_file() and copy.stat().st_size == size):
+                write_whole(copy, lambda part: shutil.copyfile(path, part))
+            song = _found(entry, mix=Source(copy))
+            song.name, song.title = f"{entry['name']}/{copy.stem}", copy.stem.replace("_", " ")
+            songs.append(song)
+    if not songs:
+        package = entry["source"].removeprefix("Debian package ")
+        problems.append(Problem(entry["name"], f"missing; get it from {entry['source']}: apt install {package}"))
+    return songs
 
 
 def _is_whole(path: Path, file: dict) -> bool:
