@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from audio_helpers import RATE, one_line, sine
+from sound_files import music, write_sound
 
 from diffmst_lib import InputError, InputNote, Multitrack, load_multitrack, loudness
 
@@ -174,3 +175,12 @@ def test_levels():
 def test_song_needs_a_name_of_its_own_for_every_track(noise, names):
     with pytest.raises(ValueError, match="name"):
         Multitrack(names, noise(2, 10))
+
+
+def test_stems_as_m4a(tmp_path):
+    for i, name in enumerate(("bass", "vox")):
+        write_sound(tmp_path / f"{name}.m4a", music(2, seed=i))
+    song = load_multitrack(tmp_path)
+    assert song.names == ["bass.L", "bass.R", "vox.L", "vox.R"] and song.duration_s == pytest.approx(2, abs=0.05)
+    error = song.stems["vox"][:, :88200].numpy() - music(2, seed=1)
+    assert abs(error).mean() < 0.2 * abs(music(2, seed=1)).mean()
