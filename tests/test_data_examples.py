@@ -300,6 +300,7 @@ def test_a_seed_is_a_sequence(index):
     assert len({first[i].start_s for i in range(10)}) > 5
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")       # more than this machine has cores
 @pytest.mark.parametrize("workers", [1, 4])
 def test_workers_do_not_change_the_batches(index, workers):
     alone = list(loader(examples(index), 3, steps=5))
