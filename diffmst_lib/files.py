@@ -1,8 +1,9 @@
-"""Sound files, whole or in parts: libsndfile reads nearly all of them, PyAV the rest (m4a, MUSDB18's streams). Chapter 11."""
+"""Sound files, whole or in parts: libsndfile reads nearly all of them, PyAV the rest, such as m4a. Chapter 11."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import soundfile
 import soxr
 
 PREROLL_S = 0.25   # decoded before a part and thrown away: a lossy codec needs some past to come out right
+PREROLL_FRAMES = 10
 LAST_PAGE_S = 4.0
 CHUNK = 2**18
 
@@ -144,15 +146,24 @@ class _Av:
         exact = "mp4" in self._container.format.name              # the only one with a table of contents to the sample
         target = first + int(Fraction(start - int(PREROLL_S * rate), rate) / base) if exact else first
         self._container.seek(target, stream=self._stream)
-        convert, position = av.AudioResampler(format="fltp"), None
-        for frame in self._container.decode(self._stream):
-            if position is None:
-                position = round(((frame.pts or 0) - first) * base * rate) if exact else 0
+        frames = self._container.decode(self._stream)
+        head = list(itertools.islice(frames, PREROLL_FRAMES))
+        position = self._place(head, first) if exact else 0
+        convert = av.AudioResampler(format="fltp")
+        for frame in itertools.chain(head, frames):
             for out in convert.resample(frame):
                 part = out.to_ndarray()[:, max(0, start - position):]
                 position += out.samples
                 if part.shape[1]:
                     yield part
+
+    def _place(self, frames: list[av.AudioFrame], first: int) -> int:
+        """Where the first of these frames begins, in samples: by most of them, since single time stamps may jitter."""
+        before = itertools.accumulate((frame.samples for frame in frames), initial=0)
+        seconds_per_tick = self._stream.time_base
+        places = [round((frame.pts - first) * seconds_per_tick * self.sample_rate) - count
+                  for frame, count in zip(frames, before) if frame.pts is not None]
+        return int(np.median(places)) if places else 0
 
     def close(self) -> None:
         self._container.close()

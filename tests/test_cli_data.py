@@ -72,6 +72,33 @@ def test_an_index_and_a_cache_inside_the_folder_are_no_songs(songs, capsys):
         assert len(SongIndex.load(songs / "songs")) == 2
 
 
+def test_a_cache_and_the_open_set_keep_their_index(songs, capsys):
+    run(capsys, "index", songs / "songs", "--quiet")
+    run(capsys, "cache", songs / "songs", "--output", songs / "cache", "--quiet")
+    before = (songs / "cache" / "index.json").read_text()
+    for arguments in ([songs / "cache"], [songs / "songs", "--output", songs / "cache"]):
+        code, _, err = run(capsys, "index", *arguments)
+        assert code == 2 and "a cache, which has its index" in err
+    assert (songs / "cache" / "index.json").read_text() == before
+    (songs / "songs" / "index.json").write_text(before.replace('"layout": "folders"', '"layout": "open"'))
+    code, _, err = run(capsys, "index", songs / "songs")
+    assert code == 2 and "diffmst data open" in err
+    (songs / "songs" / "index.json").write_text("damaged")
+    assert run(capsys, "index", songs / "songs", "--quiet") == (0, "", "")
+
+
+def test_a_cache_at_another_rate(songs, capsys):
+    run(capsys, "index", songs / "songs", "--quiet")
+    run(capsys, "cache", songs / "songs", "--output", songs / "cache", "--sample-rate", "22050", "--quiet")
+    assert {stem.sample_rate for song in SongIndex.load(songs / "cache") for stem in song.stems} == {22050}
+
+
+def test_songs_without_an_artist_are_told(songs, capsys):
+    write_sound(songs / "songs" / "Band - Three" / "kick.wav", music(2))
+    _, out, _ = run(capsys, "index", songs / "songs")
+    assert "artist unknown, split by title: 2 of 3 songs" in out
+
+
 def test_shard(songs, capsys):
     for song in ("one", "two"):
         write_sound(songs / "songs" / song / "kick.wav", music(12))
@@ -84,6 +111,8 @@ def test_shard(songs, capsys):
     assert (songs / "shards" / f"{split}-multitracks-000000.tar").is_file()
     code, _, err = run(capsys, *arguments, "--kind", "multitracks")
     assert code == 2 and "finished" in err
+    code, _, err = run(capsys, *arguments, "--seconds", "40")
+    assert code == 2 and "segments of 40 s do not fit into pieces of 30 s" in err
     code, out, _ = run(capsys, *arguments, "--kind", "references", "--quiet")
     assert (code, out) == (0, "")
 
@@ -96,6 +125,7 @@ def test_shard(songs, capsys):
     (["index", "songs", "--layout", "medleydb"], "songs"),
     (["index", "songs", "--output", "songs/one/kick.wav/x.json"], "kick.wav"),
     (["cache", "songs", "--output", "out"], "no such index"),
+    (["index", "songs", "--references", "songs"], "songs: holds stems of the songs"),
     (["shard", "songs", "--output", "out"], "no such index"),
     (["open", "--source", "nowhere", "--output", "out"], "nowhere: no such folder"),
     (["open", "--source", "songs", "--output", "out"], "songs: no finished song of the open set is in it"),

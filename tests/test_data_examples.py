@@ -146,6 +146,16 @@ def test_beyond_the_end_is_silence(index):
     assert part.shape == (1, 3 * 44100) and part[:, :44100].abs().max() > 0.01 and not part[:, 44200:].any()
 
 
+def test_a_file_that_was_cut_since(tmp_path):
+    path = write_sound(tmp_path / "a.wav", music(10))
+    song = build_index([FoundSong("a", "a", "folders", stems={"a": Source(path)})], tmp_path)["a"]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert read_segment(song.stems[0], 1, 2).any()
+    with pytest.raises(InputError) as caught:
+        read_segment(song.stems[0], 4, 2)
+    assert one_line(caught, path, "index it again")
+
+
 def test_a_file_that_has_gone(index, tmp_path):
     stem = replace(index["mono"].stems[0], source=Source(tmp_path / "gone.wav"))
     with pytest.raises(InputError) as caught:
@@ -276,11 +286,14 @@ def test_left_out_songs_are_told(index):
     with pytest.raises(InputError) as caught:
         Method1(index.multitracks(), replace(SHORT, energy=10.0))
     assert one_line(caught, "none of 3 songs", "energy 10", "2 tracks")
-    with pytest.raises(InputError, match="none of 0 songs"):
+    with pytest.raises(InputError, match="no references are given"):
         Method2(index.multitracks(), [], SHORT)
+    with pytest.raises(InputError, match="no songs with stems"):
+        Method1([], SHORT)
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 0.5}, {"min_tracks": 0}, {"max_tracks": 1}, {"mixed_songs": 2}, {"energy": 0}])
+@pytest.mark.parametrize("wrong", [{"seconds": 0.5}, {"min_tracks": 0}, {"min_tracks": 40}, {"mixed_songs": 2},
+                                   {"energy": 0}, {"sample_rate": 0}, {"track_lufs": 30}, {"reference_lufs": 1}])
 def test_sampling_that_makes_no_sense(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(SHORT, **wrong)
@@ -307,6 +320,11 @@ def test_workers_do_not_change_the_batches(index, workers):
     together = list(loader(examples(index), 3, steps=5, workers=workers))
     assert len(alone) == len(together) == 5 and all(map(same, alone, together))
     assert not same(alone[0], alone[1])
+
+
+def test_an_empty_batch(index):
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        loader(examples(index), 0, steps=1)
 
 
 def test_training_goes_on_where_it_was(index):

@@ -101,6 +101,16 @@ def test_load_gives_what_was_built(tmp_path):
             assert np.allclose(x.loudness_lufs[~quiet], y.loudness_lufs[~quiet], atol=0.06)
 
 
+def test_an_index_is_a_collection(three):
+    folder, songs = three
+    index = build_index(songs, folder)
+    assert [song.name for song in index] == ["one", "three", "two"] and len(index) == 3
+    assert "two" in index and "four" not in index and index["two"] is index.songs[2]
+    assert repr(index) == "SongIndex: 3 multitracks, 0 references"
+    with pytest.raises(KeyError, match="no song four"):
+        index["four"]
+
+
 def test_a_data_set_can_move(tmp_path):
     write_sound(tmp_path / "here" / "song" / "a.wav")
     build_index([found(tmp_path / "here" / "song", "a.wav")], tmp_path / "here")
@@ -289,6 +299,9 @@ def test_facts_from_a_list(tmp_path):
     songs = [FoundSong("a", "a", "songs"), FoundSong("b", "b", "songs")]
     (tmp_path / "about.json").write_text(json.dumps({"b": {"split": "test", "license": "CC0 1.0", "title": "Bé"}}))
     a, b = with_facts(songs, tmp_path / "about.json")
+    accents = [FoundSong(name, name, "songs") for name in ("caf\u00e9", "cafe\u0301 2")]
+    (tmp_path / "accents.json").write_text(json.dumps({"cafe\u0301": {"split": "test"}, "caf\u00e9 2": {"split": "test"}}))
+    assert [song.split for song in with_facts(accents, tmp_path / "accents.json")] == ["test", "test"]
     assert a == songs[0] and (b.split, b.license, b.title) == ("test", "CC0 1.0", "Bé")
 
 

@@ -329,6 +329,13 @@ def test_one_folder_of_jamendo(tmp_path):
     assert (song.name, song.layout) == ("214", "songs")
 
 
+def test_albums_name_their_artist(tmp_path):
+    touch(tmp_path, "The Band/First/01 Hello.mp3", "The Band/First/A - B.mp3", "Album/01 One.mp3", "Single.mp3")
+    songs, _ = find_songs(tmp_path, "songs")
+    assert {song.name: song.artist for song in songs} == {
+        "The Band/First/01 Hello": "The Band", "The Band/First/A - B": "A", "Album/01 One": "", "Single": ""}
+
+
 def test_a_song_in_two_formats_is_one(tmp_path):
     touch(tmp_path, "a.flac", "a.mp3", "deep/er/b.mp3")
     songs, (problem,) = find_songs(tmp_path, "songs")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from diffmst_lib import files as files_module
 from diffmst_lib.files import AudioFile
 from sound_files import music, write_sound
 
@@ -96,6 +97,27 @@ def test_the_format_is_told_by_the_content(tmp_path):
     for name in ("a.wav", "b.mp3"):
         with AudioFile(tmp_path / name) as file:
             assert file.read().shape[1] >= 88200
+
+
+def test_time_stamps_that_jitter(tmp_path, monkeypatch):
+    """As some converters write them: one frame a little late, the next a little early."""
+    path = write_sound(tmp_path / "a.m4a", music(4))
+    with AudioFile(path) as file:
+        whole = file.read()
+
+    class Frame:
+        def __init__(self, frame, late):
+            self._frame, self.pts = frame, frame.pts + late
+
+        def __getattr__(self, name):
+            return getattr(self._frame, name)
+
+    real = files_module._Av._place
+    monkeypatch.setattr(files_module._Av, "_place", lambda self, frames, first: real(
+        self, [Frame(frame, 412 * (i % 4 == 0)) for i, frame in enumerate(frames)], first))
+    for start in range(20_000, 150_000, 7001):
+        with AudioFile(path) as file:
+            assert np.abs(file.read(start, 3000) - whole[:, start : start + 3000]).max() < 1e-6, start
 
 
 def test_streams_of_one_file(tmp_path):

@@ -24,7 +24,8 @@ from .songs import Problem, Song, Source, Track
 
 def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
     """Whether a file is read faster from a cache: it is compressed, one of several streams, or has another rate."""
-    return not (track.sample_rate == sample_rate and track.source.path.suffix.lower() in (".wav", ".wave", ".aif", ".aiff"))
+    is_pcm = track.source.path.suffix.lower() in (".wav", ".wave", ".aif", ".aiff")
+    return not is_pcm or track.sample_rate != sample_rate
 
 
 def cache_size(index: SongIndex, sample_rate: int = SAMPLE_RATE) -> int:
@@ -152,7 +153,8 @@ def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Pat
 
 def _refuse_own_sources(output: Path, index: SongIndex) -> None:
     folder = output.resolve()
-    inside = [t.source.path for song in index.songs for t in song.tracks if t.source.path.resolve().is_relative_to(folder)]
+    sources = (track.source.path for song in index.songs for track in song.tracks)
+    inside = [path for path in sources if path.resolve().is_relative_to(folder)]
     if inside:
         raise InputError(f"{output}: holds songs of this index ({inside[0].name}); choose another folder for the cache")
 

@@ -53,18 +53,21 @@ class Sampling:
     sample_rate: int = SAMPLE_RATE
 
     def __post_init__(self):
-        good = {"seconds": self.seconds >= 1, "min_tracks": self.min_tracks >= 1, "energy": self.energy > 0,
-                "max_tracks": self.max_tracks >= self.min_tracks, "mixed_songs": 0 <= self.mixed_songs <= 1}
+        good = {"seconds": self.seconds >= 1, "min_tracks": 1 <= self.min_tracks <= self.max_tracks,
+                "energy": self.energy > 0, "mixed_songs": 0 <= self.mixed_songs <= 1, "sample_rate": self.sample_rate > 0,
+                "track_lufs": -100 <= self.track_lufs <= 0, "reference_lufs": -100 <= self.reference_lufs <= 0}
         for name, fine in good.items():
             if not fine:
-                raise ValueError(f"{name} cannot be {getattr(self, name)}")
+                most = f" with max_tracks {self.max_tracks}" if name == "min_tracks" else ""
+                raise ValueError(f"{name} cannot be {getattr(self, name)}{most}")
 
 
 @dataclass
 class Example:
     """Tracks (num_tracks, num_samples) at their level, `sides` (num_tracks,) and a reference.
 
-    `sides` are -1 left, 1 right, 0 mono, as in `Multitrack.sides`. `names` are those of the tracks; `song` and `start_s` tell where they come from. `reference` (2, num_samples) and
+    `sides` are -1 left, 1 right, 0 mono, as in `Multitrack.sides`. `names` are those of the tracks; `song` and `start_s`
+    tell where they come from. `reference` (2, num_samples) and
     its `reference_song` and `reference_start_s` are None in Method 1.
     """
 
@@ -84,9 +87,9 @@ class Example:
 
 @dataclass
 class Batch:
-    """Examples side by side: `tracks` (B, N, T) and `sides` (B, N), padded with zeros; `mask` (B, N), True for real tracks.
+    """Examples side by side: `tracks` (B, N, T) and `sides` (B, N), padded with zeros, `mask` (B, N), references.
 
-    `reference` (B, 2, T) or None; `names`, `songs` and `reference_songs` by example.
+    The mask is True for real tracks. `reference` (B, 2, T) or None; `names`, `songs` and `reference_songs` by example.
     """
 
     tracks: torch.Tensor
@@ -139,7 +142,8 @@ class Method1(Dataset):
     """Segments of songs, tracks only: half A becomes a reference by a random mix, half B is mixed like it.
 
     Item i is a function of `seed` and i alone, for any i from 0 on: the same with any number of workers, and where
-    training goes on after a stop. Songs without a segment that fits are left out, told in an `InputNote`; InputError
+    training goes on after a stop. To validate, take the first items of another split each time. Songs without a segment
+    that fits are left out, told in an `InputNote`; InputError
     when none is left.
 
     >>> import diffmst_lib as dm
@@ -179,7 +183,8 @@ class Method2(Method1):
         return draw(self._songs, self.sampling, np.random.default_rng([self.seed, item]), self._references)
 
 
-def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator, references: list[Places] | None = None) -> Example:
+def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator,
+         references: list[Places] | None = None) -> Example:
     """One example from songs and, for Method 2, references, each with its windows.
 
     Raises InputError when `DRAWS` in a row were no use.
@@ -207,7 +212,8 @@ def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator, refe
 
 def _same_song(one: Song, other: Song) -> bool:
     """One of them may be the other's master: the same artist, the same title before any brackets."""
-    return one.name == other.name or _work(one.artist, one.title, one.name) == _work(other.artist, other.title, other.name)
+    works = {_work(song.artist, song.title, song.name) for song in (one, other)}
+    return one.name == other.name or len(works) == 1
 
 
 @lru_cache(maxsize=None)
@@ -236,7 +242,8 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
         tracks |= {key: (track, channels[key]) for key, track in zip(channels, audio)}
     names = list(tracks)
     if not names:
-        return Example(torch.zeros(0, round(sampling.seconds * sampling.sample_rate)), torch.zeros(0), [], song.name, song.offset_s + start_s)
+        nothing = torch.zeros(0, round(sampling.seconds * sampling.sample_rate))
+        return Example(nothing, torch.zeros(0), [], song.name, song.offset_s + start_s)
     audio, gains_db = normalize_tracks(torch.stack([track for track, _ in tracks.values()]), sampling.track_lufs,
                                        sample_rate=sampling.sample_rate)
     heard = sampling.track_lufs - gains_db >= sampling.silence_lufs      # False for NaN, silence
@@ -289,6 +296,8 @@ def _cut(song: Song, windows: Windows, seconds: float, rng: np.random.Generator)
 
 def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[Places]:
     """Songs with their windows; those without any are told."""
+    if not songs:
+        raise InputError("no songs with stems are given" if min_tracks else "no references are given; mono ones are none")
     usable = [(song, find_windows(song, sampling.seconds, energy=sampling.energy, silence_lufs=sampling.silence_lufs,
                                   min_tracks=min_tracks)) for song in songs]
     without = [song.name for song, windows in usable if not len(windows.starts)]
@@ -314,6 +323,8 @@ def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, 
     >>> [batch.tracks.shape[0] for batch in loader(examples, batch_size=2, steps=3)]
     [2, 2, 2]
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory}
     if isinstance(examples, IterableDataset):
         if first_step:

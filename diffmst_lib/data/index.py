@@ -10,7 +10,7 @@ import stat
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
@@ -44,6 +44,15 @@ class SongIndex:
 
     def __len__(self) -> int:
         return len(self.songs)
+
+    def __iter__(self) -> Iterator[Song]:
+        return iter(self.songs)
+
+    def __contains__(self, name: str) -> bool:
+        return any(song.name == name for song in self.songs)
+
+    def __repr__(self) -> str:
+        return f"SongIndex: {len(self.multitracks())} multitracks, {len(self.references())} references"
 
     def __getitem__(self, name: str) -> Song:
         for song in self.songs:
@@ -198,15 +207,23 @@ def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'not JSON'}") from None
     if not isinstance(about, dict) or not all(isinstance(facts, dict) for facts in about.values()):
         raise InputError(f"{path}: must be JSON {{song: {{fact: text}}}}")
-    names = {song.name for song in found}
+    about = {_composed(name): facts for name, facts in about.items()}
+    names = {_composed(song.name) for song in found}
     for name, facts in about.items():
         if name not in names:
             raise InputError(f"{path}: no song is named {name}")
         wrong = [key for key, value in facts.items() if key not in FACTS or not isinstance(value, str)]
-        if wrong or facts.get("split", "train") not in SPLITS:
-            raise InputError(f"{path}: {name} has {wrong[0] if wrong else 'split'} {facts[wrong[0] if wrong else 'split']!r}; "
+        if facts.get("split", "train") not in SPLITS:
+            wrong.append("split")
+        if wrong:
+            raise InputError(f"{path}: {name} has {wrong[0]} {facts[wrong[0]]!r}; "
                              f"known are {', '.join(FACTS)}, and the splits {', '.join(SPLITS)}")
-    return [replace(song, **about.get(song.name, {})) for song in found]
+    return [replace(song, **about.get(_composed(song.name), {})) for song in found]
+
+
+def _composed(name: str) -> str:
+    """An "é" is one character in some file systems and two in others."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _measured(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song | None, list[Problem]]:

@@ -33,7 +33,8 @@ def find_songs(folder: str | Path, layout: str = "auto") -> Found:
     - "musdb18hq": `train|test/Artist - Title/{mixture,drums,bass,other,vocals}.wav`. The folders give no split, since
       some artists are in both.
     - "musdb18": `train|test/Artist - Title.stem.mp4`, with five streams.
-    - "songs": every file is a finished song, at any depth. The artists of MTG-Jamendo come from a table such as
+    - "songs": every file is a finished song, at any depth; in Artist/Album/Title the folder names the artist. The
+      artists of MTG-Jamendo come from a table such as
       raw_30s.tsv in the folder, in its parent, or in a folder `data` of either.
     - "auto": the layout whose signs are there: `.stem.mp4` files; `X/X_RAW`, `X/X_STEMS` or `X/X_MIX`; folders with the
       five files of MUSDB18-HQ; at least half of the folders named `_Full`, `_Excerpt`, or `Artist_Title` with numbered
@@ -111,6 +112,8 @@ def _read_songs(folders: list[Folder]) -> Found:
         problems += more
         for name, source in files.items():
             artist, title = artist_title(name)
+            if not artist and len(folder.parts) > 1:
+                artist = place_name(folder.parts[:1], folders)
             listed = artists.get(_jamendo_key(folder.name, name), "")
             unknown += not listed
             songs.append(FoundSong(place_name((*folder.parts, name), folders), title, "", listed or artist, mix=source))

@@ -87,6 +87,8 @@ def read_segment(track: Track, start_s: float, seconds: float, *, sample_rate: i
                 samples = _read_resampled(file, start_s, seconds, sample_rate)[:, :length]
     except (OSError, ValueError) as error:
         raise InputError(f"{track.source.path}: {getattr(error, 'strerror', None) or error}") from None
+    if samples.shape[1] < min(length, (track.duration_s - start_s - 0.1) * sample_rate):
+        raise InputError(f"{track.source.path}: shorter than in the index; index it again")
     if track.mono and len(samples) == 2:
         samples = samples.mean(axis=0, keepdims=True)
     audio = torch.zeros(len(samples), length)

@@ -40,12 +40,12 @@ class ShardedMethod1(IterableDataset):
     Raises InputError for shards that are missing, broken, fewer than the workers, or hold no segment that fits.
 
     >>> import diffmst_lib as dm, tempfile
-    >>> from diffmst_lib.data.shards import write_shards
-    >>> index, sampling = dm.data.SongIndex.load(dm.data_dir()), Sampling(track_lufs=-30, seconds=2)
+    >>> index, sampling = dm.data.SongIndex.load(dm.data_dir()), dm.data.Sampling(track_lufs=-30, seconds=2)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     shards = write_shards(index, folder, sampling, split="train", kind="multitracks", piece_seconds=5)
-    ...     [example.song for example in itertools.islice(ShardedMethod1(shards, sampling), 2)]
-    ['potassium', 'potassium']
+    ...     shards = dm.data.write_shards(index, folder, sampling, split="train", kind="multitracks", piece_seconds=5)
+    ...     stream = dm.data.ShardedMethod1(shards, sampling)
+    ...     [batch.songs for batch in dm.data.loader(stream, batch_size=2, steps=1)]
+    [['potassium', 'potassium']]
     """
 
     def __init__(self, shards: str | Path | list, sampling: Sampling, *, seed: int = 0, draws: int = 4,
@@ -77,11 +77,11 @@ class ShardedMethod2(ShardedMethod1):
     """`Method2` from shards: as `ShardedMethod1`, with references from shards of their own.
 
     >>> import diffmst_lib as dm, tempfile
-    >>> from diffmst_lib.data.shards import write_shards
-    >>> index, sampling = dm.data.SongIndex.load(dm.data_dir()), Sampling(track_lufs=-30, seconds=2)
+    >>> index, sampling = dm.data.SongIndex.load(dm.data_dir()), dm.data.Sampling(track_lufs=-30, seconds=2)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     stems, songs = (write_shards(index, folder, sampling, split="train", kind=kind) for kind in KINDS)
-    ...     next(iter(ShardedMethod2(stems, songs, sampling))).reference.shape
+    ...     stems = dm.data.write_shards(index, folder, sampling, split="train", kind="multitracks")
+    ...     songs = dm.data.write_shards(index, folder, sampling, split="train", kind="references")
+    ...     next(iter(dm.data.ShardedMethod2(stems, songs, sampling))).reference.shape
     torch.Size([2, 88200])
     """
 
