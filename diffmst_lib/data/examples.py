@@ -67,8 +67,8 @@ class Example:
     """Tracks (num_tracks, num_samples) at their level, `sides` (num_tracks,) and a reference.
 
     `sides` are -1 left, 1 right, 0 mono, as in `Multitrack.sides`. `names` are those of the tracks; `song` and `start_s`
-    tell where they come from. `reference` (2, num_samples) and
-    its `reference_song` and `reference_start_s` are None in Method 1.
+    tell where they come from. `reference` (2, num_samples), its `reference_song` and `reference_start_s` are None in
+    Method 1.
     """
 
     tracks: torch.Tensor
