@@ -42,7 +42,7 @@ class AudioFile:
                     raise ValueError("an empty file")
             name = os.fsencode(path) if os.name == "posix" else str(path)     # a name that is no UTF-8 is read as well
         try:
-            if stream:
+            if stream or _guesses_length(name):
                 raise soundfile.SoundFileError
             self._file = _Sndfile(name)
         except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
@@ -167,6 +167,19 @@ class _Av:
 
     def close(self) -> None:
         self._container.close()
+
+
+def _guesses_length(name: bytes | str | io.BytesIO) -> bool:
+    """Whether this is an MP3 without a table at its beginning: libsndfile would cut it at a length that it guesses."""
+    with io.BytesIO(name.getbuffer()) if isinstance(name, io.BytesIO) else open(name, "rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3" and len(head) == 10:
+            file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0))))
+        else:
+            file.seek(0)
+        frame = file.read(2048)
+    is_mp3 = len(frame) > 1 and frame[0] == 0xFF and frame[1] & 0xE6 == 0xE2
+    return is_mp3 and not any(table in frame for table in (b"Xing", b"Info", b"VBRI"))
 
 
 def _reason(error: Exception) -> str:

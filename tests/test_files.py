@@ -2,6 +2,7 @@
 
 import io
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -118,6 +119,28 @@ def test_time_stamps_that_jitter(tmp_path, monkeypatch):
     for start in range(20_000, 150_000, 7001):
         with AudioFile(path) as file:
             assert np.abs(file.read(start, 3000) - whole[:, start : start + 3000]).max() < 1e-6, start
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\x03\0\0\0\0\x02\x01" + bytes(257)])
+def test_mp3_without_a_table_is_not_cut(tmp_path, tag):
+    """Frames alone, of very different sizes: their number cannot be told from the first."""
+    sound = music(8)
+    sound[:, : 3 * 44100] *= 1e-4
+    with av.open(str(tmp_path / "a.mp3"), "w", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        quality = {"flags": "+qscale", "global_quality": "236"}                  # instead of a bit rate
+        stream = container.add_stream("libmp3lame", rate=44100, layout="stereo", options=quality)
+        frame = av.AudioFrame.from_ndarray(sound, "fltp", "stereo")
+        frame.sample_rate, frame.pts = 44100, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    path = tmp_path / "b.mp3"
+    path.write_bytes(tag + (tmp_path / "a.mp3").read_bytes())
+    with AudioFile(path) as file:
+        whole = file.read()
+    assert 0 <= whole.shape[1] - sound.shape[1] < 5000
+    assert soundfile.info(path).frames < 0.9 * sound.shape[1]               # what libsndfile makes of it
+    with AudioFile(path) as file:
+        assert np.abs(file.read(300_000, 5000) - whole[:, 300_000:305_000]).max() < 1e-6
 
 
 def test_streams_of_one_file(tmp_path):
