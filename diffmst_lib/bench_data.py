@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pandas as pd
 import torch
 
-from .memory import keep_large_blocks
 from .config import ModelConfig
 from .data import Batch, Method2, Sampling, SongIndex, loader
 from .features import audio_features
 from .losses import feature_distance
+from .memory import keep_large_blocks
 from .model import DiffMST
 
 
@@ -32,12 +32,13 @@ def training_step(preset: str) -> Callable[[Batch], None]:
 
 
 def data_table(index: SongIndex, *, preset: str = "small", num_tracks: int = 8, seconds: float = 10.0, batch_size: int = 4,
-               steps: int = 6, workers: tuple[int, ...] = (0, 1, 2)) -> pd.DataFrame:
+               steps: int = 6, batches: int = 32, workers: tuple[int, ...] = (0, 1, 2)) -> pd.DataFrame:
     """What examples of Method 2 take to draw, beside a training step on them: one row a number of workers.
 
-    Columns: seconds an example of the loader alone and of the training step alone; their ratio, how many times faster
-    the loader is; and the share of the time that training waits for the loader when both run together. Every example
-    has `num_tracks` tracks, or one less where all stems are stereo.
+    Columns: seconds an example of the loader alone, over `batches` batches after the first ones, and of the training step
+    alone; their ratio, how many times faster the loader is; and the share of the time that training waits for the loader
+    when both run together, over `steps` steps. Every example has `num_tracks` tracks, or one less where all stems are
+    stereo.
     """
     config = ModelConfig.preset(preset)
     sampling = Sampling(track_lufs=config.track_lufs, seconds=seconds, min_tracks=max(1, num_tracks - 1),
@@ -49,9 +50,11 @@ def data_table(index: SongIndex, *, preset: str = "small", num_tracks: int = 8, 
         step(batch)
         step_s = statistics.median(_seconds(lambda: step(batch)) for _ in range(3)) / batch_size
         for count in workers:
-            batches = iter(loader(examples, batch_size, steps=steps + 1, workers=count))
-            next(batches)                                        # the start of the processes does not count
-            load_s = _seconds(lambda: list(batches)) / (steps * batch_size)
+            ahead = 1 + 2 * count              # what is prepared while the processes start does not count
+            read = iter(loader(examples, batch_size, steps=ahead + batches, workers=count))
+            for _ in range(ahead):
+                next(read)
+            load_s = _seconds(lambda: list(read)) / (batches * batch_size)
             rows[count] = {"loader (s)": round(load_s, 3), f"step of {preset} (s)": round(step_s, 3),
                            "step / loader": round(step_s / load_s, 1),
                            "waiting in training (%)": round(100 * _waiting(examples, batch_size, steps, count, step))}

@@ -12,7 +12,7 @@ import soundfile
 import data_miniatures
 from audio_helpers import one_line
 from diffmst_lib.audio import InputError, InputNote
-from diffmst_lib.data import FoundSong, SongIndex, Source, build_index, find_songs, split_of
+from diffmst_lib.data import FoundSong, Problem, SongIndex, Source, build_index, find_songs, split_of
 from diffmst_lib.data import index as index_module
 from diffmst_lib.data.index import with_facts
 from diffmst_lib.data.measure import measure
@@ -99,6 +99,13 @@ def test_load_gives_what_was_built(tmp_path):
             quiet = x.loudness_lufs <= -120
             assert np.isneginf(y.loudness_lufs[quiet]).all()
             assert np.allclose(x.loudness_lufs[~quiet], y.loudness_lufs[~quiet], atol=0.06)
+
+
+def test_problems_stay_as_they_were_told(tmp_path):
+    """Some are files, some only names."""
+    told = [Problem("MIDI songs", "all 31 are missing"), Problem(str(tmp_path / "a.wav"), "an empty file")]
+    SongIndex([], told).save(tmp_path / "index.json")
+    assert SongIndex.load(tmp_path).problems == told
 
 
 def test_an_index_is_a_collection(three):
@@ -284,7 +291,8 @@ def test_no_artist_in_two_splits(tmp_path):
 
 def test_an_artist_that_a_list_puts_into_two_splits_is_told(tmp_path):
     write_sound(tmp_path / "song" / "a.wav", music(1))
-    songs = [found(tmp_path / "song", "a.wav", name=split, artist="The Band", split=split) for split in ("test", "train")]
+    songs = [found(tmp_path / "song", "a.wav", name=split, artist=artist, split=split)
+             for split, artist in (("test", "The Band"), ("train", "the band feat. Jo"))]
     with pytest.warns(InputNote, match="more than one split, by a list: The Band") as caught:
         build_index(songs, tmp_path)
     assert caught[0].filename == __file__

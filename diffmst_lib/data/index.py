@@ -82,11 +82,10 @@ class SongIndex:
         return pd.DataFrame(rows).set_index("song") if rows else pd.DataFrame()
 
     def save(self, path: str | Path) -> Path:
-        """Write the index as JSON, a song a line; files below its folder are named relative to it."""
+        """Write the index as JSON, a song a line; songs' files below its folder are named relative to it."""
         path = Path(path)
         lines = ",\n".join(json.dumps(song_to_json(song, path.parent), ensure_ascii=False) for song in self.songs)
-        problems = ",\n".join(json.dumps([_relative(p.path, path.parent), p.reason], ensure_ascii=False)
-                              for p in self.problems)
+        problems = ",\n".join(json.dumps([p.path, p.reason], ensure_ascii=False) for p in self.problems)
         text = f'{{"version": {VERSION},\n"songs": [\n{lines}\n],\n"problems": [\n{problems}\n]}}\n'
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +106,7 @@ class SongIndex:
             if version != VERSION:
                 raise InputError(f"{path}: an index of version {version}, this library reads {VERSION}")
             songs = [song_from_json(song, path.parent) for song in content["songs"]]
-            problems = [Problem(str(_absolute(where, path.parent)), why) for where, why in content["problems"]]
+            problems = [Problem(where, why) for where, why in content["problems"]]
         except InputError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -185,11 +184,12 @@ def _allow_open_files(count: int) -> None:
 
 
 def _tell_of_artists(index: SongIndex) -> None:
-    splits: dict[str, set[str]] = {}
-    for song in index.songs:
+    splits, spelled = {}, {}
+    for song in index:
         if song.artist:
-            splits.setdefault(song.artist, set()).add(song.split)
-    several = sorted(artist for artist, found in splits.items() if len(found) > 1)
+            splits.setdefault(letters(song.artist), set()).add(song.split)
+            spelled.setdefault(letters(song.artist), song.artist)
+    several = sorted(spelled[artist] for artist, found in splits.items() if len(found) > 1)
     if several:
         names = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
         warnings.warn(f"in more than one split, by a list: {names}", InputNote, stacklevel=3)
@@ -341,7 +341,7 @@ def song_from_json(content: dict, root: Path) -> Song:
 
     def track(t: dict) -> Track:
         facts = dict(t)
-        source = Source(_absolute(facts.pop("path"), root), facts.pop("stream"))
+        source = Source(root / facts.pop("path"), facts.pop("stream"))
         return Track(source=source, **facts)
 
     song = Song(**content | {"stems": [track(stem) for stem in content["stems"]],
@@ -360,6 +360,3 @@ def _relative(path: str | Path, root: Path) -> str:
     path, root = Path(os.path.abspath(path)), Path(os.path.abspath(root))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
-
-def _absolute(path: str, root: Path) -> Path:
-    return root / path
