@@ -12,7 +12,7 @@ from audio_helpers import RATE, sine
 
 from diffmst_lib import InputNote, loudness, normalize_loudness, normalize_tracks
 from diffmst_lib.audio import check_stereo
-from diffmst_lib.levels import loudest_window
+from diffmst_lib.levels import loudest_window, quick_loudness
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -114,6 +114,12 @@ def test_tracks_are_measured_as_by_the_library(noise, rate, seconds):
     for track, gain_db in zip(x, gains_db):
         level = loudness(track, sample_rate=rate)
         assert gain_db.isnan() if math.isinf(level) else gain_db.item() == pytest.approx(-30.0 - level, abs=1e-4)
+
+
+def test_a_record_is_measured_as_by_the_library(noise):
+    x = noise(3, 2, 4 * RATE) * torch.tensor([[[1.0], [0.1]], [[0.0], [0.02]], [[0.0], [0.0]]])
+    x[:, :, RATE : 2 * RATE] *= 0.01
+    assert quick_loudness(x, RATE) == pytest.approx([loudness(sound) for sound in x], abs=1e-9)
 
 
 def test_tracks_that_are_no_sound_have_no_gain(noise):

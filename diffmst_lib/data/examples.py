@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..audio import InputError, InputNote, Multitrack
-from ..levels import MIX_LUFS, SAMPLE_RATE, loudness, normalize_tracks
+from ..levels import MIX_LUFS, SAMPLE_RATE, normalize_tracks, quick_loudness
 from .index import letters
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
 from .songs import Song, Track
@@ -274,7 +274,7 @@ def draw_reference(song: Song, windows: Windows, sampling: Sampling,
     _, start_s = _cut(song, windows, sampling.seconds, rng)
     audio = read_segment(song.mix, start_s, sampling.seconds, sample_rate=sampling.sample_rate)
     audio = audio - audio.mean(dim=-1, keepdim=True)
-    level = loudness(audio, sample_rate=sampling.sample_rate)
+    (level,) = quick_loudness(audio[None], sampling.sample_rate)
     scaled = audio * 10.0 ** ((sampling.reference_lufs - level) / 20.0) if np.isfinite(level) else None
     return scaled, song.offset_s + start_s
 
