@@ -10,7 +10,7 @@ import os
 # Colab. Has to be said before torch is loaded; a value that the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from . import bench, controller, data, effects, encoder, features, losses, params, plots, reference
+from . import bench, controller, data, effects, encoder, features, losses, params, plots, reference, training
 from .audio import InputError, InputNote, Multitrack, data_dir, load_audio, load_multitrack, save_audio
 from .baselines import equal_loudness, unity
 from .check import check, checker
@@ -34,5 +34,5 @@ __all__ = [
     "check", "checker", "compare", "controller", "data", "data_dir", "desk", "effects", "encoder", "equal_loudness",
     "explore_bypass", "explore_compressor", "explore_equalizer", "explore_pan", "features", "listen", "load_audio",
     "load_multitrack", "loss_table", "losses", "loudness", "mrstft_loss", "mrstft_table", "normalize_loudness",
-    "normalize_tracks", "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "unity",
+    "normalize_tracks", "optimize_mix", "param_table", "params", "plots", "reference", "save_audio", "training", "unity",
 ]

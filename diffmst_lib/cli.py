@@ -1,4 +1,4 @@
-"""The command line: `diffmst mix`, `bench` and `data`. Exit code 2 and one line for bad input. Chapter 17."""
+"""The command line: `diffmst mix`, `train`, `bench` and `data`. Exit code 2 and one line for bad input. Chapter 17."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from . import __version__, cli_data
+from . import __version__, cli_data, cli_train
 from .audio import InputError, InputNote, check_song, check_stereo, load_audio, load_multitrack
 from .baselines import equal_loudness
 from .config import PRESETS
@@ -59,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
 
+    cli_train.add_command(commands, _count)
     cli_data.add_commands(commands, _count)
     return parser
 

@@ -90,24 +90,34 @@ class MixingConsole:
         return effects if self.preset == "default" else reference
 
     def __call__(
-        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None, master_bus: bool = True
+        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None, master_bus: bool = True,
+        mask: torch.Tensor | None = None,
     ) -> ConsoleOutput:
         """Mix `tracks` (B, N, T) or (N, T). `fx_bus` and `master_bus` switch the two buses.
+
+        Tracks that `mask` (B, N) or (N,), True where a track is real, leaves out are not processed: they stay silent.
 
         With `fx_bus=None` the effects bus runs when something is sent to it, in the default preset; in the reference
         preset it is off, as in the released code. On a GPU, where reading a knob would make the device wait, it then
         always runs in the default preset. Raises ValueError when the parameters are for another preset, sample rate,
-        number of tracks or batch size, or out of range.
+        number of tracks or batch size, or out of range, and for a mask of another shape.
         """
         self._check(tracks, params)
+        if mask is not None and mask.shape != tracks.shape[:-1]:
+            raise ValueError(f"mask must be {tuple(tracks.shape[:-1])}, one a track, got {tuple(mask.shape)}")
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
         batched = tracks.ndim == 3
-        tracks = tracks if batched else tracks[None]
+        if not batched:
+            tracks, mask = tracks[None], None if mask is None else mask[None]
         batch, num_tracks, num_samples = tracks.shape
         shared = params.tracks.ndim == 2
         track_p = {k: v.expand(batch, num_tracks) if shared else v for k, v in params.values("track").items()}
-        wet = self.strip(tracks.reshape(batch * num_tracks, num_samples), track_p)  # (B N, 2, T)
-        wet = wet.view(batch, num_tracks, 2, num_samples)
+        if mask is None:
+            wet = self.strip(tracks.reshape(batch * num_tracks, num_samples), track_p)             # (B N, 2, T)
+            wet = wet.view(batch, num_tracks, 2, num_samples)
+        else:
+            wet = tracks.new_zeros(batch, num_tracks, 2, num_samples)
+            wet[mask] = self.strip(tracks[mask], {k: v[mask] for k, v in track_p.items()})         # (K, 2, T)
         mix = wet.sum(dim=1)                                                       # (B, 2, T)
         if fx_bus:
             sends = effects.db_to_gain(track_p["send_db"]).to(wet)[..., None, None]

@@ -200,7 +200,8 @@ class StatisticsEncoder(nn.Module):
 
     def statistics(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T) to (B, 2 bands + 3), in dB but for the last, which is a share."""
-        mel = log_mel(x, sample_rate=self.sample_rate, bands=self.bands)  # (B, bands, frames)
+        with torch.autocast(x.device.type, enabled=False):
+            mel = log_mel(x, sample_rate=self.sample_rate, bands=self.bands)  # (B, bands, frames)
         frame_db = mel.amax(dim=1)                                        # (B, frames)
         active = (frame_db > frame_db.amax(dim=-1, keepdim=True) - ACTIVE_RANGE_DB).to(x)
         weight = (active / active.sum(dim=-1, keepdim=True))[:, None]     # (B, 1, frames)

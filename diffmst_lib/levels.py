@@ -46,7 +46,7 @@ def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
 def normalize_loudness(
     audio: torch.Tensor, lufs: float = MIX_LUFS, *, sample_rate: int = SAMPLE_RATE
 ) -> torch.Tensor:
-    """Scale audio (channels, num_samples) to `lufs`; silence stays silence.
+    """Scale audio (channels, num_samples), or each of a batch (B, channels, num_samples), to `lufs`; silence stays.
 
     Differentiable: the gradient takes the RMS for the loudness, whose gates have no gradient. So it knows that a
     change of level alone is undone.
@@ -54,14 +54,20 @@ def normalize_loudness(
     >>> round(loudness(normalize_loudness(torch.randn(2, 44100), -16.0)), 2)
     -16.0
     """
-    level = loudness(audio, sample_rate=sample_rate)
-    if not np.isfinite(level):
-        return audio.clone()
-    scaled = audio * 10.0 ** ((lufs - level) / 20.0)
-    if not scaled.requires_grad:
+    if audio.ndim == 3:
+        levels = quick_loudness(audio, sample_rate)
+    else:
+        levels = [loudness(audio, sample_rate=sample_rate)]
+    heard = np.isfinite(levels)
+    gains = [10.0 ** ((lufs - level) / 20.0) if finite else 1.0 for level, finite in zip(levels, heard)]
+    gains = torch.tensor(gains, dtype=audio.dtype, device=audio.device)
+    shape = (-1, 1, 1) if audio.ndim == 3 else ()
+    scaled = audio * gains.view(shape)
+    if not scaled.requires_grad or not heard.any():
         return scaled
-    rms = scaled.square().mean().sqrt()
-    return scaled * (rms.detach() / rms)
+    power = scaled.square().mean(dim=(-2, -1) if audio.ndim == 3 else None)
+    rms = torch.where(torch.as_tensor(heard, device=audio.device).view(power.shape), power, 1.0).sqrt()
+    return scaled * (rms.detach() / rms).view(shape)
 
 
 def normalize_tracks(

@@ -46,11 +46,13 @@ def audio_feature_loss(
     )
 
 
-def feature_distance(mix: dict[str, torch.Tensor], reference: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def feature_distance(
+    mix: dict[str, torch.Tensor], reference: dict[str, torch.Tensor], *, each: bool = False
+) -> dict[str, torch.Tensor]:
     """`audio_feature_loss` of features already computed, for a reference that stays while the mix changes.
 
     Both are dicts of `audio_features`, made with one preset; ValueError for anything else, and for batches that do not
-    fit.
+    fit. With `each` the terms are (B,), one a mix of a batch, instead of their means.
 
     >>> target = audio_features(torch.randn(2, 44100))
     >>> feature_distance(audio_features(torch.randn(2, 22050)), target)["total"] < 0.1
@@ -62,7 +64,12 @@ def feature_distance(mix: dict[str, torch.Tensor], reference: dict[str, torch.Te
     batches = [len(features["stereo_width"]) if features["stereo_width"].ndim else 1 for features in (mix, reference)]
     if batches[0] != batches[1] and 1 not in batches:
         raise ValueError(f"{batches[0]} mixes cannot be compared with {batches[1]} references")
-    terms = {name: w * torch.mean((mix[name] - reference[name]) ** 2) for name, w in AF_WEIGHTS.items()}
+    squared = {name: (mix[name] - reference[name]) ** 2 for name in AF_WEIGHTS}
+    if each and squared["stereo_width"].ndim:
+        squared = {name: s.flatten(1).mean(dim=1) if s.ndim > 1 else s for name, s in squared.items()}
+    else:
+        squared = {name: s.mean() for name, s in squared.items()}
+    terms = {name: w * squared[name] for name, w in AF_WEIGHTS.items()}
     return terms | {"total": sum(terms.values())}
 
 

@@ -23,7 +23,8 @@ from . import checkpoint
 from .audio import InputError, InputNote, Multitrack, check_song, check_stereo
 from .config import ModelConfig
 from .console import MixingConsole
-from .controller import Controller, mirror_average, start_logits
+from .controller import PAN_START, Controller, mirror_average, start_logits
+from .effects import pan_gains
 from .encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
 from .levels import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
 from .optimize import optimize_mix
@@ -35,7 +36,10 @@ INSIDE = 1e-6   # knobs stay this far from the ends of their range, where every 
 
 @dataclass
 class Heard:
-    """What a model heard of references: embeddings (B, 2, width), features (B, 54), and those of the mirror images."""
+    """What a model heard of references: embeddings (B, 2, width), features (B, 54), and those of the mirror images.
+
+    Compared with tracks, the features have 54 more: how far those of the plain sum are from them.
+    """
 
     mix: torch.Tensor
     style: torch.Tensor | None
@@ -67,7 +71,7 @@ class DiffMST(nn.Module):
         self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
         self.controller = Controller(
             width=config.width, layers=config.layers, heads=config.heads, feedforward=config.feedforward,
-            style_size=StyleFeatures.SIZE if config.style else 0, sides=config.sides,
+            style_size=StyleFeatures.SIZE * (config.style + config.plain_sum), sides=config.sides,
             neutral_start=config.neutral_start, norm_first=config.norm_first, preset=config.console,
         )
         self.console = MixingConsole(config.sample_rate, preset=config.console)
@@ -82,9 +86,8 @@ class DiffMST(nn.Module):
         given here, at `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
         """
         params = self.predict(tracks, reference, sides=sides, mask=mask)
-        if mask is not None:
-            tracks = tracks.masked_fill(~mask[..., None], 0.0)
-        return self.console(tracks, params, fx_bus=False).mix, params
+        with torch.autocast(tracks.device.type, enabled=False):        # the signal path needs float32
+            return self.console(tracks, params, fx_bus=False, mask=mask).mix, params
 
     def predict(
         self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
@@ -112,6 +115,7 @@ class DiffMST(nn.Module):
         _check_shapes(tracks, reference, sides, mask)
         embeddings = self.encode_tracks(tracks, mask)                                  # (B, N, width)
         heard = self.encode_reference(reference)                                       # (B, 2, width), (B, 54)
+        heard = self.compare(heard, tracks, sides=sides, mask=mask)                    # (B, 2, width), (B, 108)
         unit = self.control(embeddings, heard, sides=sides, mask=mask)                 # (B, N, 27), (B, 25), (B, 26)
         if tracks.device.type == "cpu" and not all(bool(torch.isfinite(u).all()) for u in unit):
             raise ValueError("the network gives NaN: a track, the reference or a weight is not finite")
@@ -135,6 +139,25 @@ class DiffMST(nn.Module):
         if self.style is None:
             return Heard(mix, None, None)
         return Heard(mix, *self.style(reference))
+
+    def compare(
+        self, heard: Heard, tracks: torch.Tensor, *, sides: torch.Tensor | None = None, mask: torch.Tensor | None = None
+    ) -> Heard:
+        """What was heard of the reference, and how far the plain sum of the tracks (B, N, T) is from it.
+
+        The plain sum is what the neutral console makes: every track at its level, those with a side panned to it.
+        """
+        if not self.config.plain_sum:
+            return heard
+        sides = tracks.new_zeros(tracks.shape[:2]) if sides is None else sides
+        gains = pan_gains(torch.sigmoid(PAN_START * sides))                            # (B, N, 2)
+        if mask is not None:
+            gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
+        with torch.autocast(tracks.device.type, enabled=False):
+            plain = normalize_loudness(gains.transpose(1, 2) @ tracks, sample_rate=self.config.sample_rate)  # (B, 2, T)
+        style, mirrored = self.style(plain)
+        return Heard(heard.mix, torch.cat([heard.style, style - heard.style], dim=-1),
+                     torch.cat([heard.mirrored, mirrored - heard.mirrored], dim=-1))
 
     def _views(self, reference: torch.Tensor) -> torch.Tensor:
         """References (B, 2, T) as the mono signals that the mix encoder hears, (2 B, T)."""
@@ -234,7 +257,7 @@ class DiffMST(nn.Module):
         with self._evaluating():
             heard = self._hear(reference)
             tracks, _, sides, sounding = self._prepare(window, song.sides())
-            embeddings = self.encode_tracks(tracks)
+            embeddings, heard = self.encode_tracks(tracks), self.compare(heard, tracks, sides=sides)
             maps = self.controller.attention(
                 *self.controller.tokens(embeddings, heard.mix, style=heard.style, sides=sides)
             )
@@ -346,6 +369,7 @@ class DiffMST(nn.Module):
         start, *buses = (torch.sigmoid(start_logits(section, self.config.console)) for section in SECTIONS)
         strips = start.repeat(len(sounding), 1)                                        # (N, 27), for the silent ones
         if bool(sounding.any()):
+            heard = self.compare(heard, tracks, sides=sides)
             found, *buses = self.control(self.encode_tracks(tracks), heard, sides=sides)
             found, buses = found[0].cpu(), [bus[0].cpu() for bus in buses]
             gain = param_table("track", self.config.console)[self.controller.gain_index]

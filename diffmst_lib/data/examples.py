@@ -311,10 +311,11 @@ def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[
 
 
 def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, first_step: int = 0, workers: int = 0,
-           pin_memory: bool = False) -> Iterable[Batch]:
+           rank: int = 0, ranks: int = 1, pin_memory: bool = False) -> Iterable[Batch]:
     """Batches `first_step` to `steps - 1`, read ahead by `workers` processes; the same ones for any number of workers.
 
     Step k holds the items from k * batch_size on, so training that was stopped goes on with the batch it would have had.
+    With `ranks` GPUs, each of them, by its `rank`, takes its share of ranks * batch_size items.
     Streams from shards depend on the number of workers, and begin with the first step: ValueError for another.
 
     >>> import diffmst_lib as dm
@@ -330,5 +331,5 @@ def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, 
         if first_step:
             raise ValueError("a stream from shards cannot be entered in the middle: begin anew with another seed")
         return itertools.islice(DataLoader(examples, batch_size=batch_size, **options), steps)
-    batches = [range(step * batch_size, (step + 1) * batch_size) for step in range(first_step, steps)]
-    return DataLoader(examples, batch_sampler=batches, **options)
+    starts = [(step * ranks + rank) * batch_size for step in range(first_step, steps)]
+    return DataLoader(examples, batch_sampler=[range(start, start + batch_size) for start in starts], **options)

@@ -1,0 +1,293 @@
+"""The training loop: examples in, weights out. On one device or many, from the start or from a checkpoint. Chapter 14."""
+
+from __future__ import annotations
+
+import math
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from lightning_fabric.strategies import DDPStrategy
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from ..audio import InputError
+from ..data import Batch, Method1, Method2, SongIndex, loader
+from ..memory import keep_large_blocks
+from ..model import DiffMST
+from .logs import LOG, VALIDATION, Logs
+from .methods import distance_from_neutral, make_task, task_loss
+from .recipes import Recipe
+from .state import CHECKPOINT, Progress, load_state, save_state
+from .validation import constants, held_out, judge, summary
+
+LOG_EVERY = 10            # steps
+EXAMPLES_KEPT = 2         # examples of a validation whose sound is kept
+SKIPPED_AT_LEAST = 10     # so many updates may be skipped in any training; then 1 % of them
+PRECISIONS = {"float32": None, "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass
+class Run:
+    """A finished or stopped training: the model in eval mode, the tables of `log.csv` and `validation.csv`, its folder."""
+
+    model: DiffMST
+    log: pd.DataFrame
+    validation: pd.DataFrame
+    folder: Path
+
+
+class _NetworkPrecision(MixedPrecision):
+    """Mixed precision inside of the network alone: sounds go in and come out in float32."""
+
+    def convert_input(self, data):
+        return data
+
+    def convert_output(self, data):
+        return data
+
+
+class Stopped(Exception):
+    """A training was interrupted; what it had done is in its checkpoint."""
+
+
+def examples_of(
+    recipe: Recipe, index: SongIndex, references: SongIndex | None = None, *, split: str = "train", seed: int = 0
+) -> Dataset:
+    """The data set of a recipe: `Method1` or `Method2` on one split of an index, references from their own if given.
+
+    >>> import diffmst_lib as dm
+    >>> index = dm.data.SongIndex.load(dm.data_dir())
+    >>> examples_of(dm.training.recipe("af-16", "tiny"), index)[0].reference.shape
+    torch.Size([2, 88200])
+    """
+    songs = index.multitracks(split)
+    if recipe.method == 1:
+        return Method1(songs, recipe.sampling, seed=seed)
+    return Method2(songs, (references or index).references(split), recipe.sampling, seed=seed)
+
+
+def train(
+    recipe: Recipe, index: SongIndex, output: str | Path, *, references: SongIndex | None = None,
+    init: DiffMST | None = None, resume: bool = False, seed: int = 0, workers: int = 0, accelerator: str = "auto",
+    devices: int = 1, num_nodes: int = 1, precision: str = "float32", validation_examples: int = 16,
+    progress: bool = False,
+) -> Run:
+    """Train a model by a recipe on the "train" split of an index; judge it on the "validation" split.
+
+    Args:
+        recipe: what to do, see `recipe`.
+        index: songs with stems and, for method 2, finished songs as references.
+        output: folder for everything: config.json and model.safetensors (`DiffMST.from_pretrained` loads the folder),
+            log.csv, validation.csv, TensorBoard's log, examples, and the checkpoint.
+        references: an index of their own for the references.
+        init: the model to start from, changed in place; otherwise `recipe.model` with random weights.
+        resume: go on from the checkpoint in `output`; from the beginning where there is none.
+        seed: of the weights and of everything drawn.
+        workers: processes of each device that read examples ahead.
+        accelerator: "cpu", "cuda" or "auto".
+        devices, num_nodes: GPUs (or, on the CPU, processes) of a machine, and machines.
+        precision: "float32", or "bf16" or "fp16" for the network; the console and the losses stay in float32.
+        validation_examples: how many, at least 2.
+        progress: show a progress bar.
+
+    On CPU, a training that was stopped anywhere and resumed gives the same weights as one that was not. Ctrl-C and
+    SIGTERM end the step under way and save a checkpoint, then `Stopped` is raised. Updates whose gradient is not finite
+    are skipped and counted. Raises InputError in one line when more than 1 % of them are, for an output that holds
+    another training, and for data without a segment that fits.
+
+    >>> import diffmst_lib as dm, tempfile
+    >>> index = dm.data.SongIndex.load(dm.data_dir())
+    >>> short = dm.training.recipe("af-16", "tiny", steps=2, batch_size=1, seconds=1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = dm.training.train(short, index, folder, validation_examples=2)
+    ...     dm.DiffMST.from_pretrained(folder).config.name, list(run.validation.columns)[:4]
+    ('tiny', ['step', 'seconds', 'right', 'right_median'])
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if validation_examples < 2:
+        raise ValueError(f"validation needs at least 2 examples, a right and a wrong reference, not {validation_examples}")
+    if recipe.starts_from and init is None and not resume:
+        raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give its folder")
+    folder = _folder(output, resume)
+    resume = resume and (folder / CHECKPOINT).exists()
+    fabric = _fabric(accelerator, devices, num_nodes, precision)
+    examples = examples_of(recipe, index, references, seed=seed)
+    judged = held_out(examples_of(recipe, index, references, split="validation", seed=seed + 1), recipe,
+                      validation_examples, seed=seed + 1)
+    model = init or _new_model(recipe, examples, seed, look=not resume)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    network, optimizer = fabric.setup(model, optimizer)
+    done = load_state(folder, model, optimizer, recipe, seed) if resume else Progress()
+    logs = Logs(folder, done.step) if fabric.is_global_zero else None
+    batches = _read(loader(examples, recipe.batch_size, steps=recipe.steps * recipe.accumulate, workers=workers,
+                           first_step=done.step * recipe.accumulate, rank=fabric.global_rank, ranks=fabric.world_size,
+                           pin_memory=fabric.device.type == "cuda"))
+
+    bar = tqdm(total=recipe.steps, initial=done.step, unit="step", disable=not (progress and fabric.is_global_zero))
+
+    def validate() -> None:
+        model.eval()
+        table, mixes = judge(model, judged)
+        network.train()
+        logs.add(VALIDATION, {"step": done.step, "seconds": round(done.seconds, 1)} | summary(table))
+        for number, (example, (mix, params)) in enumerate(zip(judged[:EXAMPLES_KEPT], mixes), start=1):
+            logs.add_example(number, example, mix, params, done.step)
+
+    def save() -> None:
+        save_state(folder, model, optimizer, recipe, seed, done)
+        model.save_pretrained(folder)
+
+    try:
+        with _stop_request() as stop, keep_large_blocks(), bar:
+            if logs and not done.step:
+                validate()
+            while done.step < recipe.steps and not _anybody(fabric, stop.is_set()):
+                began = time.perf_counter()
+                try:
+                    loss, norm = update(fabric, network, optimizer, recipe, batches, done.step, seed)
+                except RuntimeError:
+                    if stop.is_set():           # Ctrl-C has ended the processes that read ahead, too
+                        break
+                    raise
+                done.add(loss, norm, time.perf_counter() - began)
+                if done.step % LOG_EVERY == 0 or done.step == recipe.steps:
+                    row = done.row(recipe.rate(done.step - 1), norm)
+                    row["loss"] = float(fabric.all_reduce(torch.tensor(row["loss"]), reduce_op="mean"))
+                    if logs:
+                        logs.add(LOG, row)
+                    bar.set_postfix(loss=f"{row['loss']:.4f}", refresh=False)
+                bar.update()
+                if logs and (done.step % recipe.validate_every == 0 or done.step == recipe.steps):
+                    validate()
+                    save()
+                if done.skipped > max(SKIPPED_AT_LEAST, 0.01 * done.step):
+                    raise InputError(f"{done.skipped} of {done.step} updates had gradients that are not finite: lower the "
+                                     "learning rate, or train in float32")
+            if stop.is_set() and done.step < recipe.steps:
+                if logs:
+                    save()
+                raise Stopped(f"stopped after step {done.step} of {recipe.steps}; to go on, resume from {folder}")
+    finally:
+        if logs:
+            logs.close()
+    return Run(model.eval(), *(logs.frame(name) if logs else pd.DataFrame() for name in (LOG, VALIDATION)), folder)
+
+
+def update(
+    fabric: Fabric, network: torch.nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, batches: Iterator[Batch],
+    step: int, seed: int,
+) -> tuple[float, float]:
+    """One update of the weights from `recipe.accumulate` batches. Returns loss and length of the gradient.
+
+    A gradient that is not finite leaves the weights as they were.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(step)
+    optimizer.zero_grad()
+    total = 0.0
+    for part in range(recipe.accumulate):
+        batch = next(batches).to(fabric.device, non_blocking=True)
+        first = ((step * recipe.accumulate + part) * fabric.world_size + fabric.global_rank) * recipe.batch_size
+        task = make_task(batch, recipe, range(first, first + recipe.batch_size), seed)
+        last = part + 1 == recipe.accumulate
+        with fabric.no_backward_sync(network, enabled=not last and fabric.world_size > 1):
+            mix, params = network(task.tracks, task.reference, sides=task.sides, mask=task.mask)
+            loss = task_loss(mix, task, recipe) / recipe.accumulate
+            apart = distance_from_neutral(params, task.sides, task.mask) / recipe.accumulate
+            fabric.backward(loss + recipe.pull * apart)
+        total += loss.item()
+    norm = float(fabric.clip_gradients(network, optimizer, max_norm=recipe.clip_norm or math.inf,
+                                       error_if_nonfinite=False))
+    if math.isfinite(norm):
+        optimizer.step()
+    return total, norm
+
+
+def _read(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; an error of a process that reads ahead comes with its traceback, of which the last line is for users."""
+    try:
+        yield from batches
+    except InputError as error:
+        raise InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1]) from None
+
+
+def _fabric(accelerator: str, devices: int, num_nodes: int, precision: str) -> Fabric:
+    if accelerator not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"accelerator must be auto, cpu or cuda, not {accelerator!r}")
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    if accelerator == "cuda" and torch.cuda.device_count() < devices:
+        raise InputError(f"{devices} GPUs are asked for, {torch.cuda.device_count()} are there")
+    if accelerator == "cpu" and precision == "fp16":
+        raise InputError("fp16 is for GPUs; on a CPU take bf16 or float32")
+    many = devices * num_nodes > 1      # the effects bus, which is off, has a head that gets no gradient
+    mixed = PRECISIONS[precision]
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes,
+                    plugins=[_NetworkPrecision(mixed, accelerator)] if mixed else None,
+                    strategy=DDPStrategy(find_unused_parameters=True) if many else "auto")
+    fabric.launch()
+    return fabric
+
+
+def _folder(output: str | Path, resume: bool) -> Path:
+    """The output folder; InputError when nothing can be written there, or when it holds a training already."""
+    if not str(output):
+        raise InputError("the output has an empty name")
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".diffmst-"):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from None
+    if (folder / CHECKPOINT).exists() and not resume:
+        raise InputError(f"{folder}: holds a training; go on with it (resume), or name another folder")
+    return folder
+
+
+def _new_model(recipe: Recipe, examples: Dataset, seed: int, *, look: bool) -> DiffMST:
+    """Random weights, and the standardizing constants from a first look at what they will see."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DiffMST(recipe.config)
+    if look and (recipe.config.style or recipe.config.encoder == "statistics"):
+        model.standardize(*constants(held_out(examples, recipe, recipe.first_look, seed=seed)))
+    return model
+
+
+@contextmanager
+def _stop_request() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that a step is never cut in two; a second Ctrl-C is as always."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number, frame) -> None:
+        signal.signal(number, before[number])
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _anybody(fabric: Fabric, asked: bool) -> bool:
+    """Whether one of the processes was asked to stop: all of them stop after the same step."""
+    if fabric.world_size == 1:
+        return asked
+    return bool(fabric.all_reduce(torch.tensor(float(asked)), reduce_op="sum"))

@@ -1,0 +1,251 @@
+"""The loop: stopped, killed and resumed, two processes, accumulation, gradients that are not finite, bad data."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import diffmst_lib as dm
+from audio_helpers import one_line
+from diffmst_lib.audio import InputError
+from diffmst_lib.training import Stopped, loop, train
+from training_helpers import miniature, short
+
+OPTIONS = {"validation_examples": 2}
+COMMAND = [sys.executable, "-m", "diffmst_lib.cli", "train", "--preset", "tiny", "--recipe", "af-16", "--seconds", "1",
+           "--accelerator", "cpu", "--workers", "0", "--quiet", "--validate-every", "3", "--steps", "6"]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return miniature(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(index, tmp_path_factory):
+    return train(short(), index, tmp_path_factory.mktemp("unbroken"), **OPTIONS)
+
+
+def weights(run):
+    return load_file(run.folder / "model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def apart(one, other):
+    """How far two runs are from each other, as a share of the way from the first weights."""
+    torch.manual_seed(0)
+    start = {name: value for name, value in dm.DiffMST("tiny").named_parameters()}
+    way, between = (sum((one[name] - to[name]).square().sum() for name in start) ** 0.5 for to in (start, other))
+    return float(between / way)
+
+
+def stop_after(monkeypatch, step, number=signal.SIGINT):
+    """Raise a signal while an update is under way."""
+    update = loop.update
+
+    def interrupted(*arguments):
+        if arguments[5] == step - 1:
+            signal.raise_signal(number)
+        return update(*arguments)
+
+    monkeypatch.setattr(loop, "update", interrupted)
+
+
+def test_a_run(unbroken, index):
+    """Weights that load, that moved, logs from step 0 on, sounds and knobs."""
+    loaded = dm.DiffMST.from_pretrained(unbroken.folder)
+    assert not loaded.training and not unbroken.model.training and loaded.config == dm.ModelConfig.preset("tiny")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        untrained = dm.DiffMST("tiny").state_dict()
+    moved = [name for name, value in loaded.state_dict().items() if not torch.equal(value, untrained[name])]
+    assert {"controller.heads.track.2.weight", "style.standardize.mean", "track_encoder.network.0.weight"} <= set(moved)
+    assert unbroken.log["step"].tolist() == [6] and unbroken.validation["step"].tolist() == [0, 3, 6]
+    first = unbroken.validation.iloc[0]
+    assert first["right"] == pytest.approx(first["wrong"], abs=1e-6)              # nothing learned, nothing listened to
+    last = unbroken.validation.iloc[-1]
+    assert last["right"] != pytest.approx(last["wrong"], abs=1e-6)
+    on_disk = pd.read_csv(unbroken.folder / "validation.csv")
+    pd.testing.assert_frame_equal(on_disk, unbroken.validation)
+
+
+def test_it_learns(index, tmp_path):
+    run = train(short(steps=40, validate_every=40), index, tmp_path, **OPTIONS)
+    assert run.log["loss"].iloc[-1] < 0.8 * run.log["loss"].iloc[0], run.log
+
+
+def test_sounds_and_knobs_at_every_validation(unbroken):
+    found = {path.name for path in (unbroken.folder / "examples").iterdir()}
+    assert found == {f"{n}-{what}" for n in (1, 2) for what in
+                     ("target.ogg", *(f"step{step:07d}.{kind}" for step in (0, 3, 6) for kind in ("ogg", "csv")))}
+    knobs = pd.read_csv(unbroken.folder / "examples" / "1-step0000006.csv", index_col=0)
+    assert 5 <= len(knobs) <= 7 and {"input_gain_db", "pan", "ratio"} <= set(knobs.columns)    # strips and two buses
+    mix = dm.load_audio(unbroken.folder / "examples" / "1-step0000006.ogg")
+    assert mix.shape == (2, 44100) and dm.loudness(mix) > -25
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_stopped_and_resumed(index, unbroken, tmp_path, monkeypatch, step, number):
+    with monkeypatch.context() as patch:
+        stop_after(patch, step, number)
+        with pytest.raises(Stopped, match=f"after step {step} of 6"):
+            train(short(), index, tmp_path, **OPTIONS)
+    resumed = train(short(), index, tmp_path, resume=True, **OPTIONS)
+    assert same(weights(resumed), weights(unbroken))
+    for name in ("log", "validation"):
+        pd.testing.assert_frame_equal(getattr(resumed, name).drop(columns="seconds"),
+                                      getattr(unbroken, name).drop(columns="seconds"))
+
+
+def test_killed_at_any_moment_and_resumed(index, unbroken, tmp_path):
+    """SIGKILL, whatever is being written; later runs go on from the checkpoint before."""
+    root = index.multitracks()[0].stems[0].source.path.parent.parent
+    command = [*COMMAND, "--tracks", str(root), "--output", str(tmp_path / "out"), "--resume", "--batch-size", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not (tmp_path / "out" / "checkpoint.safetensors").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    step = len(pd.read_csv(tmp_path / "out" / "validation.csv"))
+    assert step < 3, "the run was over before it was killed"
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    again = tmp_path / "whole"
+    whole = [*command[: command.index("--output") + 1], str(again), *command[command.index("--output") + 2 :]]
+    assert subprocess.run(whole, capture_output=True).returncode == 0
+    assert same(load_file(tmp_path / "out" / "model.safetensors"), load_file(again / "model.safetensors"))
+
+
+def test_two_processes_are_one_with_twice_the_batch(index, tmp_path):
+    """Two CPU processes (gloo): the same losses and weights, but for rounding."""
+    root = index.multitracks()[0].stems[0].source.path.parent.parent
+    runs = {}
+    for name, devices, batch in (("one", "1", "2"), ("two", "2", "1")):
+        command = [*COMMAND, "--tracks", str(root), "--output", str(tmp_path / name), "--devices", devices,
+                   "--batch-size", batch]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr
+        runs[name] = {file: pd.read_csv(tmp_path / name / file) for file in ("log.csv", "validation.csv")}
+        runs[name]["weights"] = load_file(tmp_path / name / "model.safetensors")
+    assert runs["one"]["log.csv"]["loss"].to_numpy() == pytest.approx(runs["two"]["log.csv"]["loss"].to_numpy(), abs=1e-5)
+    assert apart(runs["one"]["weights"], runs["two"]["weights"]) < 0.05
+    assert runs["one"]["validation.csv"]["right"].to_numpy() == pytest.approx(
+        runs["two"]["validation.csv"]["right"].to_numpy(), abs=1e-4)
+
+
+def test_accumulated_batches_are_one_large_batch(index, unbroken, tmp_path):
+    run = train(short(batch_size=1, accumulate=2), index, tmp_path, **OPTIONS)
+    assert run.log["loss"].to_numpy() == pytest.approx(unbroken.log["loss"].to_numpy(), abs=1e-5)
+    assert apart(weights(unbroken), weights(run)) < 0.05
+
+
+def test_gradients_that_are_not_finite_are_skipped_and_counted(index, tmp_path, monkeypatch):
+    loss, calls = loop.task_loss, []
+
+    def sometimes_nan(*arguments):
+        calls.append(1)
+        return loss(*arguments) * (float("nan") if len(calls) == 2 else 1.0)
+
+    monkeypatch.setattr(loop, "task_loss", sometimes_nan)
+    run = train(short(), index, tmp_path / "one", **OPTIONS)
+    assert run.log["skipped"].tolist() == [1] and run.log["gradient_norm"].notna().all()
+    assert all(torch.isfinite(value).all() for value in weights(run).values())
+    monkeypatch.setattr(loop, "task_loss", lambda *arguments: loss(*arguments) * float("nan"))
+    monkeypatch.setattr(loop, "SKIPPED_AT_LEAST", 2)
+    with pytest.raises(InputError) as caught:
+        train(short(), index, tmp_path / "all", **OPTIONS)
+    assert one_line(caught, "3 of 3 updates", "not finite", "learning rate")
+
+
+def test_fine_tuning_goes_on_from_a_model(index, tmp_path):
+    first = train(short("mrstft-8", steps=2), index, tmp_path / "first", **OPTIONS)
+    before = {name: value.clone() for name, value in first.model.state_dict().items()}
+    with pytest.raises(InputError, match="mrstft\\+af-8 goes on from a model trained as mrstft-8"):
+        train(short("mrstft+af-8", steps=2), index, tmp_path / "second", **OPTIONS)
+    second = train(short("mrstft+af-8", steps=2), index, tmp_path / "second", init=first.model, **OPTIONS)
+    assert second.model is first.model and torch.equal(before["style.standardize.mean"], second.model.style.standardize.mean)
+    assert not same(before, second.model.state_dict())
+    assert second.validation["right"].iloc[0] == pytest.approx(first.validation["right"].iloc[-1])
+
+
+def test_bfloat16_for_the_network(index, unbroken, tmp_path):
+    run = train(short(), index, tmp_path, precision="bf16", **OPTIONS)
+    assert run.log["loss"].iloc[-1] == pytest.approx(unbroken.log["loss"].iloc[-1], rel=0.05)
+    assert all(value.dtype == torch.float32 for value in weights(run).values()) and not same(weights(run), weights(unbroken))
+
+
+def test_a_folder_with_a_training_is_not_overwritten(index, unbroken):
+    with pytest.raises(InputError) as caught:
+        train(short(), index, unbroken.folder, **OPTIONS)
+    assert one_line(caught, unbroken.folder, "resume")
+    again = train(short(), index, unbroken.folder, resume=True, **OPTIONS)         # nothing left to do
+    assert same(weights(again), weights(unbroken)) and again.validation["step"].tolist() == [0, 3, 6]
+
+
+@pytest.mark.parametrize("changes, options", [({"learning_rate": 0.1}, {}), ({}, {"seed": 1}), ({"pull": 0.5}, {})])
+def test_another_training_cannot_be_resumed(index, unbroken, changes, options):
+    with pytest.raises(InputError) as caught:
+        train(short(**changes), index, unbroken.folder, resume=True, **OPTIONS | options)
+    assert one_line(caught, "checkpoint.safetensors", next(iter(changes or options)))
+
+
+def test_a_broken_checkpoint(index, unbroken, tmp_path):
+    whole = (unbroken.folder / "checkpoint.safetensors").read_bytes()
+    for broken in (b"", whole[:1000], b"\0" * 500, (unbroken.folder / "model.safetensors").read_bytes()):
+        (tmp_path / "checkpoint.safetensors").write_bytes(broken)
+        with pytest.raises(InputError) as caught:
+            train(short(), index, tmp_path, resume=True, **OPTIONS)
+        assert one_line(caught, "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_vanishes_is_told_in_one_line(tmp_path, workers):
+    index = miniature(tmp_path / "set")
+    real, folder = loop.update, tmp_path / "out"
+    for song in ("one", "two"):
+        for path in (tmp_path / "set" / song).iterdir():
+            path.rename(path.with_suffix(".away"))
+    with pytest.raises(InputError) as caught:
+        train(short(first_look=1), index, folder, init=dm.DiffMST("tiny"), workers=workers, **OPTIONS)
+    assert one_line(caught, ".wav") and loop.update is real
+
+
+@pytest.mark.parametrize("options, error", [
+    ({"precision": "float16"}, ValueError), ({"accelerator": "tpu"}, ValueError), ({"validation_examples": 1}, ValueError),
+    ({"precision": "fp16", "accelerator": "cpu"}, InputError),
+])
+def test_options_that_do_not_fit(index, tmp_path, options, error):
+    with pytest.raises(error):
+        train(short(), index, tmp_path, **OPTIONS | options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu(index, tmp_path):
+    with pytest.raises(InputError, match="1 GPUs are asked for, 0 are there"):
+        train(short(), index, tmp_path, accelerator="cuda", **OPTIONS)
+
+
+def test_outputs_that_cannot_be_written(index, tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in ("", tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError) as caught:
+            train(short(), index, output, **OPTIONS)
+        assert one_line(caught)
+
+
+def test_paper_like_models_train_too(index, tmp_path):
+    """A CNN with batch norm, no statistics, the reference console; heads that begin at random."""
+    config = dataclasses.replace(dm.ModelConfig.preset("paper"), name="tiny", width=8, layers=1, heads=2, feedforward=8,
+                                 channels=(2, 4), pools=((4, 4), (8, 4)), chunk=None)
+    run = train(short("mrstft-8", model=config, steps=2, batch_size=1, max_tracks=4), index, tmp_path, **OPTIONS)
+    assert run.log["loss"].notna().all() and dm.DiffMST.from_pretrained(tmp_path).config == config
