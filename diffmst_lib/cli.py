@@ -46,14 +46,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="speed and memory: console and loss beside the reference, models")
     bench.add_argument("--tracks", type=_count, nargs="+",
-                       help="numbers of tracks (default: 4 8 16; --render 16; --model 8)")
-    bench.add_argument("--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60)")
+                       help="numbers of tracks (default: 4 8 16; --render 16; --model, --train, --data 8)")
+    bench.add_argument("--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60, with --train 5)")
     what = bench.add_mutually_exclusive_group()
     what.add_argument("--render", action="store_true",
                       help="rendering without gradients instead, beside pedalboard where it is installed")
     what.add_argument("--loss", action="store_true", help="the audio-feature loss of a stereo pair instead")
     what.add_argument("--model", nargs="+", choices=tuple(PRESETS), metavar="PRESET",
                       help="the network of these presets (tiny, small, paper) beside its console instead")
+    what.add_argument("--train", choices=tuple(PRESETS), metavar="PRESET",
+                      help="a training step of this preset through both consoles instead")
     what.add_argument("--data", metavar="INDEX",
                       help="a data set's loader beside a training step of small on its examples instead")
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
@@ -170,7 +172,7 @@ def _load_reference(path: str, sample_rate: int):
 
 def run_bench(options: argparse.Namespace) -> None:
     """`diffmst bench`: tables of times and peak memory."""
-    from . import bench, bench_data
+    from . import bench, bench_data, bench_train
 
     if options.loss and options.tracks:
         raise InputError("--tracks has no meaning with --loss, which takes one stereo pair")
@@ -184,6 +186,10 @@ def run_bench(options: argparse.Namespace) -> None:
             for n in options.tracks or [8]:
                 print(bench.model_table(options.model, num_tracks=n, seconds=options.seconds or 10.0,
                                         repeats=options.repeats).to_string())
+        elif options.train:
+            for n in options.tracks or [8]:
+                print(bench_train.step_table(options.train, num_tracks=n, seconds=options.seconds or 5.0,
+                                             repeats=options.repeats).to_string())
         elif options.data:
             index = SongIndex.load(options.data)
             for n in options.tracks or [8]:
@@ -215,8 +221,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"diffmst: error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("diffmst: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"diffmst: {stopped.args[0] if stopped.args else 'stopped'}", file=sys.stderr)
         return 130
     return 0
 

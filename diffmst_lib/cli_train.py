@@ -79,7 +79,7 @@ def run_train(options: argparse.Namespace) -> None:
                     workers=options.workers, accelerator=options.accelerator, devices=options.devices,
                     num_nodes=options.nodes, precision=options.precision, progress=progress)
     except Stopped as stopped:
-        raise SystemExit(f"diffmst: {stopped}") from None
+        raise KeyboardInterrupt(f"{stopped} with --resume") from None
     if progress and len(run.validation):
         print(run.validation.iloc[[0, -1]].round(4).to_string(index=False))
         print(f"written: {output}, a model for --model, {len(run.validation)} validations in validation.csv")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffmst_lib import ConsoleParams, MixingConsole, bench
+from diffmst_lib import ConsoleParams, MixingConsole, bench, bench_train
 
 
 def test_table_of_times_and_memory():
@@ -81,3 +81,13 @@ def test_table_of_models():
     assert list(table) == ["parameters", "network (s)", "console (s)", "network / console", "training step, 0.25 s (GB)"]
     assert (table > 0).all(axis=None) or table["training step, 0.25 s (GB)"].item() == 0   # little enough to be lost in rounding
     assert table["parameters"].item() == sum(p.numel() for p in bench.DiffMST("tiny").parameters())
+
+
+def test_table_of_training_steps():
+    table = bench_train.step_table("tiny", num_tracks=2, seconds=0.5, repeats=1)
+    assert table.index.tolist() == ["reference", "default"] and table.index.name == "1 x 2 tracks x 0.5 s"
+    parts = ["network", "console", "loss", "backward", "optimizer"]
+    assert list(table) == [*parts, "all", "steps a second, relative"]
+    assert table[parts].sum(axis=1).tolist() == pytest.approx(table["all"].tolist(), abs=0.005)
+    relative = table["all"]["reference"] / table["all"]["default"]
+    assert table["steps a second, relative"].tolist() == pytest.approx([1.0, relative], rel=0.02)

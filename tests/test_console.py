@@ -252,3 +252,20 @@ def test_sends_down_to_the_idle_level_are_heard():
     tracks, params = noise(1, 3000), ConsoleParams.neutral(["a"])
     params.track("a")["send_db"] = -74.0
     assert not torch.equal(CONSOLE(tracks, params).mix, CONSOLE(tracks, params, fx_bus=False).mix)
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_tracks_that_a_mask_leaves_out_are_silent(noise, preset):
+    console, tracks = MixingConsole(preset=preset), noise(2, 3, 8192)
+    params = ConsoleParams.neutral(["a", "b", "c"], pans=[0.2, 0.5, 0.8], preset=preset)
+    mask = torch.tensor([[True, False, True], [True, True, True]])
+    tracks.requires_grad_()
+    out = console(tracks, params, fx_bus=False, mask=mask)
+    expected = console(tracks * mask[..., None], params, fx_bus=False)
+    assert torch.allclose(out.mix, expected.mix, atol=1e-6) and torch.allclose(out.tracks, expected.tracks, atol=1e-6)
+    out.mix.square().sum().backward()
+    assert (tracks.grad[0, 1] == 0).all() and tracks.grad[mask].abs().amax(dim=-1).min() > 0
+    one = console(tracks[0].detach(), params, fx_bus=False, mask=mask[0])
+    assert torch.allclose(one.mix, out.mix[0], atol=1e-6)
+    with pytest.raises(ValueError, match="mask must be"):
+        console(tracks, params, mask=mask[0])

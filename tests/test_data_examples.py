@@ -397,3 +397,13 @@ def test_the_tiny_set_gives_examples_of_both_methods(data):
         songs, references = tiny.multitracks(split), tiny.references(split)
         assert Method1(songs, sampling)[0].tracks.shape[-1] == 441000
         assert Method2(songs, references, sampling)[0].reference.shape == (2, 441000)
+
+
+def test_ranks_share_a_batch(index):
+    """What two GPUs read is what one would with twice the batch, in turn."""
+    def starts(**options):
+        return [[song for song in batch.names] for batch in loader(examples(index), steps=3, **options)]
+
+    whole, first, second = starts(batch_size=4), starts(batch_size=2, rank=0, ranks=2), starts(batch_size=2, rank=1, ranks=2)
+    assert whole == [a + b for a, b in zip(first, second)]
+    assert starts(batch_size=2, rank=1, ranks=2, first_step=1) == second[1:]

@@ -212,3 +212,15 @@ def test_mrstft_refuses_what_it_cannot_compare(bad, line):
         mrstft_loss(*bad)
     with pytest.raises(ValueError, match="preset must be"):
         mrstft_loss(torch.ones(2, 9), torch.ones(2, 9), preset="x")
+
+
+def test_each_of_a_batch():
+    mixes, targets = noise(3, 2, 44100), noise(3, 2, 44100, seed=1) * torch.tensor([0.3, 1.0, 3.0]).view(3, 1, 1)
+    one, other = audio_features(mixes), audio_features(targets)
+    each, mean = losses.feature_distance(one, other, each=True), losses.feature_distance(one, other)
+    for name, values in each.items():
+        alone = [audio_feature_loss(mix, target)[name] for mix, target in zip(mixes, targets)]
+        assert values.shape == (3,) and torch.allclose(values, torch.stack(alone), rtol=1e-4)
+        assert torch.isclose(values.mean(), mean[name], rtol=1e-5)
+    single = losses.feature_distance(audio_features(mixes[0]), audio_features(targets[0]), each=True)
+    assert single["total"].shape == ()

@@ -138,3 +138,19 @@ def test_tracks_of_a_batch_come_to_their_levels_one_by_one(noise):
     assert torch.equal(gains_db, torch.stack([gains for _, gains in want]))
     with pytest.raises(ValueError, match="num_tracks, num_samples"):
         normalize_tracks(x[0, 0], -30.0)
+
+
+def test_a_batch_is_normalized_item_by_item():
+    batch = torch.randn(4, 2, 44100, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.01, 0.0, 5.0]).view(4, 1, 1)
+    batch.requires_grad_()
+    level = normalize_loudness(batch)
+    assert [round(loudness(x), 3) for x in level] == [-16.0, -16.0, -math.inf, -16.0]
+    alone = [x.detach().clone().requires_grad_() for x in batch]
+    weight = torch.randn(4, 2, 44100, generator=torch.Generator().manual_seed(1))
+    (level * weight).sum().backward()
+    for i, x in enumerate(alone):
+        y = normalize_loudness(x)
+        assert torch.allclose(y, level[i], atol=1e-5)
+        (y * weight[i]).sum().backward()
+        assert torch.isfinite(batch.grad[i]).all()
+        assert torch.allclose(x.grad, batch.grad[i], rtol=1e-3, atol=1e-4 * float(x.grad.abs().max()) + 1e-12)

@@ -287,3 +287,32 @@ def test_sides_may_be_a_list(tiny, song, reference):
     assert torch.equal(tiny.predict(tracks, reference, sides=song.sides()).tracks, want.tracks)
     batch = tiny.predict(tracks[None], reference[None], sides=[song.sides()])
     assert torch.equal(batch[0].tracks, want.tracks)
+
+
+def test_the_plain_sum_is_the_neutral_mix(song, reference):
+    """What the controller is told of it: the features of the untrained model's own mix, less those of the reference."""
+    torch.manual_seed(0)
+    untrained = dm.DiffMST("tiny").eval()
+    tracks, _ = dm.normalize_tracks(song.audio, -30.0)
+    tracks, sides, record = tracks[None], torch.tensor([song.sides()]), dm.normalize_loudness(reference)[None]
+    with torch.no_grad():
+        heard = untrained.compare(untrained.encode_reference(record), tracks, sides=sides)
+        mix, _ = untrained(tracks, record, sides=sides)
+        own, mirrored = untrained.style(dm.normalize_loudness(mix))
+    assert heard.style.shape == (1, 108)
+    torch.testing.assert_close(heard.style[:, 54:], own - heard.style[:, :54], rtol=0, atol=0.1)
+    torch.testing.assert_close(heard.mirrored[:, 54:], mirrored - heard.mirrored[:, :54], rtol=0, atol=0.1)
+
+
+def test_the_plain_sum_leaves_out_what_the_mask_does():
+    tiny, noise = model(), torch.Generator().manual_seed(0)
+    tracks, record = 0.03 * torch.randn(1, 3, 44100, generator=noise), 0.1 * torch.randn(1, 2, 44100, generator=noise)
+    tracks[0, 2] = float("nan")
+    with torch.no_grad():
+        heard = tiny.encode_reference(record)
+        masked = tiny.compare(heard, tracks, mask=torch.tensor([[True, True, False]])).style
+        torch.testing.assert_close(masked, tiny.compare(heard, tracks[:, :2]).style)
+    without = model(plain_sum=False)
+    assert without.compare(heard, tracks) is heard
+    with pytest.raises(ValueError, match="plain_sum .* needs style"):
+        model(style=False)

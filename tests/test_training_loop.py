@@ -1,6 +1,7 @@
 """The loop: stopped, killed and resumed, two processes, accumulation, gradients that are not finite, bad data."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 import diffmst_lib as dm
@@ -44,7 +46,7 @@ def same(one, other):
 def apart(one, other):
     """How far two runs are from each other, as a share of the way from the first weights."""
     torch.manual_seed(0)
-    start = {name: value for name, value in dm.DiffMST("tiny").named_parameters()}
+    start = {name: value.detach() for name, value in dm.DiffMST("tiny").named_parameters()}
     way, between = (sum((one[name] - to[name]).square().sum() for name in start) ** 0.5 for to in (start, other))
     return float(between / way)
 
@@ -178,10 +180,41 @@ def test_fine_tuning_goes_on_from_a_model(index, tmp_path):
     assert second.validation["right"].iloc[0] == pytest.approx(first.validation["right"].iloc[-1])
 
 
-def test_bfloat16_for_the_network(index, unbroken, tmp_path):
-    run = train(short(), index, tmp_path, precision="bf16", **OPTIONS)
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_in_the_network_alone(index, unbroken, tmp_path, monkeypatch, precision):
+    """Sounds and weights stay in float32; a training in mixed precision is resumed as well."""
+    seen = []
+    console = dm.MixingConsole.__call__
+
+    def watched(self, tracks, params, **options):
+        seen.append((tracks.dtype, params.tracks.dtype, torch.is_autocast_enabled("cpu")))
+        return console(self, tracks, params, **options)
+
+    monkeypatch.setattr(dm.MixingConsole, "__call__", watched)
+    run = train(short(), index, tmp_path / "whole", precision=precision, **OPTIONS)
+    assert set(seen) == {(torch.float32, torch.float32, False)}
     assert run.log["loss"].iloc[-1] == pytest.approx(unbroken.log["loss"].iloc[-1], rel=0.05)
     assert all(value.dtype == torch.float32 for value in weights(run).values()) and not same(weights(run), weights(unbroken))
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        with pytest.raises(Stopped):
+            train(short(), index, tmp_path / "parts", precision=precision, **OPTIONS)
+    resumed = train(short(), index, tmp_path / "parts", precision=precision, resume=True, **OPTIONS)
+    assert same(weights(resumed), weights(run))
+
+
+def test_the_scale_of_fp16_falls_after_an_overflow(index, tmp_path, monkeypatch):
+    loss, calls = loop.task_loss, []
+
+    def sometimes_huge(*arguments):
+        calls.append(1)
+        return loss(*arguments) * (1e38 if len(calls) == 1 else 1.0)
+
+    monkeypatch.setattr(loop, "task_loss", sometimes_huge)
+    run = train(short(), index, tmp_path, precision="fp16", **OPTIONS)
+    with safe_open(run.folder / "checkpoint.safetensors", "pt") as file:
+        progress = json.loads(file.metadata()["about"])["progress"]
+    assert progress["skipped"] == 1 and progress["scaler"]["scale"] == 32768.0           # half of where it begins
 
 
 def test_a_folder_with_a_training_is_not_overwritten(index, unbroken):
@@ -222,7 +255,6 @@ def test_a_file_that_vanishes_is_told_in_one_line(tmp_path, workers):
 
 @pytest.mark.parametrize("options, error", [
     ({"precision": "float16"}, ValueError), ({"accelerator": "tpu"}, ValueError), ({"validation_examples": 1}, ValueError),
-    ({"precision": "fp16", "accelerator": "cpu"}, InputError),
 ])
 def test_options_that_do_not_fit(index, tmp_path, options, error):
     with pytest.raises(error):

@@ -7,6 +7,7 @@ import signal
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from ..audio import InputError
+from ..audio import InputError, InputNote
 from ..data import Batch, Method1, Method2, SongIndex, loader
 from ..memory import keep_large_blocks
 from ..model import DiffMST
@@ -70,10 +71,14 @@ def examples_of(
     >>> examples_of(dm.training.recipe("af-16", "tiny"), index)[0].reference.shape
     torch.Size([2, 88200])
     """
-    songs = index.multitracks(split)
+    songs, records = index.multitracks(split), (references or index).references(split)
+    for what, found, all_found in (("songs with stems", songs, index.multitracks()),
+                                   ("references", records, (references or index).references())):
+        if not found and (recipe.method == 2 or found is songs):
+            raise InputError(f"{split} has none of the {len(all_found)} {what}: `diffmst data index --about` sets splits")
     if recipe.method == 1:
         return Method1(songs, recipe.sampling, seed=seed)
-    return Method2(songs, (references or index).references(split), recipe.sampling, seed=seed)
+    return Method2(songs, records, recipe.sampling, seed=seed)
 
 
 def train(
@@ -103,7 +108,8 @@ def train(
     On CPU, a training that was stopped anywhere and resumed gives the same weights as one that was not. Ctrl-C and
     SIGTERM end the step under way and save a checkpoint, then `Stopped` is raised. Updates whose gradient is not finite
     are skipped and counted. Raises InputError in one line when more than 1 % of them are, for an output that holds
-    another training, and for data without a segment that fits.
+    another training, and for data without a segment that fits. Where the "validation" split has none, the model is judged
+    on what it is trained on, told in an `InputNote`.
 
     >>> import diffmst_lib as dm, tempfile
     >>> index = dm.data.SongIndex.load(dm.data_dir())
@@ -123,12 +129,13 @@ def train(
     resume = resume and (folder / CHECKPOINT).exists()
     fabric = _fabric(accelerator, devices, num_nodes, precision)
     examples = examples_of(recipe, index, references, seed=seed)
-    judged = held_out(examples_of(recipe, index, references, split="validation", seed=seed + 1), recipe,
-                      validation_examples, seed=seed + 1)
+    judged = held_out(_validation(recipe, index, references, seed + 1), recipe, validation_examples, seed=seed + 1)
     model = init or _new_model(recipe, examples, seed, look=not resume)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     network, optimizer = fabric.setup(model, optimizer)
     done = load_state(folder, model, optimizer, recipe, seed) if resume else Progress()
+    if done.scaler:
+        fabric.strategy.precision.load_state_dict(done.scaler)
     logs = Logs(folder, done.step) if fabric.is_global_zero else None
     batches = _read(loader(examples, recipe.batch_size, steps=recipe.steps * recipe.accumulate, workers=workers,
                            first_step=done.step * recipe.accumulate, rank=fabric.global_rank, ranks=fabric.world_size,
@@ -145,6 +152,7 @@ def train(
             logs.add_example(number, example, mix, params, done.step)
 
     def save() -> None:
+        done.scaler = fabric.strategy.precision.state_dict()
         save_state(folder, model, optimizer, recipe, seed, done)
         model.save_pretrained(folder)
 
@@ -177,7 +185,7 @@ def train(
             if stop.is_set() and done.step < recipe.steps:
                 if logs:
                     save()
-                raise Stopped(f"stopped after step {done.step} of {recipe.steps}; to go on, resume from {folder}")
+                raise Stopped(f"stopped after step {done.step} of {recipe.steps}; {folder} can be resumed")
     finally:
         if logs:
             logs.close()
@@ -209,9 +217,17 @@ def update(
         total += loss.item()
     norm = float(fabric.clip_gradients(network, optimizer, max_norm=recipe.clip_norm or math.inf,
                                        error_if_nonfinite=False))
-    if math.isfinite(norm):
+    if math.isfinite(norm) or fabric.strategy.precision.state_dict():     # in fp16 the scaler skips, and learns from it
         optimizer.step()
     return total, norm
+
+
+def _validation(recipe: Recipe, index: SongIndex, references: SongIndex | None, seed: int) -> Dataset:
+    try:
+        return examples_of(recipe, index, references, split="validation", seed=seed)
+    except InputError as error:
+        warnings.warn(f"judged on what it is trained on ({error})", InputNote, stacklevel=3)
+        return examples_of(recipe, index, references, seed=seed)
 
 
 def _read(batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -229,8 +245,6 @@ def _fabric(accelerator: str, devices: int, num_nodes: int, precision: str) -> F
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator == "cuda" and torch.cuda.device_count() < devices:
         raise InputError(f"{devices} GPUs are asked for, {torch.cuda.device_count()} are there")
-    if accelerator == "cpu" and precision == "fp16":
-        raise InputError("fp16 is for GPUs; on a CPU take bf16 or float32")
     many = devices * num_nodes > 1      # the effects bus, which is off, has a head that gets no gradient
     mixed = PRECISIONS[precision]
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes,

@@ -20,7 +20,8 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass
 class Progress:
-    """How far a training is: steps done, seconds they took, updates skipped, losses since the last row of the log.
+    """How far a training is: steps done, seconds they took, updates skipped, losses since the last row of the log, and
+    the scale of fp16's gradients.
 
     With the seed that is all there is to know: what is drawn is a function of the seed and the step.
     """
@@ -29,6 +30,7 @@ class Progress:
     seconds: float = 0.0
     skipped: int = 0
     losses: list[float] = field(default_factory=list)
+    scaler: dict[str, float] = field(default_factory=dict)
 
     def add(self, loss: float, norm: float, seconds: float) -> None:
         """One more step, with its loss and the length of its gradient."""
