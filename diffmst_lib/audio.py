@@ -108,6 +108,9 @@ def write_whole(path: Path, write) -> None:
         raise
 
 
+MONO_SIDE = 0.5    # of mono stems beside stereo ones
+
+
 @dataclass
 class Multitrack:
     """A song as mono tracks: `audio` (num_tracks, num_samples), `names`, `sample_rate`, `channels`.
@@ -168,17 +171,18 @@ class Multitrack:
         return [0.18 if channel == "left" or name in left else 0.82 for name, channel in zip(self.names, self.channels)]
 
     def sides(self) -> list[float]:
-        """Where each track belongs: -1 left, 1 right, 0 mono. What a network is told of its tracks.
+        """Where each track belongs, -1 left to 1 right. What a network is told of its tracks.
 
-        Mono stems begin in the middle. Only where no stereo stem sounds, so that the mix would have no sides at all, do
-        they alternate in the order of their names.
+        Channels of stereo stems are -1 and 1. Mono stems, if there are two or more, alternate in the order of their
+        names: at half of the way beside stereo stems, all the way where no stereo stem sounds. In the middle, all of
+        them, they would look alike, and what looks alike is never panned apart.
         """
         sounding = {channel for channel, track in zip(self.channels, self.audio) if bool(track.any())}
         sides = {"left": -1.0, "mono": 0.0, "right": 1.0}
-        if sounding & {"left", "right"} or self.channels.count("mono") < 2:
+        if self.channels.count("mono") < 2:
             return [sides[channel] for channel in self.channels]
-        left = self._every_other_mono()
-        return [sides[channel] or (-1.0 if name in left else 1.0) for name, channel in zip(self.names, self.channels)]
+        left, away = self._every_other_mono(), MONO_SIDE if sounding & {"left", "right"} else 1.0
+        return [sides[channel] or (-away if name in left else away) for name, channel in zip(self.names, self.channels)]
 
     def _every_other_mono(self) -> set[str]:
         return set(sorted(name for name, channel in zip(self.names, self.channels) if channel == "mono")[::2])

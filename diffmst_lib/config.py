@@ -27,7 +27,8 @@ class ModelConfig:
             `chunk` signals at a time; or "statistics" of the log-mel spectrum in `bands` bands.
         views: whether the reference is heard as "left/right" or as "mid/side".
         style: whether the controller is given the reference's own audio features.
-        plain_sum: whether it is also given how far those of the plain sum of the tracks are from them.
+        listens: how often it also hears a mix of the tracks, and is given how far its features are from them: 0 never, 1
+            to their plain sum, 2 then to the mix of its own first console, which it corrects, and so on up to 8.
         sides: whether tracks tell their side; pans then start there, and the model is mirror-symmetric.
         neutral_start: whether heads have a hidden layer and start at the neutral console.
         console: preset of the console, "default" or "reference".
@@ -55,7 +56,7 @@ class ModelConfig:
     bands: int
     views: str
     style: bool
-    plain_sum: bool
+    listens: int
     sides: bool
     neutral_start: bool
     console: str
@@ -76,6 +77,7 @@ class ModelConfig:
             "views": self.views in ("left/right", "mid/side"),
             "console": self.console in ("default", "reference"),
             "name": isinstance(self.name, str),
+            "listens": self.listens == 0 or _count(self.listens) and self.listens <= 8,
             "layers": _count(self.layers) and self.layers <= 1000,
             "hop": _count(self.hop) or not cnn,
             "bands": _count(self.bands) or cnn,
@@ -87,12 +89,12 @@ class ModelConfig:
         }
         allowed |= {field: _count(getattr(self, field)) for field in ("width", "heads", "feedforward", "sample_rate")}
         allowed |= {field: isinstance(getattr(self, field), bool)
-                    for field in ("norm_first", "style", "plain_sum", "sides", "neutral_start")}
+                    for field in ("norm_first", "style", "sides", "neutral_start")}
         wrong = next((field for field, good in allowed.items() if not good), None)
         if wrong:
             raise ValueError(f"{wrong} cannot be {getattr(self, wrong)!r} in a model's configuration")
-        if self.plain_sum and not self.style:
-            raise ValueError("plain_sum compares audio features: it needs style")
+        if self.listens and not self.style:
+            raise ValueError(f"listens={self.listens} compares audio features: it needs style")
         if self.width % self.heads:
             raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
 
@@ -107,14 +109,14 @@ class ModelConfig:
 _PAPER = ModelConfig(
     name="paper", width=512, layers=12, heads=8, feedforward=2048, norm_first=False,
     encoder="cnn", channels=PAPER_CHANNELS, pools=PAPER_POOLS, hop=512, chunk=4, bands=0,
-    views="left/right", style=False, plain_sum=False, sides=False, neutral_start=False, console="reference",
+    views="left/right", style=False, listens=0, sides=False, neutral_start=False, console="reference",
     track_lufs=-48.0, window_seconds=10.0,
 )
 # Tracks at -30 LUFS: the middle of the thresholds' range. At the paper's -48 most thresholds are never reached.
 _SMALL = ModelConfig(
     name="small", width=128, layers=4, heads=8, feedforward=512, norm_first=True,
     encoder="statistics", channels=(), pools=(), hop=0, chunk=None, bands=64,
-    views="mid/side", style=True, plain_sum=True, sides=True, neutral_start=True, console="default",
+    views="mid/side", style=True, listens=2, sides=True, neutral_start=True, console="default",
     track_lufs=-30.0, window_seconds=10.0,
 )
 _TINY = replace(_SMALL, name="tiny", width=32, layers=2, heads=4, feedforward=64, bands=32)

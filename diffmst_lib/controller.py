@@ -25,6 +25,18 @@ def start_logits(section: str, preset: str = "default") -> torch.Tensor:
     return torch.logit(normalize(values, specs)[0].clamp(UNIT_EDGE, 1.0 - UNIT_EDGE))
 
 
+def start_console(sides: torch.Tensor, preset: str = "default") -> list[torch.Tensor]:
+    """Logits of the console where training starts: strips (..., 27) for sides (...), each panned to its own; the buses.
+
+    >>> torch.sigmoid(start_console(torch.tensor([-1.0, 0.0, 1.0]))[0][:, -2]).round(decimals=2)     # the pans
+    tensor([0.1800, 0.5000, 0.8200])
+    """
+    strips, *buses = (start_logits(section, preset).to(sides) for section in SECTIONS)
+    strips = strips.repeat(*sides.shape, 1)
+    strips[..., [spec.name for spec in param_table("track", preset)].index("pan")] = PAN_START * sides
+    return [strips, *buses]
+
+
 def _start_value(spec: ParamSpec) -> float:
     return (spec.low + spec.high) / 2 if spec.name == "threshold_db" else spec.neutral
 

@@ -23,7 +23,7 @@ from . import checkpoint
 from .audio import InputError, InputNote, Multitrack, check_song, check_stereo
 from .config import ModelConfig
 from .console import MixingConsole
-from .controller import PAN_START, Controller, mirror_average, start_logits
+from .controller import PAN_START, Controller, mirror_average, start_console, start_logits
 from .effects import pan_gains
 from .encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
 from .levels import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
@@ -38,7 +38,7 @@ INSIDE = 1e-6   # knobs stay this far from the ends of their range, where every 
 class Heard:
     """What a model heard of references: embeddings (B, 2, width), features (B, 54), and those of the mirror images.
 
-    Compared with tracks, the features have 54 more: how far those of the plain sum are from them.
+    Compared with a mix, the features have 54 more: how far those of the mix are from them.
     """
 
     mix: torch.Tensor
@@ -54,8 +54,8 @@ class DiffMST(nn.Module):
             `ModelConfig`. The weights are untrained, in float32, and stay so: for mixed precision use autocast.
             `from_pretrained` loads trained ones.
 
-    "tiny" and "small" are mirror-symmetric: with left and right of every stem and of the reference swapped, the mix is
-    the same with its channels swapped. (In a song of mono stems alone these have sides by their names, and keep them.)
+    "tiny" and "small" are mirror-symmetric: with all sides and the channels of the reference swapped, the mix is the
+    same with its channels swapped. (Two or more mono stems have sides by their names, and keep them.)
 
     >>> model = DiffMST("tiny")
     >>> mix, params = model(0.1 * torch.randn(1, 4, 44100), 0.1 * torch.randn(1, 2, 44100))
@@ -71,29 +71,29 @@ class DiffMST(nn.Module):
         self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
         self.controller = Controller(
             width=config.width, layers=config.layers, heads=config.heads, feedforward=config.feedforward,
-            style_size=StyleFeatures.SIZE * (config.style + config.plain_sum), sides=config.sides,
+            style_size=StyleFeatures.SIZE * (config.style + (config.listens > 0)), sides=config.sides,
             neutral_start=config.neutral_start, norm_first=config.norm_first, preset=config.console,
         )
         self.console = MixingConsole(config.sample_rate, preset=config.console)
 
     def forward(
         self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None, listens: int | None = None,
     ) -> tuple[torch.Tensor, ConsoleParams]:
         """The mix (B, 2, T) and the console that made it; differentiable. For the arguments see `predict`.
 
         The mix has the level that it has: normalize it before it is compared. The console is for the tracks as they are
         given here, at `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
         """
-        params = self.predict(tracks, reference, sides=sides, mask=mask)
+        params = self.predict(tracks, reference, sides=sides, mask=mask, listens=listens)
         with torch.autocast(tracks.device.type, enabled=False):        # the signal path needs float32
             return self.console(tracks, params, fx_bus=False, mask=mask).mix, params
 
     def predict(
         self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None, listens: int | None = None,
     ) -> ConsoleParams:
-        """The console for tracks and reference, without rendering.
+        """The console for tracks and reference.
 
         Args:
             tracks: (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
@@ -101,6 +101,8 @@ class DiffMST(nn.Module):
             sides: (B, N), -1 for left, 1 for right, 0 for mono tracks (`Multitrack.sides`, also as a list); None: all
                 mono.
             mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None: all real.
+            listens: how often to listen to a mix and correct it; None: `config.listens`. Gradients reach the network by
+                the last time.
 
         The leading batch axis may be left out. Raises ValueError for shapes and types that do not fit, and when the
         network gives NaN (on a GPU nothing is read back, so nothing is checked there).
@@ -115,12 +117,8 @@ class DiffMST(nn.Module):
         _check_shapes(tracks, reference, sides, mask)
         embeddings = self.encode_tracks(tracks, mask)                                  # (B, N, width)
         heard = self.encode_reference(reference)                                       # (B, 2, width), (B, 54)
-        heard = self.compare(heard, tracks, sides=sides, mask=mask)                    # (B, 2, width), (B, 108)
-        unit = self.control(embeddings, heard, sides=sides, mask=mask)                 # (B, N, 27), (B, 25), (B, 26)
-        if tracks.device.type == "cpu" and not all(bool(torch.isfinite(u).all()) for u in unit):
-            raise ValueError("the network gives NaN: a track, the reference or a weight is not finite")
-        unit = unit if batched else [u[0] for u in unit]
-        return ConsoleParams.from_unit(*unit, preset=self.config.console, sample_rate=self.config.sample_rate)
+        unit = self.settle(embeddings, heard, tracks, sides=sides, mask=mask, listens=listens)
+        return self._params(unit if batched else [u[0] for u in unit])
 
     def encode_tracks(self, tracks: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Embeddings (B, N, width) of tracks (B, N, T); zeros for those that `mask` leaves out, which are not heard."""
@@ -140,24 +138,46 @@ class DiffMST(nn.Module):
             return Heard(mix, None, None)
         return Heard(mix, *self.style(reference))
 
-    def compare(
-        self, heard: Heard, tracks: torch.Tensor, *, sides: torch.Tensor | None = None, mask: torch.Tensor | None = None
-    ) -> Heard:
-        """What was heard of the reference, and how far the plain sum of the tracks (B, N, T) is from it.
+    def settle(
+        self, embeddings: torch.Tensor, heard: Heard, tracks: torch.Tensor, *, sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None, listens: int | None = None,
+    ) -> list[torch.Tensor]:
+        """The console in the unit interval, as of `control`: set, then its mix heard and corrected `listens` - 1 times."""
+        unit, times = None, max(1, self.config.listens if listens is None else listens)
+        for time in range(times):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and time == times - 1):
+                found = self.compare(heard, tracks, sides=sides, mask=mask, unit=unit)     # (B, 2, width), (B, 108)
+                unit = self.control(embeddings, found, sides=sides, mask=mask, unit=unit)  # (B, N, 27), (B, 25), (B, 26)
+            if tracks.device.type == "cpu" and not all(bool(torch.isfinite(u).all()) for u in unit):
+                raise ValueError("the network gives NaN: a track, the reference or a weight is not finite")
+        return unit
 
-        The plain sum is what the neutral console makes: every track at its level, those with a side panned to it.
+    @torch.no_grad()
+    def compare(
+        self, heard: Heard, tracks: torch.Tensor, *, sides: torch.Tensor | None = None, mask: torch.Tensor | None = None,
+        unit: list[torch.Tensor] | None = None,
+    ) -> Heard:
+        """What was heard of the reference, and how far a mix of the tracks (B, N, T) is from it.
+
+        The mix is that of the console `unit`, or without one the plain sum: every track at its level, those with a side
+        panned to it, as a neutral console does.
         """
-        if not self.config.plain_sum:
+        if not self.config.listens:
             return heard
-        sides = tracks.new_zeros(tracks.shape[:2]) if sides is None else sides
-        gains = pan_gains(torch.sigmoid(PAN_START * sides))                            # (B, N, 2)
-        if mask is not None:
-            gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
         with torch.autocast(tracks.device.type, enabled=False):
-            plain = normalize_loudness(gains.transpose(1, 2) @ tracks, sample_rate=self.config.sample_rate)  # (B, 2, T)
-        style, mirrored = self.style(plain)
+            if unit is None:
+                gains = pan_gains(torch.sigmoid(PAN_START * (tracks.new_zeros(tracks.shape[:2]) if sides is None else sides)))
+                if mask is not None:
+                    gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
+                mix = gains.transpose(1, 2) @ tracks                                   # (B, 2, N) (B, N, T)
+            else:
+                mix = self.console(tracks, self._params(unit), fx_bus=False, mask=mask).mix
+            style, mirrored = self.style(normalize_loudness(mix, sample_rate=self.config.sample_rate))
         return Heard(heard.mix, torch.cat([heard.style, style - heard.style], dim=-1),
                      torch.cat([heard.mirrored, mirrored - heard.mirrored], dim=-1))
+
+    def _params(self, unit: list[torch.Tensor]) -> ConsoleParams:
+        return ConsoleParams.from_unit(*unit, preset=self.config.console, sample_rate=self.config.sample_rate)
 
     def _views(self, reference: torch.Tensor) -> torch.Tensor:
         """References (B, 2, T) as the mono signals that the mix encoder hears, (2 B, T)."""
@@ -168,11 +188,12 @@ class DiffMST(nn.Module):
 
     def control(
         self, embeddings: torch.Tensor, heard: Heard, *, sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None, unit: list[torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
         """From embeddings to the three sections of the console in the unit interval, (B, N, 27), (B, 25), (B, 26).
 
-        The effects bus stays off, as in the released code: every send is at its lowest.
+        With `unit`, a console, its correction: the logits' distance from neutral is added to those of `unit`. The effects
+        bus stays off, as in the released code: every send is at its lowest.
         """
         if sides is None:
             sides = embeddings.new_zeros(embeddings.shape[:2])
@@ -180,6 +201,10 @@ class DiffMST(nn.Module):
         if self.config.sides:  # the mean with the mirror image: with all sides swapped the mix is swapped
             mirrored = self.controller(embeddings, heard.mix, style=heard.mirrored, sides=-sides, mask=mask)
             logits = mirror_average(logits, mirrored, self.controller.pan_index)
+        if unit is not None:
+            neutral = start_console(sides if self.config.sides else torch.zeros_like(sides), self.config.console)
+            before = [torch.logit(u.detach().clamp(INSIDE, 1.0 - INSIDE)) for u in unit]
+            logits = [b + z.float() - n for b, z, n in zip(before, logits, neutral)]
         unit = [torch.sigmoid(z.float()).clamp(INSIDE, 1.0 - INSIDE) for z in logits]
         unit[0] = unit[0].index_fill(-1, torch.tensor(self.controller.send_index, device=unit[0].device), 0.0)
         return unit
@@ -369,8 +394,7 @@ class DiffMST(nn.Module):
         start, *buses = (torch.sigmoid(start_logits(section, self.config.console)) for section in SECTIONS)
         strips = start.repeat(len(sounding), 1)                                        # (N, 27), for the silent ones
         if bool(sounding.any()):
-            heard = self.compare(heard, tracks, sides=sides)
-            found, *buses = self.control(self.encode_tracks(tracks), heard, sides=sides)
+            found, *buses = self.settle(self.encode_tracks(tracks), heard, tracks, sides=sides)
             found, buses = found[0].cpu(), [bus[0].cpu() for bus in buses]
             gain = param_table("track", self.config.console)[self.controller.gain_index]
             found[:, self.controller.gain_index] += gains_db / (gain.high - gain.low)  # from the levels as they are

@@ -312,7 +312,7 @@ def test_the_plain_sum_leaves_out_what_the_mask_does():
         heard = tiny.encode_reference(record)
         masked = tiny.compare(heard, tracks, mask=torch.tensor([[True, True, False]])).style
         torch.testing.assert_close(masked, tiny.compare(heard, tracks[:, :2]).style)
-    without = model(plain_sum=False)
+    without = model(listens=0)
     assert without.compare(heard, tracks) is heard
-    with pytest.raises(ValueError, match="plain_sum .* needs style"):
+    with pytest.raises(ValueError, match="listens=2 .* needs style"):
         model(style=False)

@@ -149,8 +149,8 @@ def test_spread_pans_puts_channels_to_their_sides_and_mono_stems_alternately():
     assert tiny_song().spread_pans() == [0.18, 0.82, 0.18, 0.82]
 
 
-def test_sides_are_those_of_the_channels_and_mono_is_in_the_middle():
-    assert tiny_song().sides() == [0.0, 0.0, -1.0, 1.0]
+def test_sides_are_those_of_the_channels_and_mono_alternates():
+    assert tiny_song().sides() == [-0.5, 0.5, -1.0, 1.0]
 
 
 def test_sides_of_mono_stems_alone_alternate_by_name_in_whatever_order_they_come(noise):

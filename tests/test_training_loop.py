@@ -128,6 +128,33 @@ def test_killed_at_any_moment_and_resumed(index, unbroken, tmp_path):
     assert same(load_file(tmp_path / "out" / "model.safetensors"), load_file(again / "model.safetensors"))
 
 
+def test_ctrl_c_in_a_terminal_reaches_all_processes(index, tmp_path):
+    """The one that trains ends its step and saves; those that read ahead leave it to that one."""
+    root = index.multitracks()[0].stems[0].source.path.parent.parent
+    command = [*COMMAND, "--tracks", str(root), "--output", str(tmp_path), "--batch-size", "2", "--workers", "1",
+               "--steps", "100000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "checkpoint.safetensors").exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err and "stopped after step" in err, err
+
+
+def test_a_signal_that_ends_the_readers_costs_the_steps_since_the_checkpoint(index, tmp_path, monkeypatch):
+    def broken(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "update", broken)
+        with pytest.raises(Stopped, match="in step 1 of 6"):
+            train(short(), index, tmp_path, **OPTIONS)
+    monkeypatch.setattr(loop, "update", lambda *arguments: 1 / 0 or (0, 0))
+    with pytest.raises(ZeroDivisionError):
+        train(short(), index, tmp_path, **OPTIONS)
+
+
 def test_two_processes_are_one_with_twice_the_batch(index, tmp_path):
     """Two CPU processes (gloo): the same losses and weights, but for rounding."""
     root = index.multitracks()[0].stems[0].source.path.parent.parent

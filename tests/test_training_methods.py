@@ -74,6 +74,20 @@ def test_a_track_that_is_silent_in_half_b_is_left_out(index):
     assert torch.isfinite(task.tracks).all()
 
 
+def test_an_example_that_is_silent_in_half_b_trains_all_the_same(index):
+    recipe = short("mrstft-8", seconds=2.0)
+    batch = batch_of(index, recipe)
+    batch.tracks[0, :, 44100:] = 0.0
+    task = method1_task(batch, recipe, generators())
+    assert torch.equal(task.mask[0], batch.mask[0])
+    model = dm.DiffMST("tiny")
+    mix, params = model(task.tracks, task.reference, sides=task.sides, mask=task.mask)
+    loss = task_loss(mix, task, recipe) + distance_from_neutral(params, task.sides, task.mask)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
 def test_every_random_mix_reaches_its_level(index):
     """At -48 LUFS a sixth of uniform consoles mixes below the meter's gate."""
     config = dataclasses.replace(dm.ModelConfig.preset("tiny"), track_lufs=-48.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import signal
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -326,10 +327,15 @@ def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, 
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory}
+    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory, "worker_init_fn": _ignore_ctrl_c}
     if isinstance(examples, IterableDataset):
         if first_step:
             raise ValueError("a stream from shards cannot be entered in the middle: begin anew with another seed")
         return itertools.islice(DataLoader(examples, batch_size=batch_size, **options), steps)
     starts = [(step * ranks + rank) * batch_size for step in range(first_step, steps)]
     return DataLoader(examples, batch_sampler=[range(start, start + batch_size) for start in starts], **options)
+
+
+def _ignore_ctrl_c(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the one that trains decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

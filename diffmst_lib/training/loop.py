@@ -162,12 +162,7 @@ def train(
                 validate()
             while done.step < recipe.steps and not _anybody(fabric, stop.is_set()):
                 began = time.perf_counter()
-                try:
-                    loss, norm = update(fabric, network, optimizer, recipe, batches, done.step, seed)
-                except RuntimeError:
-                    if stop.is_set():           # Ctrl-C has ended the processes that read ahead, too
-                        break
-                    raise
+                loss, norm = update(fabric, network, optimizer, recipe, batches, done.step, seed)
                 done.add(loss, norm, time.perf_counter() - began)
                 if done.step % LOG_EVERY == 0 or done.step == recipe.steps:
                     row = done.row(recipe.rate(done.step - 1), norm)
@@ -182,10 +177,14 @@ def train(
                 if done.skipped > max(SKIPPED_AT_LEAST, 0.01 * done.step):
                     raise InputError(f"{done.skipped} of {done.step} updates had gradients that are not finite: lower the "
                                      "learning rate, or train in float32")
-            if stop.is_set() and done.step < recipe.steps:
+            if done.step < recipe.steps:
                 if logs:
                     save()
                 raise Stopped(f"stopped after step {done.step} of {recipe.steps}; {folder} can be resumed")
+    except RuntimeError:
+        if not stop.is_set():
+            raise        # otherwise a signal has ended the processes that read ahead, maybe in the middle of an update
+        raise Stopped(f"stopped in step {done.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint") from None
     finally:
         if logs:
             logs.close()
@@ -203,6 +202,7 @@ def update(
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(step)
     optimizer.zero_grad()
+    listens = 1 + step % max(1, recipe.config.listens)       # the first console and its corrections take turns
     total = 0.0
     for part in range(recipe.accumulate):
         batch = next(batches).to(fabric.device, non_blocking=True)
@@ -210,7 +210,7 @@ def update(
         task = make_task(batch, recipe, range(first, first + recipe.batch_size), seed)
         last = part + 1 == recipe.accumulate
         with fabric.no_backward_sync(network, enabled=not last and fabric.world_size > 1):
-            mix, params = network(task.tracks, task.reference, sides=task.sides, mask=task.mask)
+            mix, params = network(task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens)
             loss = task_loss(mix, task, recipe) / recipe.accumulate
             apart = distance_from_neutral(params, task.sides, task.mask) / recipe.accumulate
             fabric.backward(loss + recipe.pull * apart)

@@ -9,7 +9,7 @@ import torch
 
 from .. import effects
 from ..console import MixingConsole
-from ..controller import PAN_START, start_logits
+from ..controller import start_console
 from ..data import Batch
 from ..features import audio_features
 from ..levels import normalize_loudness, normalize_tracks
@@ -68,7 +68,7 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
     the input.
 
     `rngs` are one generator an example. Tracks of half B are brought to the model's level again; those that are silent
-    in it are left out.
+    in it are left out, unless all are.
     """
     config = recipe.config
     drawn = [random_params(batch.tracks.shape[1], rng, gain_db=recipe.random_gain_db, preset=config.console,
@@ -82,7 +82,9 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
         reference, target = (normalize_loudness(part.contiguous(), sample_rate=config.sample_rate)
                              for part in (mix[..., :half], mix[..., half : 2 * half]))
         tracks, gains_db = normalize_tracks(batch.halves()[1], config.track_lufs, sample_rate=config.sample_rate)
-    return Task(tracks, batch.sides, batch.mask & torch.isfinite(gains_db), reference, target, params)
+    sounding = batch.mask & torch.isfinite(gains_db)
+    mask = torch.where(sounding.any(dim=1, keepdim=True), sounding, batch.mask)
+    return Task(tracks, batch.sides, mask, reference, target, params)
 
 
 def method2_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
@@ -136,12 +138,10 @@ def distance_from_neutral(params: ConsoleParams, sides: torch.Tensor, mask: torc
     Of an example it is the mean over its tracks of the sum over their knobs, plus the sum over the master's.
     """
     strips, _, master_bus = params.to_unit()                                     # (B, N, 27), (B, 26)
-    start = {section: start_logits(section, params.preset).to(strips.device) for section in ("track", "master_bus")}
-    neutral = start["track"].repeat(*strips.shape[:-1], 1)
-    neutral[..., [spec.name for spec in params.specs("track")].index("pan")] = PAN_START * sides
-    apart = (strips - torch.sigmoid(neutral)).square().sum(dim=-1)                # (B, N)
+    neutral = [torch.sigmoid(z) for z in start_console(sides, params.preset)]
+    apart = (strips - neutral[0]).square().sum(dim=-1)                            # (B, N)
     tracks = (apart * mask).sum(dim=-1) / mask.sum(dim=-1)
-    return (tracks + (master_bus - torch.sigmoid(start["master_bus"])).square().sum(dim=-1)).mean()
+    return (tracks + (master_bus - neutral[2]).square().sum(dim=-1)).mean()
 
 
 def _stack(params: list[ConsoleParams], device: torch.device) -> ConsoleParams:
