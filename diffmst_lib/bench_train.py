@@ -55,7 +55,7 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
         optimizer.zero_grad()
         loss.backward()
         lap("backward")
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm)
         optimizer.step()
         lap("optimizer")
         return seconds

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from .audio import InputError
 from .config import PRESETS
-from .data import SongIndex, build_index, find_songs
+from .data import FoundSong, SongIndex, build_index, find_songs
 from .data.index import index_file
 from .model import DiffMST
 from .training import VARIANTS, Recipe, Stopped, recipe, train
@@ -54,6 +55,9 @@ def add_command(commands: argparse._SubParsersAction, count: Callable[[str], int
     parser.add_argument("--nodes", type=count, default=1, help="machines (default: 1)")
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="float32",
                         help="of the network; console and losses are always float32")
+    parser.add_argument("--compile", action="store_true", help="compile the encoders of paper: some minutes, then faster")
+    parser.add_argument("--validation-examples", type=lambda text: count(text, least=2), default=16, metavar="N",
+                        help="examples of a validation (default: 16)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     parser.set_defaults(run=run_train)
 
@@ -63,26 +67,37 @@ def run_train(options: argparse.Namespace) -> None:
     chosen = _recipe(options)
     if not options.output:
         raise InputError("--output is empty: name a folder for the training")
+    for option, method in (("varied", 1), ("random_gain_db", 2)):
+        if getattr(options, option) is not None and chosen.method == method:
+            raise InputError(f"--{option.replace('_', '-')} has no meaning with method {method}")
     if options.references and chosen.method == 1:
         raise InputError("--references has no meaning with method 1, whose references are random mixes of the tracks")
     init = DiffMST.from_pretrained(options.init) if options.init else None
     if init and init.config != chosen.config:
         raise InputError(f"{options.init}: a model of preset {init.config.name or 'its own'}, not {options.preset}")
-    output, progress = Path(options.output), not options.quiet
-    index = _index(options.tracks, "auto", output / "tracks.json", progress)
-    references = _index(options.references, "songs", output / "references.json", progress) if options.references else None
+    if options.compile and chosen.config.encoder != "cnn":
+        raise InputError(f"--compile is for CNN encoders, which {options.preset} does not have")
+    output = Path(options.output)
+    progress = not options.quiet and os.environ.get("LOCAL_RANK", "0") == "0"        # one of several processes tells
+    index = _index(options.tracks, "auto", output / "tracks.json", options.resume, progress)
+    references = None
+    if options.references:
+        references = _index(options.references, "songs", output / "references.json", options.resume, progress)
     if progress:
         print(f"{chosen.name}, {options.preset}: {chosen.steps} updates of {chosen.accumulate} x {chosen.batch_size} "
-              f"examples; {len(index.multitracks('train'))} songs to train on", flush=True)
+              f"examples; songs to train on: {len(index.multitracks('train'))}", flush=True)
     try:
         run = train(chosen, index, output, references=references, init=init, resume=options.resume, seed=options.seed,
                     workers=options.workers, accelerator=options.accelerator, devices=options.devices,
-                    num_nodes=options.nodes, precision=options.precision, progress=progress)
+                    num_nodes=options.nodes, precision=options.precision, compiled=options.compile,
+                    validation_examples=options.validation_examples, progress=progress)
     except Stopped as stopped:
         raise KeyboardInterrupt(f"{stopped} with --resume") from None
     if progress and len(run.validation):
         print(run.validation.iloc[[0, -1]].round(4).to_string(index=False))
-        print(f"written: {output}, a model for --model, {len(run.validation)} validations in validation.csv")
+        skipped = int(run.log["skipped"].iloc[-1]) if len(run.log) else 0
+        print(f"written: {output}, a model for --model, {len(run.validation)} validations in validation.csv"
+              + (f"; skipped updates: {skipped}" if skipped else ""))
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
@@ -105,9 +120,17 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         raise InputError(str(error)) from None
 
 
-def _index(folder: str, layout: str, output: Path, progress: bool) -> SongIndex:
+def _index(folder: str, layout: str, output: Path, resume: bool, progress: bool) -> SongIndex:
     """The index that a folder holds, or one made of its audio and kept in the output folder."""
     if index_file(folder).is_file():
         return SongIndex.load(folder)
+    if resume and output.is_file():
+        return SongIndex.load(output)
     found, problems = find_songs(folder, layout)
+    ours = output.parent.resolve()                                # the sounds of an earlier training are no songs
+    found = [song for song in found if not any(ours in path.resolve().parents for path in _paths(song))]
     return build_index(found, output, problems=problems, progress=progress)
+
+
+def _paths(song: FoundSong) -> list[Path]:
+    return [source.path for source in (*song.stems.values(), song.mix) if source]

@@ -11,7 +11,8 @@ from diffmst_lib.training import loop
 from sound_files import music, write_sound
 from training_helpers import miniature
 
-SHORT = ["--preset", "tiny", "--seconds", "1", "--steps", "2", "--batch-size", "1", "--validate-every", "1", "--workers", "0"]
+SHORT = ["--preset", "tiny", "--seconds", "1", "--steps", "2", "--batch-size", "1", "--validate-every", "1", "--workers", "0",
+         "--validation-examples", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def run(capsys, *arguments):
 
 def test_an_index(root, tmp_path, capsys):
     code, out, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model")
-    assert code == 0 and "af-16, tiny: 2 updates of 1 x 1 examples; 2 songs to train on" in out and "step/s" in err
+    assert code == 0 and "af-16, tiny: 2 updates of 1 x 1 examples; songs to train on: 2" in out and "step/s" in err
     assert "right" in out and "written:" in out
     assert dm.DiffMST.from_pretrained(tmp_path / "model").config.name == "tiny"
     code, out, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--resume", "--quiet")
@@ -56,6 +57,19 @@ def test_folders_of_audio(tmp_path, capsys):
     assert [len(index) for index in found.values()] == [5, 12]
     judged = {split: len(found["tracks.json"].multitracks(split)) for split in ("train", "validation")}
     assert code == 0 and judged["train"] and ("judged on what it is trained on" in err) == (judged["validation"] == 0), err
+
+
+def test_an_output_inside_of_the_songs(tmp_path, capsys):
+    """The sounds of a training are no songs of the next."""
+    songs, records = folders_of_audio(tmp_path)
+    for records_too in ([], ["--resume"]):
+        code, _, err = run(capsys, *SHORT, "--tracks", songs, "--references", records, "--output", songs / "model", *records_too)
+        assert code == 0, err
+        assert len(SongIndex.load(songs / "model" / "tracks.json")) == 5
+    (songs / "model" / "model.safetensors").unlink()
+    (songs / "model" / "checkpoint.safetensors").unlink()
+    assert run(capsys, *SHORT, "--tracks", songs, "--references", records, "--output", songs / "model")[0] == 0
+    assert len(SongIndex.load(songs / "model" / "tracks.json")) == 5
 
 
 def test_splits_that_leave_nothing_to_train_on(root, tmp_path, capsys):
@@ -87,6 +101,9 @@ def test_method_1_and_fine_tuning(root, tmp_path, capsys):
     (["--output", ""], ["--output is empty"]),
     (["--init", "small"], ["preset small, not tiny"]),
     (["--seconds", "100"], ["100 s"]),
+    (["--compile"], ["CNN", "tiny"]),
+    (["--method", "1", "--varied", "0.5"], ["--varied has no meaning with method 1"]),
+    (["--random-gain-db", "3"], ["--random-gain-db has no meaning with method 2"]),
 ])
 def test_bad_input(root, tmp_path, capsys, more, parts):
     code, out, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--quiet", *more)

@@ -9,7 +9,7 @@ import torch
 import diffmst_lib as dm
 from diffmst_lib.audio import InputNote
 from diffmst_lib.training import examples_of, held_out, judge, summary, train
-from diffmst_lib.training.logs import LOG, VALIDATION, Logs
+from diffmst_lib.training.logs import LOG, VALIDATION, Logs, _write_ogg
 from training_helpers import miniature, short
 
 
@@ -100,3 +100,42 @@ def test_rows_after_the_checkpoint_are_written_again(tmp_path):
     assert pd.read_csv(tmp_path / LOG)["step"].tolist() == [10, 20, 25]
     assert pd.read_csv(tmp_path / VALIDATION)["step"].tolist() == [10, 20]
     assert Logs(tmp_path, 0).frame(LOG).empty                                       # a new training
+
+
+@pytest.mark.parametrize("content, rows", [("", 0), ("st", 0), ("step,loss\n10,0.1\n20,", 1), ("step,loss\n10,0.1\n2\0", 1),
+                                           ("step,loss\n10,0.1\n20,0.2\n30,0.3\n", 2)])
+def test_a_log_that_a_killed_run_has_left(tmp_path, content, rows):
+    (tmp_path / LOG).write_text(content)
+    logs = Logs(tmp_path, 20)
+    assert len(logs.frame(LOG)) == rows
+    logs.add(LOG, {"step": 30, "loss": 0.5})
+    logs.close()
+    assert pd.read_csv(tmp_path / LOG)["step"].tolist() == [10, 20][:rows] + [30]
+
+
+def test_a_new_training_leaves_nothing_of_an_old_one(tmp_path):
+    for name in ("examples/1-target.ogg", "tensorboard/events", "log.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    Logs(tmp_path, 0).close()
+    assert not list(tmp_path.glob("examples/*")) and not (tmp_path / "tensorboard" / "events").exists()
+    assert not (tmp_path / "log.csv").exists()
+
+
+def test_knobs_bear_their_names(index, tmp_path):
+    run = train(short(steps=1), index, tmp_path, validation_examples=2)
+    example = held_out(examples_of(short(), index, split="validation", seed=1), short(), 1, seed=1)[0]
+    task = example.task
+    with torch.no_grad():
+        params = run.model.predict(task.tracks, task.reference, sides=task.sides, mask=task.mask)
+    knobs = pd.read_csv(tmp_path / "examples" / "1-step0000001.csv", index_col=0)
+    for i, name in enumerate(example.names):
+        rows = [row for row in knobs.index if row in (name, name.rsplit(".", 1)[0])]
+        assert rows, (name, list(knobs.index))
+        if rows[0] == name:
+            assert knobs.loc[name, "threshold_db"] == pytest.approx(params.values("track")["threshold_db"][0, i].item(), abs=1e-3)
+
+
+def test_long_examples_are_cut(tmp_path):
+    _write_ogg(tmp_path / "long.ogg", torch.zeros(2, 60 * 8000), 8000)
+    assert dm.load_audio(tmp_path / "long.ogg", sample_rate=8000).shape == (2, 80_000)

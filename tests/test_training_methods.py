@@ -104,6 +104,7 @@ def test_the_same_items_make_the_same_task(index):
         one, again, other = (make_task(batch, recipe, items, seed) for items, seed in
                              ((range(2), 0), (range(2), 0), (range(2, 4), 0)))
         assert torch.equal(one.reference, again.reference) and not torch.allclose(one.reference, other.reference, atol=1e-3)
+        assert not torch.allclose(one.reference, make_task(batch, recipe, range(2), 1).reference, atol=1e-3)
         single = make_task(collate([examples_of(recipe, index)[1]]), recipe, range(1, 2), 0)      # in whatever company
         assert torch.allclose(single.reference[0], one.reference[1], atol=1e-5)
 
@@ -153,5 +154,9 @@ def test_distance_from_neutral():
     assert distance_from_neutral(params, sides, mask) == start
     params.tracks[1, 2, 0] = 48.0                                                 # half of the range: 0.25
     assert distance_from_neutral(params, sides, mask).item() == pytest.approx(0.25 / 3 / 2 + start.item(), abs=1e-5)
+    params.tracks[1, 2, 0] = 0.0
+    params.tracks[0, 0, 0] = 48.0                                                 # one of two tracks
+    assert distance_from_neutral(params, sides, mask).item() == pytest.approx(0.25 / 2 / 2 + start.item(), abs=1e-4)
+    params.tracks[0, 0, 0], params.tracks[1, 2, 0] = 0.0, 48.0
     params.master_bus_values[0, -1] = 48.0
     assert distance_from_neutral(params, sides, mask).item() == pytest.approx(0.25 / 3 / 2 + 0.25 / 2 + start.item(), abs=1e-5)

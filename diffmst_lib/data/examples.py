@@ -327,15 +327,34 @@ def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, 
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory, "worker_init_fn": _ignore_ctrl_c}
+    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory, "worker_init_fn": _leave_signals,
+               "generator": torch.Generator()}                  # its own: nobody else's random numbers change
     if isinstance(examples, IterableDataset):
         if first_step:
             raise ValueError("a stream from shards cannot be entered in the middle: begin anew with another seed")
         return itertools.islice(DataLoader(examples, batch_size=batch_size, **options), steps)
-    starts = [(step * ranks + rank) * batch_size for step in range(first_step, steps)]
-    return DataLoader(examples, batch_sampler=[range(start, start + batch_size) for start in starts], **options)
+    return DataLoader(examples, batch_sampler=_Items(range(first_step, steps), batch_size, rank, ranks), **options)
 
 
-def _ignore_ctrl_c(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the one that trains decides when to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@dataclass
+class _Items:
+    """The items of each batch; a million steps need no list."""
+
+    steps: range
+    batch_size: int
+    rank: int
+    ranks: int
+
+    def __iter__(self):
+        for step in self.steps:
+            first = (step * self.ranks + self.rank) * self.batch_size
+            yield range(first, first + self.batch_size)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def _leave_signals(worker: int) -> None:
+    """Ctrl-C, and a cluster's SIGTERM, reach every process; the one that trains decides when to stop."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import soundfile
 import torch
 
-from ..audio import InputNote
+from ..audio import InputNote, write_whole
 from ..params import ConsoleParams
-from .validation import Heard
+from .validation import HeldOut
 
-LOG, VALIDATION, EXAMPLES = "log.csv", "validation.csv", "examples"
+LOG, VALIDATION, EXAMPLES, BOARD = "log.csv", "validation.csv", "examples", "tensorboard"
+EXAMPLE_SECONDS = 10     # libsndfile crashes on minutes of Vorbis at once
 
 
 class Logs:
@@ -24,6 +27,9 @@ class Logs:
 
     def __init__(self, folder: Path, step: int):
         self.folder = folder
+        if not step:
+            for name in (EXAMPLES, BOARD):
+                shutil.rmtree(folder / name, ignore_errors=True)
         self.tables = {name: _rows_until(folder / name, step) for name in (LOG, VALIDATION)}
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -31,7 +37,7 @@ class Logs:
             warnings.warn("TensorBoard is not installed, its log is not written; the CSV files are", InputNote, stacklevel=4)
             self.board = None
         else:
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+            self.board = SummaryWriter(str(folder / BOARD), purge_step=step + 1 if step else None)
 
     def add(self, name: str, row: dict[str, float]) -> None:
         """Append a row, with its "step", to one of the two tables."""
@@ -48,7 +54,7 @@ class Logs:
         """One of the two tables."""
         return pd.DataFrame(self.tables[name])
 
-    def add_example(self, number: int, example: Heard, mix: torch.Tensor, params: ConsoleParams, step: int) -> None:
+    def add_example(self, number: int, example: HeldOut, mix: torch.Tensor, params: ConsoleParams, step: int) -> None:
         """The mix of a validation example as Ogg, its console as CSV; beside them, once, what it is compared with."""
         folder, rate = self.folder / EXAMPLES, params.sample_rate
         folder.mkdir(exist_ok=True)
@@ -72,15 +78,19 @@ class Logs:
 
 
 def _write_ogg(path: Path, audio: torch.Tensor, sample_rate: int) -> None:
+    audio = audio[:, : EXAMPLE_SECONDS * sample_rate]
     soundfile.write(path, (audio / audio.abs().amax().clamp(min=1.0)).T.numpy(), sample_rate)
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, float]]:
-    """The rows of a CSV up to a step, which alone are left in the file."""
-    if not step or not path.is_file():
+    """The rows of a CSV up to a step, which alone are left in the file; what a killed run has left of a line is dropped."""
+    table = pd.DataFrame()
+    if step and path.is_file():
+        with suppress(pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
+            table = pd.read_csv(path, on_bad_lines="skip")
+    if "step" not in table:
         path.unlink(missing_ok=True)
         return []
-    table = pd.read_csv(path)
-    table = table[table["step"] <= step]
-    table.to_csv(path, index=False)
+    table = table[pd.to_numeric(table["step"], errors="coerce") <= step].dropna()
+    write_whole(path, lambda part: table.to_csv(part, index=False))
     return table.to_dict("records")

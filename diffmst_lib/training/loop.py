@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import tempfile
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import soundfile
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
@@ -22,24 +24,25 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from ..audio import InputError, InputNote
+from ..checkpoint import WEIGHTS
 from ..data import Batch, Method1, Method2, SongIndex, loader
 from ..memory import keep_large_blocks
 from ..model import DiffMST
 from .logs import LOG, VALIDATION, Logs
 from .methods import distance_from_neutral, make_task, task_loss
 from .recipes import Recipe
-from .state import CHECKPOINT, Progress, load_state, save_state
+from .state import CHECKPOINT, Progress, description, load_state, save_state
 from .validation import constants, held_out, judge, summary
 
 LOG_EVERY = 10            # steps
 EXAMPLES_KEPT = 2         # examples of a validation whose sound is kept
-SKIPPED_AT_LEAST = 10     # so many updates may be skipped in any training; then 1 % of them
+SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}     # so many updates may be skipped at first, then 1 % of them
 PRECISIONS = {"float32": None, "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 @dataclass
 class Run:
-    """A finished or stopped training: the model in eval mode, the tables of `log.csv` and `validation.csv`, its folder."""
+    """A finished training: the model in eval mode, the tables of `log.csv` and `validation.csv`, its folder."""
 
     model: DiffMST
     log: pd.DataFrame
@@ -84,8 +87,8 @@ def examples_of(
 def train(
     recipe: Recipe, index: SongIndex, output: str | Path, *, references: SongIndex | None = None,
     init: DiffMST | None = None, resume: bool = False, seed: int = 0, workers: int = 0, accelerator: str = "auto",
-    devices: int = 1, num_nodes: int = 1, precision: str = "float32", validation_examples: int = 16,
-    progress: bool = False,
+    devices: int = 1, num_nodes: int = 1, precision: str = "float32", compiled: bool = False,
+    validation_examples: int = 16, progress: bool = False,
 ) -> Run:
     """Train a model by a recipe on the "train" split of an index; judge it on the "validation" split.
 
@@ -102,13 +105,15 @@ def train(
         accelerator: "cpu", "cuda" or "auto".
         devices, num_nodes: GPUs (or, on the CPU, processes) of a machine, and machines.
         precision: "float32", or "bf16" or "fp16" for the network; the console and the losses stay in float32.
+        compiled: pass CNN encoders through `torch.compile`, which takes minutes and then saves a fifth of the time or more;
+            the statistics of "small" and "tiny" have nothing to gain, ValueError.
         validation_examples: how many, at least 2.
         progress: show a progress bar.
 
     On CPU, a training that was stopped anywhere and resumed gives the same weights as one that was not. Ctrl-C and
     SIGTERM end the step under way and save a checkpoint, then `Stopped` is raised. Updates whose gradient is not finite
-    are skipped and counted. Raises InputError in one line when more than 1 % of them are, for an output that holds
-    another training, and for data without a segment that fits. Where the "validation" split has none, the model is judged
+    are skipped and counted. Raises InputError in one line when more than 1 % of them are, for an output that holds a
+    model or a training already, for a checkpoint of another recipe or seed, and for data without a segment that fits. Where the "validation" split has none, the model is judged
     on what it is trained on, told in an `InputNote`.
 
     >>> import diffmst_lib as dm, tempfile
@@ -123,17 +128,31 @@ def train(
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if validation_examples < 2:
         raise ValueError(f"validation needs at least 2 examples, a right and a wrong reference, not {validation_examples}")
-    if recipe.starts_from and init is None and not resume:
-        raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give its folder")
+    if compiled and recipe.config.encoder != "cnn":
+        raise ValueError(f"compiled is for CNN encoders, not for {recipe.config.encoder}")
+    if init and init.config != recipe.config:
+        raise ValueError(f"init is a model of another configuration than the recipe's ({recipe.config.name})")
     folder = _folder(output, resume)
     resume = resume and (folder / CHECKPOINT).exists()
+    if recipe.starts_from and init is None and not resume:
+        raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give its folder")
     fabric = _fabric(accelerator, devices, num_nodes, precision)
     examples = examples_of(recipe, index, references, seed=seed)
-    judged = held_out(_validation(recipe, index, references, seed + 1), recipe, validation_examples, seed=seed + 1)
-    model = init or _new_model(recipe, examples, seed, look=not resume)
+    progress = progress and fabric.is_global_zero
+    judged = held_out(_validation(recipe, index, references, seed + 1), recipe, validation_examples, seed=seed + 1,
+                      progress="to judge by" if progress else None)
+    if len({example.reference for example in judged}) == 1:
+        warnings.warn(f"validation has one reference, {judged[0].reference}: \"wrong\" is another moment of it", InputNote,
+                      stacklevel=2)
+    model = init or _new_model(recipe, examples, seed, look=not resume, progress=progress)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    if compiled:
+        for encoder in (model.track_encoder, model.mix_encoder):
+            encoder.embed = torch.compile(encoder.embed)
     network, optimizer = fabric.setup(model, optimizer)
-    done = load_state(folder, model, optimizer, recipe, seed) if resume else Progress()
+    names = [song.name for songs in (index, references or []) for song in songs]
+    begun = description(recipe, seed, names, fabric.world_size)
+    done = load_state(folder, model, optimizer, begun) if resume else Progress()
     if done.scaler:
         fabric.strategy.precision.load_state_dict(done.scaler)
     logs = Logs(folder, done.step) if fabric.is_global_zero else None
@@ -141,7 +160,7 @@ def train(
                            first_step=done.step * recipe.accumulate, rank=fabric.global_rank, ranks=fabric.world_size,
                            pin_memory=fabric.device.type == "cuda"))
 
-    bar = tqdm(total=recipe.steps, initial=done.step, unit="step", disable=not (progress and fabric.is_global_zero))
+    bar = tqdm(total=recipe.steps, initial=done.step, unit="step", disable=not progress)
 
     def validate() -> None:
         model.eval()
@@ -153,13 +172,15 @@ def train(
 
     def save() -> None:
         done.scaler = fabric.strategy.precision.state_dict()
-        save_state(folder, model, optimizer, recipe, seed, done)
+        save_state(folder, model, optimizer, begun, done)
         model.save_pretrained(folder)
 
     try:
         with _stop_request() as stop, keep_large_blocks(), bar:
             if logs and not done.step:
                 validate()
+            elif logs:
+                model.save_pretrained(folder)       # which the run before may not have come to
             while done.step < recipe.steps and not _anybody(fabric, stop.is_set()):
                 began = time.perf_counter()
                 loss, norm = update(fabric, network, optimizer, recipe, batches, done.step, seed)
@@ -174,13 +195,15 @@ def train(
                 if logs and (done.step % recipe.validate_every == 0 or done.step == recipe.steps):
                     validate()
                     save()
-                if done.skipped > max(SKIPPED_AT_LEAST, 0.01 * done.step):
+                if done.skipped > max(SKIPPED_AT_LEAST[precision], 0.01 * done.step):
                     raise InputError(f"{done.skipped} of {done.step} updates had gradients that are not finite: lower the "
                                      "learning rate, or train in float32")
             if done.step < recipe.steps:
                 if logs:
                     save()
                 raise Stopped(f"stopped after step {done.step} of {recipe.steps}; {folder} can be resumed")
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{folder}: not written ({error})") from None
     except RuntimeError:
         if not stop.is_set():
             raise        # otherwise a signal has ended the processes that read ahead, maybe in the middle of an update
@@ -250,6 +273,7 @@ def _fabric(accelerator: str, devices: int, num_nodes: int, precision: str) -> F
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes,
                     plugins=[_NetworkPrecision(mixed, accelerator)] if mixed else None,
                     strategy=DDPStrategy(find_unused_parameters=True) if many else "auto")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric.launch()
     return fabric
 
@@ -267,16 +291,19 @@ def _folder(output: str | Path, resume: bool) -> Path:
         raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from None
     if (folder / CHECKPOINT).exists() and not resume:
         raise InputError(f"{folder}: holds a training; go on with it (resume), or name another folder")
+    if not (folder / CHECKPOINT).exists() and (folder / WEIGHTS).exists():
+        raise InputError(f"{folder}: holds a model, name another folder")
     return folder
 
 
-def _new_model(recipe: Recipe, examples: Dataset, seed: int, *, look: bool) -> DiffMST:
+def _new_model(recipe: Recipe, examples: Dataset, seed: int, *, look: bool, progress: bool) -> DiffMST:
     """Random weights, and the standardizing constants from a first look at what they will see."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         model = DiffMST(recipe.config)
     if look and (recipe.config.style or recipe.config.encoder == "statistics"):
-        model.standardize(*constants(held_out(examples, recipe, recipe.first_look, seed=seed)))
+        first = held_out(examples, recipe, recipe.first_look, seed=seed, progress="first look" if progress else None)
+        model.standardize(*constants(first))
     return model
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
-from ..audio import InputError, write_whole
+from ..audio import InputError, InputNote, write_whole
 from .recipes import Recipe
 
 FORMAT, VERSION = "diffmst-training", 1
@@ -20,8 +22,8 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass
 class Progress:
-    """How far a training is: steps done, seconds they took, updates skipped, losses since the last row of the log, and
-    the scale of fp16's gradients.
+    """How far a training is: steps done, seconds they took (without validations), updates skipped, losses since the last
+    row of the log, and the scale of fp16's gradients.
 
     With the seed that is all there is to know: what is drawn is a function of the seed and the step.
     """
@@ -47,15 +49,18 @@ class Progress:
 
 
 def save_state(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int, progress: Progress
+    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, begun: dict, progress: Progress
 ) -> None:
-    """Write the checkpoint of a training; InputError when it cannot be written, and then the old one is still there."""
+    """Write the checkpoint of a training; InputError when it cannot be written, and then the old one is still there.
+
+    `begun` is what `description` says of the training.
+    """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         tensors |= {f"optimizer.{key}.{name}": torch.as_tensor(value)
                     for key, value in optimizer.state.get(parameter, {}).items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    about = {"format": FORMAT, "version": VERSION, "recipe": asdict(recipe), "seed": seed, "progress": asdict(progress)}
+    about = {"format": FORMAT, "version": VERSION, "begun": begun, "progress": asdict(progress)}
     data = serialize(tensors, {"about": json.dumps(about)})
     try:
         write_whole(folder / CHECKPOINT, lambda part: part.write_bytes(data))
@@ -63,10 +68,18 @@ def save_state(
         raise InputError(f"{folder / CHECKPOINT}: not written ({error.strerror or error})") from None
 
 
-def load_state(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, seed: int
-) -> Progress:
-    """Put a checkpoint into model and optimizer. InputError when there is none, when it is broken or of another recipe."""
+def description(recipe: Recipe, seed: int, names: list[str], devices: int) -> dict:
+    """What a training must keep when it goes on: its recipe and seed; and what it should keep, data and devices."""
+    config = json.loads(json.dumps(asdict(recipe) | {"model": asdict(recipe.config)}))
+    songs = hashlib.sha256("\n".join(sorted(names)).encode("utf-8", errors="surrogateescape")).hexdigest()
+    return config | {"seed": seed, "data": songs, "devices": devices}
+
+
+def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, begun: dict) -> Progress:
+    """Put a checkpoint into model and optimizer. InputError when there is none, when it is broken or of another recipe.
+
+    Other data or another number of devices are told in an `InputNote`.
+    """
     path = folder / CHECKPOINT
     try:
         with safe_open(path, "pt") as file:
@@ -76,12 +89,15 @@ def load_state(
         raise InputError(f"{path}: not a whole checkpoint ({getattr(error, 'strerror', None) or error})") from None
     if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: not a checkpoint of a training by this version of diffmst_lib")
-    before, now = about["recipe"] | {"seed": about["seed"]}, json.loads(json.dumps(asdict(recipe))) | {"seed": seed}
-    differs = [name for name in now if before.get(name) != now[name]]
+    before = about["begun"]
+    differs = [name for name in begun if before.get(name) != begun[name]]
+    for name in set(differs) & {"data", "devices"}:
+        warnings.warn(f"{path}: it goes on with other {name} than it began with", InputNote, stacklevel=3)
+    differs = [name for name in differs if name not in ("data", "devices")]
     if differs:
         name = differs[0]
-        raise InputError(f"{path}: a training with {name} {before.get(name)}, not {now[name]}: go on as it began, "
-                         "or begin anew in another folder")
+        values = "another model" if name == "model" else f"{name} {before.get(name)}, not {begun[name]}"
+        raise InputError(f"{path}: a training with {values}: go on as it began, or begin anew in another folder")
     model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items()
                            if name.startswith("model.")})
     for name, parameter in model.named_parameters():

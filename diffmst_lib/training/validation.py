@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from ..data import collate
 from ..levels import normalize_loudness
@@ -19,7 +20,7 @@ from .recipes import Recipe
 
 
 @dataclass
-class Heard:
+class HeldOut:
     """One example to judge by: its task (of a batch of one) and where it comes from."""
 
     task: Task
@@ -28,19 +29,21 @@ class Heard:
     names: list[str]
 
 
-def held_out(examples: Dataset, recipe: Recipe, count: int, *, seed: int = 0) -> list[Heard]:
-    """The first `count` items of a data set as tasks, the same at every validation."""
+def held_out(
+    examples: Dataset, recipe: Recipe, count: int, *, seed: int = 0, progress: str | None = None
+) -> list[HeldOut]:
+    """The first `count` items of a data set as tasks, the same at every validation; `progress` names a progress bar."""
     found = []
-    for item in range(count):
+    for item in tqdm(range(count), desc=progress, unit="example", disable=progress is None):
         batch = collate([examples[item]])
         reference = batch.reference_songs[0] or f"random mix of {batch.songs[0]}"
-        found.append(Heard(make_task(batch, recipe, range(item, item + 1), seed), batch.songs[0], reference,
-                           batch.names[0]))
+        found.append(HeldOut(make_task(batch, recipe, range(item, item + 1), seed), batch.songs[0], reference,
+                             batch.names[0]))
     return found
 
 
 @torch.no_grad()
-def judge(model: DiffMST, examples: list[Heard]) -> tuple[pd.DataFrame, list[tuple[torch.Tensor, ConsoleParams]]]:
+def judge(model: DiffMST, examples: list[HeldOut]) -> tuple[pd.DataFrame, list[tuple[torch.Tensor, ConsoleParams]]]:
     """Audio-feature loss of each example with its own reference, `right`, and shown another one's, `wrong`.
 
     Both mixes are compared with the example's own target. A model that says the same whatever it hears has the same two
@@ -62,8 +65,8 @@ def judge(model: DiffMST, examples: list[Heard]) -> tuple[pd.DataFrame, list[tup
     return pd.DataFrame(rows), mixes
 
 
-def _other(examples: list[Heard], i: int) -> Heard:
-    """The next example with another reference."""
+def _other(examples: list[HeldOut], i: int) -> HeldOut:
+    """The next example with another reference; another moment of the same where there is only one."""
     later = [*examples[i + 1 :], *examples[:i]]
     return next((example for example in later if example.reference != examples[i].reference), later[0])
 
@@ -74,7 +77,7 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
             for name, value in ((column, table[column].mean()), (f"{column}_median", table[column].median()))}
 
 
-def constants(examples: Iterable[Heard]) -> tuple[torch.Tensor, torch.Tensor]:
+def constants(examples: Iterable[HeldOut]) -> tuple[torch.Tensor, torch.Tensor]:
     """Tracks (K, T) and references (K', 2, T) of tasks, for `DiffMST.standardize`."""
     tasks = [example.task for example in examples]
     return torch.cat([task.tracks[task.mask] for task in tasks]), torch.cat([task.reference for task in tasks])
