@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ import torch
 from .config import ModelConfig
 from .memory import keep_large_blocks
 from .model import DiffMST
-from .training import Recipe, Task, distance_from_neutral, recipe, task_loss
+from .training import Task, distance_from_neutral, recipe, task_loss
 
 CONSOLES = ("reference", "default")
 
@@ -28,37 +30,41 @@ def noise_task(batch_size: int, num_tracks: int, seconds: float) -> Task:
 
 
 def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]]:
-    """A function that does one update of a new model on a task, and returns the seconds of each of its parts.
+    """A function that updates a new model on a task, once for each listening, as training does by turns.
+
+    It returns the mean seconds of each part of an update. What the network takes includes the mix that it listens to.
 
     >>> parts = step_parts(ModelConfig.preset("tiny"), noise_task(1, 2, 0.5))()
     >>> list(parts)
     ['network', 'console', 'loss', 'backward', 'optimizer']
     """
-    how: Recipe = recipe("af-16", config)
-    model = DiffMST(config)
+    how, model = recipe("af-16", config), DiffMST(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=how.learning_rate)
+    turns = range(1, 1 + max(1, config.listens))
 
     def step() -> dict[str, float]:
-        seconds, began = {}, time.perf_counter()
+        seconds, began = Counter(), time.perf_counter()
 
         def lap(name: str) -> None:
             nonlocal began
             now = time.perf_counter()
-            seconds[name], began = now - began, now
+            seconds[name] += (now - began) / len(turns)
+            began = now
 
-        params = model.predict(task.tracks, task.reference, sides=task.sides, mask=task.mask)
-        lap("network")
-        mix = model.console(task.tracks, params, fx_bus=False, mask=task.mask).mix
-        lap("console")
-        loss = task_loss(mix, task, how) + how.pull * distance_from_neutral(params, task.sides, task.mask)
-        lap("loss")
-        optimizer.zero_grad()
-        loss.backward()
-        lap("backward")
-        torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm)
-        optimizer.step()
-        lap("optimizer")
-        return seconds
+        for listens in turns:
+            params = model.predict(task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens)
+            lap("network")
+            mix = model.console(task.tracks, params, fx_bus=False, mask=task.mask).mix
+            lap("console")
+            loss = task_loss(mix, task, how) + how.pull * distance_from_neutral(params, task.sides, task.mask)
+            lap("loss")
+            optimizer.zero_grad()
+            loss.backward()
+            lap("backward")
+            torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm or math.inf)
+            optimizer.step()
+            lap("optimizer")
+        return dict(seconds)
 
     return step
 

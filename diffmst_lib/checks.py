@@ -1,4 +1,4 @@
-"""What the effects accept: sound, one value an item, one a band. Each check raises ValueError with the name it is about.
+"""What effects and models accept: sound, one value an item, one a band. Each check raises ValueError with the name it is about.
 
 Values on a GPU are not checked: reading them back would make the device wait.
 """
@@ -65,3 +65,27 @@ def per_band(value: torch.Tensor, x: torch.Tensor, name: str, bands: int) -> tor
         got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise ValueError(f"{name} must be ({x.shape[0]}, {bands}), {bands} bands an item, got {got}")
     return value.to(x)
+
+
+def check_heard(tracks, reference, mask) -> None:
+    """What a network hears is float32, its mask boolean."""
+    given = {"tracks": (tracks, torch.float32), "the reference": (reference, torch.float32), "mask": (mask, torch.bool)}
+    for name, (x, dtype) in given.items():
+        if x is None and name == "mask":
+            continue
+        if not isinstance(x, torch.Tensor) or x.dtype != dtype:
+            kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise ValueError(f"{name} must be a tensor of {dtype}, got {kind}")
+
+
+def check_batch(tracks, reference, sides, mask) -> None:
+    """Tracks, reference, sides and mask of a batch fit each other."""
+    if tracks.ndim != 3 or 0 in tracks.shape:
+        raise ValueError(
+            f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
+        )
+    if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
+        raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
+    for name, values in (("sides", sides), ("mask", mask)):
+        if values is not None and values.shape != tracks.shape[:2]:
+            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import librosa
 import torch
@@ -15,6 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from .features import audio_features
 from .spectrum import hann_window
+
+if TYPE_CHECKING:
+    from .config import ModelConfig
 
 PAPER_CHANNELS = (64, 128, 256, 512, 1024, 2048)
 PAPER_POOLS = ((2, 2), (4, 4), (4, 2), (4, 2), (4, 2), (2, 2))    # (frequency, time)
@@ -249,3 +253,12 @@ class StyleFeatures(nn.Module):
         mirrored[:, :4] = raw[:, [1, 0, 3, 2]]                            # RMS and crest factor change sides
         mirrored[:, 5] = -raw[:, 5]                                       # so does the imbalance
         return self.standardize(raw), self.standardize(mirrored)
+
+
+def make_encoder(config: ModelConfig, level_db: float) -> nn.Module:
+    """The encoder that a configuration asks for, for signals at about `level_db`."""
+    if config.encoder == "cnn":
+        return SpectrogramEncoder(
+            config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk
+        )
+    return StatisticsEncoder(config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db)

@@ -21,11 +21,12 @@ from tqdm.auto import tqdm
 
 from . import checkpoint
 from .audio import InputError, InputNote, Multitrack, check_song, check_stereo
+from .checks import check_batch, check_heard
 from .config import ModelConfig
 from .console import MixingConsole
 from .controller import PAN_START, Controller, mirror_average, start_console, start_logits
 from .effects import pan_gains
-from .encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
+from .encoder import StatisticsEncoder, StyleFeatures, make_encoder
 from .levels import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
 from .optimize import optimize_mix
 from .params import SECTIONS, ConsoleParams, param_table
@@ -66,8 +67,8 @@ class DiffMST(nn.Module):
     def __init__(self, config: str | ModelConfig = "small"):
         super().__init__()
         self.config = config = ModelConfig.preset(config) if isinstance(config, str) else config
-        self.track_encoder = _encoder(config, level_db=config.track_lufs - 3.0)
-        self.mix_encoder = _encoder(config, level_db=MIX_LUFS)
+        self.track_encoder = make_encoder(config, level_db=config.track_lufs - 3.0)
+        self.mix_encoder = make_encoder(config, level_db=MIX_LUFS)
         self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
         self.controller = Controller(
             width=config.width, layers=config.layers, heads=config.heads, feedforward=config.feedforward,
@@ -107,14 +108,14 @@ class DiffMST(nn.Module):
         The leading batch axis may be left out. Raises ValueError for shapes and types that do not fit, and when the
         network gives NaN (on a GPU nothing is read back, so nothing is checked there).
         """
-        _check_types(tracks, reference, mask)
+        check_heard(tracks, reference, mask)
         if sides is not None:
             sides = torch.as_tensor(sides, dtype=torch.float32, device=tracks.device)
         batched = tracks.ndim == 3
         if not batched:
             tracks, reference = tracks[None], reference[None]
             sides, mask = (x if x is None else x[None] for x in (sides, mask))
-        _check_shapes(tracks, reference, sides, mask)
+        check_batch(tracks, reference, sides, mask)
         embeddings = self.encode_tracks(tracks, mask)                                  # (B, N, width)
         heard = self.encode_reference(reference)                                       # (B, 2, width), (B, 54)
         unit = self.settle(embeddings, heard, tracks, sides=sides, mask=mask, listens=listens)
@@ -401,33 +402,3 @@ class DiffMST(nn.Module):
             strips[sounding] = found.clamp(0.0, 1.0)
         energy = torch.where(sounding, window.square().mean(dim=-1).cpu(), 0.0).float()
         return strips, *buses, energy + torch.finfo(torch.float32).tiny
-
-
-def _encoder(config: ModelConfig, level_db: float) -> nn.Module:
-    if config.encoder == "cnn":
-        return SpectrogramEncoder(
-            config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk
-        )
-    return StatisticsEncoder(config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db)
-
-
-def _check_types(tracks, reference, mask) -> None:
-    given = {"tracks": (tracks, torch.float32), "the reference": (reference, torch.float32), "mask": (mask, torch.bool)}
-    for name, (x, dtype) in given.items():
-        if x is None and name == "mask":
-            continue
-        if not isinstance(x, torch.Tensor) or x.dtype != dtype:
-            kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(f"{name} must be a tensor of {dtype}, got {kind}")
-
-
-def _check_shapes(tracks, reference, sides, mask) -> None:
-    if tracks.ndim != 3 or 0 in tracks.shape:
-        raise ValueError(
-            f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
-        )
-    if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
-        raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
-    for name, values in (("sides", sides), ("mask", mask)):
-        if values is not None and values.shape != tracks.shape[:2]:
-            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}")

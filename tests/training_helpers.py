@@ -1,9 +1,13 @@
 """A miniature data set and short recipes for the tests of training."""
 
+import torch
+from safetensors.torch import load_file
+
 from diffmst_lib.data import FoundSong, Source, build_index
 from diffmst_lib.training import recipe
 from sound_files import music, write_sound
 
+OPTIONS = {"validation_examples": 2}
 FAST = {"steps": 6, "batch_size": 2, "seconds": 1.0, "max_tracks": 5, "validate_every": 3, "first_look": 4}
 
 
@@ -27,3 +31,11 @@ def miniature(folder):
 def short(name="af-16", model="tiny", **changes):
     """A recipe for `tiny` that takes a second or two."""
     return recipe(name, model, **FAST | changes)
+
+
+def weights(run):
+    return load_file(run.folder / "model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

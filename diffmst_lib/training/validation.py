@@ -36,7 +36,7 @@ def held_out(
     found = []
     for item in tqdm(range(count), desc=progress, unit="example", disable=progress is None):
         batch = collate([examples[item]])
-        reference = batch.reference_songs[0] or f"random mix of {batch.songs[0]}"
+        reference = batch.reference_songs[0] or f"random mix {item + 1}, {batch.songs[0]}"
         found.append(HeldOut(make_task(batch, recipe, range(item, item + 1), seed), batch.songs[0], reference,
                              batch.names[0]))
     return found
