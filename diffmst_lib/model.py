@@ -99,11 +99,10 @@ class DiffMST(nn.Module):
         Args:
             tracks: (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
             reference: (B, 2, T'), at -16 LUFS, as `normalize_loudness` brings it.
-            sides: (B, N), -1 for left, 1 for right, 0 for mono tracks (`Multitrack.sides`, also as a list); None: all
-                mono.
+            sides: (B, N), from -1 for left to 1 for right (`Multitrack.sides`, also as a list); None: all 0.
             mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None: all real.
-            listens: how often to listen to a mix and correct it; None: `config.listens`. Gradients reach the network by
-                the last time.
+            listens: how often to listen to a mix of the tracks and set or correct the console, 1 or more; None:
+                `config.listens`. Gradients reach the network by the last time.
 
         The leading batch axis may be left out. Raises ValueError for shapes and types that do not fit, and when the
         network gives NaN (on a GPU nothing is read back, so nothing is checked there).
@@ -144,7 +143,9 @@ class DiffMST(nn.Module):
         mask: torch.Tensor | None = None, listens: int | None = None,
     ) -> list[torch.Tensor]:
         """The console in the unit interval, as of `control`: set, then its mix heard and corrected `listens` - 1 times."""
-        unit, times = None, max(1, self.config.listens if listens is None else listens)
+        unit, times = None, max(1, self.config.listens) if listens is None else listens
+        if times < 1 or times > 1 and not self.config.listens:
+            raise ValueError(f"listens cannot be {times} in a model that has listens={self.config.listens}")
         for time in range(times):
             with torch.set_grad_enabled(torch.is_grad_enabled() and time == times - 1):
                 found = self.compare(heard, tracks, sides=sides, mask=mask, unit=unit)     # (B, 2, width), (B, 108)

@@ -9,7 +9,8 @@ import torch
 from model_helpers import TWIN, model
 
 import diffmst_lib as dm
-from diffmst_lib import InputError, Multitrack
+from diffmst_lib import ConsoleParams, InputError, Multitrack
+from diffmst_lib.controller import start_console
 
 
 @pytest.fixture(scope="module")
@@ -316,3 +317,39 @@ def test_the_plain_sum_leaves_out_what_the_mask_does():
     assert without.compare(heard, tracks) is heard
     with pytest.raises(ValueError, match="listens=2 .* needs style"):
         model(style=False)
+
+
+def test_listening_again_corrects_the_console():
+    """The first console stands unless told otherwise; what is added to its logits is the answer to its own mix."""
+    tiny, noise = model(), torch.Generator().manual_seed(0)
+    tracks, record = 0.03 * torch.randn(1, 3, 44100, generator=noise), 0.1 * torch.randn(1, 2, 44100, generator=noise)
+    sides = torch.tensor([[-1.0, 1.0, 0.5]])
+    with torch.no_grad():
+        heard, embeddings = tiny.encode_reference(record), tiny.encode_tracks(tracks)
+        once = tiny.settle(embeddings, heard, tracks, sides=sides, listens=1)
+        first = tiny.control(embeddings, tiny.compare(heard, tracks, sides=sides), sides=sides)
+        assert all(torch.equal(a, b) for a, b in zip(once, first))
+        mix = tiny.console(tracks, ConsoleParams.from_unit(*once), fx_bus=False).mix
+        own, _ = tiny.style(dm.normalize_loudness(mix))
+        again = tiny.compare(heard, tracks, sides=sides, unit=once)
+        torch.testing.assert_close(again.style[:, 54:], own - heard.style, rtol=0, atol=1e-4)
+        answer = tiny.control(embeddings, again, sides=sides)
+        neutral = start_console(sides)
+        expected = [torch.sigmoid(torch.logit(a) + torch.logit(b) - n) for a, b, n in zip(once, answer, neutral)]
+        twice = tiny.settle(embeddings, heard, tracks, sides=sides)
+    torch.testing.assert_close(twice[2], expected[2], rtol=0, atol=1e-4)
+    torch.testing.assert_close(twice[0][..., :-1], expected[0][..., :-1], rtol=0, atol=1e-4)
+    assert not torch.allclose(twice[0], once[0], atol=1e-2)
+    for deaf, listens in ((tiny, 0), (model(listens=0), 2)):
+        with pytest.raises(ValueError, match="listens cannot be"):
+            deaf.predict(tracks, record, listens=listens)
+
+
+def test_gradients_of_a_second_listening_are_finite_and_reach_the_network():
+    tiny = model().train()
+    for reference in (torch.zeros(1, 2, 22050), torch.ones(1, 2, 22050), torch.randn(1, 1, 22050) * torch.tensor([1.0, -1.0])[:, None]):
+        mix, _ = tiny(torch.stack([torch.zeros(2, 22050), 0.1 * torch.randn(2, 22050)], dim=1).view(1, 4, 22050), reference)
+        tiny.zero_grad()
+        dm.audio_feature_loss(dm.normalize_loudness(mix), reference)["total"].backward()
+        grads = [p.grad for p in tiny.parameters() if p.grad is not None]
+        assert all(torch.isfinite(grad).all() for grad in grads) and max(float(grad.abs().max()) for grad in grads) > 0
