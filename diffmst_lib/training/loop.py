@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import signal
 import tempfile
@@ -13,13 +12,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import soundfile
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
-from lightning_fabric.strategies import DDPStrategy
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
@@ -34,10 +31,13 @@ from .recipes import Recipe
 from .state import CHECKPOINT, Progress, description, load_state, save_state
 from .validation import constants, held_out, judge, summary
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 LOG_EVERY = 10            # steps
 EXAMPLES_KEPT = 2         # examples of a validation whose sound is kept
 SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}     # so many updates may be skipped at first, then 1 % of them
-PRECISIONS = {"float32": None, "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PRECISIONS = ("float32", "bf16", "fp16")
 
 
 @dataclass
@@ -48,16 +48,6 @@ class Run:
     log: pd.DataFrame
     validation: pd.DataFrame
     folder: Path
-
-
-class _NetworkPrecision(MixedPrecision):
-    """Mixed precision inside of the network alone: sounds go in and come out in float32."""
-
-    def convert_input(self, data):
-        return data
-
-    def convert_output(self, data):
-        return data
 
 
 class Stopped(Exception):
@@ -136,7 +126,9 @@ def train(
     resume = resume and (folder / CHECKPOINT).exists()
     if recipe.starts_from and init is None and not resume:
         raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give its folder")
-    fabric = _fabric(accelerator, devices, num_nodes, precision)
+    from .devices import anybody, make_fabric          # takes a second, which only those who train should wait for
+
+    fabric = make_fabric(accelerator, devices, num_nodes, precision)
     examples = examples_of(recipe, index, references, seed=seed)
     progress = progress and fabric.is_global_zero
     judged = held_out(_validation(recipe, index, references, seed + 1), recipe, validation_examples, seed=seed + 1,
@@ -181,7 +173,7 @@ def train(
                 validate()
             elif logs:
                 model.save_pretrained(folder)       # which the run before may not have come to
-            while done.step < recipe.steps and not _anybody(fabric, stop.is_set()):
+            while done.step < recipe.steps and not anybody(fabric, stop.is_set()):
                 began = time.perf_counter()
                 loss, norm = update(fabric, network, optimizer, recipe, batches, done.step, seed)
                 done.add(loss, norm, time.perf_counter() - began)
@@ -261,23 +253,6 @@ def _read(batches: Iterable[Batch]) -> Iterator[Batch]:
         raise InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1]) from None
 
 
-def _fabric(accelerator: str, devices: int, num_nodes: int, precision: str) -> Fabric:
-    if accelerator not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"accelerator must be auto, cpu or cuda, not {accelerator!r}")
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    if accelerator == "cuda" and torch.cuda.device_count() < devices:
-        raise InputError(f"{devices} GPUs are asked for, {torch.cuda.device_count()} are there")
-    many = devices * num_nodes > 1      # the effects bus, which is off, has a head that gets no gradient
-    mixed = PRECISIONS[precision]
-    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes,
-                    plugins=[_NetworkPrecision(mixed, accelerator)] if mixed else None,
-                    strategy=DDPStrategy(find_unused_parameters=True) if many else "auto")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric.launch()
-    return fabric
-
-
 def _folder(output: str | Path, resume: bool) -> Path:
     """The output folder; InputError when nothing can be written there, or when it holds a training already."""
     if not str(output):
@@ -325,10 +300,3 @@ def _stop_request() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _anybody(fabric: Fabric, asked: bool) -> bool:
-    """Whether one of the processes was asked to stop: all of them stop after the same step."""
-    if fabric.world_size == 1:
-        return asked
-    return bool(fabric.all_reduce(torch.tensor(float(asked)), reduce_op="sum"))
