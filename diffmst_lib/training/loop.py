@@ -103,8 +103,8 @@ def train(
     On CPU, a training that was stopped anywhere and resumed gives the same weights as one that was not. Ctrl-C and
     SIGTERM end the step under way and save a checkpoint, then `Stopped` is raised. Updates whose gradient is not finite
     are skipped and counted. Raises InputError in one line when more than 1 % of them are, for an output that holds a
-    model or a training already, for a checkpoint of another recipe or seed, and for data without a segment that fits. Where the "validation" split has none, the model is judged
-    on what it is trained on, told in an `InputNote`.
+    model or a training already, for a checkpoint of another recipe or seed, and for data without a segment that fits.
+    Where the "validation" split has none, the model is judged on what it is trained on, told in an `InputNote`.
 
     >>> import diffmst_lib as dm, tempfile
     >>> index = dm.data.SongIndex.load(dm.data_dir())
