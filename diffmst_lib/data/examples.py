@@ -327,7 +327,7 @@ def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, 
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory, "worker_init_fn": _leave_signals,
+    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory, "worker_init_fn": _ignore_ctrl_c,
                "generator": torch.Generator()}                  # its own: nobody else's random numbers change
     if isinstance(examples, IterableDataset):
         if first_step:
@@ -354,7 +354,6 @@ class _Items:
         return len(self.steps)
 
 
-def _leave_signals(worker: int) -> None:
-    """Ctrl-C, and a cluster's SIGTERM, reach every process; the one that trains decides when to stop."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def _ignore_ctrl_c(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the one that trains decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -201,6 +201,7 @@ def train(
             raise        # otherwise a signal has ended the processes that read ahead, maybe in the middle of an update
         raise Stopped(f"stopped in step {done.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint") from None
     finally:
+        batches.close()                # and with them the processes that read ahead
         if logs:
             logs.close()
     return Run(model.eval(), *(logs.frame(name) if logs else pd.DataFrame() for name in (LOG, VALIDATION)), folder)
