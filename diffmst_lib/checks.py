@@ -67,6 +67,10 @@ def per_band(value: torch.Tensor, x: torch.Tensor, name: str, bands: int) -> tor
     return value.to(x)
 
 
+class NotFinite(ValueError):
+    """A network whose answers are NaN or infinite."""
+
+
 def check_heard(tracks, reference, mask) -> None:
     """What a network hears is float32, its mask boolean."""
     given = {"tracks": (tracks, torch.float32), "the reference": (reference, torch.float32), "mask": (mask, torch.bool)}

@@ -83,6 +83,9 @@ def run_train(options: argparse.Namespace) -> None:
     references = None
     if options.references:
         references = _index(options.references, "songs", output / "references.json", options.resume, progress)
+        stems = {stem.source.path.resolve() for song in index.multitracks() for stem in song.stems}
+        if any(song.mix.source.path.resolve() in stems for song in references.references()):
+            raise InputError(f"{options.references}: holds stems of the songs, which are no references")
     if progress:
         print(f"{chosen.name}, {options.preset}: {chosen.steps} updates of {chosen.accumulate} x {chosen.batch_size} "
               f"examples; songs to train on: {len(index.multitracks('train'))}", flush=True)

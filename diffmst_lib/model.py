@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from . import checkpoint
 from .audio import InputError, InputNote, Multitrack, check_song, check_stereo
-from .checks import check_batch, check_heard
+from .checks import NotFinite, check_batch, check_heard
 from .config import ModelConfig
 from .console import MixingConsole
 from .controller import PAN_START, Controller, mirror_average, start_console, start_logits
@@ -151,7 +151,7 @@ class DiffMST(nn.Module):
                 found = self.compare(heard, tracks, sides=sides, mask=mask, unit=unit)     # (B, 2, width), (B, 108)
                 unit = self.control(embeddings, found, sides=sides, mask=mask, unit=unit)  # (B, N, 27), (B, 25), (B, 26)
             if tracks.device.type == "cpu" and not all(bool(torch.isfinite(u).all()) for u in unit):
-                raise ValueError("the network gives NaN: a track, the reference or a weight is not finite")
+                raise NotFinite("the network gives NaN: a track, the reference or a weight is not finite")
         return unit
 
     @torch.no_grad()

@@ -59,6 +59,15 @@ def test_folders_of_audio(tmp_path, capsys):
     assert code == 0 and judged["train"] and ("judged on what it is trained on" in err) == (judged["validation"] == 0), err
 
 
+def test_stems_are_no_references(tmp_path, capsys):
+    songs = tmp_path / "songs"
+    for song in ("Alpha", "Beta", "Gamma", "Delta", "Epsilon"):
+        for i in range(4):
+            write_sound(songs / song / f"stem {i}.wav", music(2, channels=2, seed=i))
+    code, _, err = run(capsys, *SHORT, "--tracks", songs, "--references", songs, "--output", tmp_path / "model", "--quiet")
+    assert code == 2 and "holds stems of the songs" in err
+
+
 def test_an_output_inside_of_the_songs(tmp_path, capsys):
     """The sounds of a training are no songs of the next."""
     songs, records = folders_of_audio(tmp_path)
@@ -78,7 +87,7 @@ def test_splits_that_leave_nothing_to_train_on(root, tmp_path, capsys):
         song.split = "test"
     index.save(tmp_path / "set" / "index.json")
     code, _, err = run(capsys, *SHORT, "--tracks", tmp_path / "set", "--output", tmp_path / "model", "--quiet")
-    assert code == 2 and "train has none of the 3 songs with stems" in err and "--about" in err
+    assert code == 2 and "the train split has none of the 3 songs with stems" in err and "--about" in err
 
 
 def test_method_1_and_fine_tuning(root, tmp_path, capsys):

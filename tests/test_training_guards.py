@@ -107,3 +107,15 @@ def test_outputs_that_cannot_be_written(index, tmp_path):
         with pytest.raises(InputError) as caught:
             train(short(), index, output, **OPTIONS)
         assert one_line(caught)
+
+
+def test_weights_that_run_away_are_told_in_one_line(index, tmp_path):
+    with pytest.raises(InputError) as caught:
+        train(short(learning_rate=1e30, schedule="constant"), index, tmp_path, **OPTIONS)
+    assert one_line(caught, "step ", "network gives NaN", "learning rate")
+
+
+def test_an_index_without_songs(index, tmp_path):
+    records = SongIndex([song for song in index if not song.stems])
+    with pytest.raises(InputError, match="^there are no songs with stems$"):
+        train(short(), records, tmp_path, **OPTIONS)

@@ -103,7 +103,8 @@ def test_rows_after_the_checkpoint_are_written_again(tmp_path):
 
 
 @pytest.mark.parametrize("content, rows", [("", 0), ("st", 0), ("step,loss\n10,0.1\n20,", 1), ("step,loss\n10,0.1\n2\0", 1),
-                                           ("step,loss\n10,0.1\n20,0.2\n30,0.3\n", 2)])
+                                           ("step,loss\n10,0.1\n20,0.2\n30,0.3\n", 2),
+                                           ("step,loss\n10,\n20,0.2\n", 2)])
 def test_a_log_that_a_killed_run_has_left(tmp_path, content, rows):
     (tmp_path / LOG).write_text(content)
     logs = Logs(tmp_path, 20)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -84,13 +84,12 @@ def _write_ogg(path: Path, audio: torch.Tensor, sample_rate: int) -> None:
 
 def _rows_until(path: Path, step: int) -> list[dict[str, float]]:
     """The rows of a CSV up to a step, which alone are left in the file; what a killed run has left of a line is dropped."""
-    table = pd.DataFrame()
-    if step and path.is_file():
-        with suppress(pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-            table = pd.read_csv(path, on_bad_lines="skip")
-    if "step" not in table:
+    text = path.read_text(encoding="utf-8", errors="replace") if step and path.is_file() else ""
+    text = text[: text.rfind("\n") + 1]
+    if not text.startswith("step,"):
         path.unlink(missing_ok=True)
         return []
-    table = table[pd.to_numeric(table["step"], errors="coerce") <= step].dropna()
+    table = pd.read_csv(io.StringIO(text))
+    table = table[table["step"] <= step]
     write_whole(path, lambda part: table.to_csv(part, index=False))
     return table.to_dict("records")

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from ..audio import InputError, InputNote
 from ..checkpoint import WEIGHTS
+from ..checks import NotFinite
 from ..data import Batch, Method1, Method2, SongIndex, loader
 from ..memory import keep_large_blocks
 from ..model import DiffMST
@@ -68,7 +69,8 @@ def examples_of(
     for what, found, all_found in (("songs with stems", songs, index.multitracks()),
                                    ("references", records, (references or index).references())):
         if not found and (recipe.method == 2 or found is songs):
-            raise InputError(f"{split} has none of the {len(all_found)} {what}: `diffmst data index --about` sets splits")
+            why = f"the {split} split has none of the {len(all_found)} {what}: `diffmst data index --about` sets splits"
+            raise InputError(why if all_found else f"there are no {what}")
     if recipe.method == 1:
         return Method1(songs, recipe.sampling, seed=seed)
     return Method2(songs, records, recipe.sampling, seed=seed)
@@ -125,7 +127,7 @@ def train(
     folder = _folder(output, resume)
     resume = resume and (folder / CHECKPOINT).exists()
     if recipe.starts_from and init is None and not resume:
-        raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give its folder")
+        raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init")
     from .devices import anybody, make_fabric          # takes a second, which only those who train should wait for
 
     fabric = make_fabric(accelerator, devices, num_nodes, precision)
@@ -194,6 +196,8 @@ def train(
                 if logs:
                     save()
                 raise Stopped(f"stopped after step {done.step} of {recipe.steps}; {folder} can be resumed")
+    except NotFinite as error:
+        raise InputError(f"step {done.step + 1}: {error}; a lower learning rate may keep it finite") from None
     except soundfile.SoundFileError as error:
         raise InputError(f"{folder}: not written ({error})") from None
     except RuntimeError:
