@@ -14,9 +14,10 @@ import torch
 from tqdm import tqdm
 
 import diffmst_lib as dm
-from diffmst_lib.data import SongIndex, find_windows, read_segment
+from diffmst_lib.data.index import SongIndex
+from diffmst_lib.data.segments import find_windows, read_segment
 from diffmst_lib.data.examples import _same_song
-from diffmst_lib.memory import keep_large_blocks
+from diffmst_lib.console.engines.memory import keep_large_blocks
 
 SECONDS = 10
 

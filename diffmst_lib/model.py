@@ -1,4 +1,4 @@
-"""Diff-MST: encoders, controller and console, from stems and a reference to a mix. Fig. 1 of the paper. Chapter 10.
+"""Diff-MST: encoders, controller and console, from stems and a reference to a mix. Fig. 1 of the paper. Chapter: The controller.
 
     stems ------> track encoder ---+
                                    +--> controller --> parameters --> console --> mix
@@ -19,20 +19,24 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from . import checkpoint
-from .audio import InputError, InputNote, Multitrack, check_song, check_stereo
-from .checks import NotFinite, check_batch, check_heard
-from .config import ModelConfig
-from .console import MixingConsole
-from .controller import PAN_START, Controller, mirror_average, start_console, start_logits
-from .effects import pan_gains
-from .encoder import StatisticsEncoder, StyleFeatures, make_encoder
-from .levels import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
-from .optimize import optimize_mix
-from .params import SECTIONS, ConsoleParams, param_table
-from .result import MixResult, finish
+from .network import checkpoint
+from .inputs import InputError, InputNote
+from .audio.multitrack import Multitrack, check_song, check_stereo
+from .network.config import ModelConfig
+from .console.mixing_console import MixingConsole
+from .network.controller import PAN_START, Controller, mirror_average, start_console, start_logits
+from .console.effects import pan_gains
+from .network.encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
+from .audio.loudness import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
+from .mixing.optimize import optimize_mix
+from .console.params import SECTIONS, ConsoleParams, param_table
+from .mixing.result import MixResult, finish
 
 INSIDE = 1e-6   # knobs stay this far from the ends of their range, where every effect has a finite gradient
+
+
+class NotFinite(ValueError):
+    """A network whose answers are NaN or infinite."""
 
 
 @dataclass
@@ -403,3 +407,36 @@ class DiffMST(nn.Module):
             strips[sounding] = found.clamp(0.0, 1.0)
         energy = torch.where(sounding, window.square().mean(dim=-1).cpu(), 0.0).float()
         return strips, *buses, energy + torch.finfo(torch.float32).tiny
+
+
+def make_encoder(config: ModelConfig, level_db: float) -> nn.Module:
+    """The encoder that a configuration asks for, for signals at about `level_db`."""
+    if config.encoder == "cnn":
+        return SpectrogramEncoder(
+            config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk
+        )
+    return StatisticsEncoder(config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db)
+
+
+def check_heard(tracks, reference, mask) -> None:
+    """What a network hears is float32, its mask boolean."""
+    given = {"tracks": (tracks, torch.float32), "the reference": (reference, torch.float32), "mask": (mask, torch.bool)}
+    for name, (x, dtype) in given.items():
+        if x is None and name == "mask":
+            continue
+        if not isinstance(x, torch.Tensor) or x.dtype != dtype:
+            kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise ValueError(f"{name} must be a tensor of {dtype}, got {kind}")
+
+
+def check_batch(tracks, reference, sides, mask) -> None:
+    """Tracks, reference, sides and mask of a batch fit each other."""
+    if tracks.ndim != 3 or 0 in tracks.shape:
+        raise ValueError(
+            f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
+        )
+    if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
+        raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
+    for name, values in (("sides", sides), ("mask", mask)):
+        if values is not None and values.shape != tracks.shape[:2]:
+            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}")

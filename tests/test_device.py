@@ -9,11 +9,11 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from diffmst_lib import (
-    ConsoleParams, DiffMST, MixingConsole, audio_feature_loss, effects, encoder, features, losses, mrstft_loss, param_table,
-    spectrum,
-)
-from diffmst_lib.ballistics import smooth
+from diffmst_lib import ConsoleParams, DiffMST, MixingConsole, audio_feature_loss, mrstft_loss, param_table
+from diffmst_lib.console import effects
+from diffmst_lib.network import encoder
+from diffmst_lib.style import features, losses, averages as spectrum
+from diffmst_lib.console.engines.ballistics import smooth
 
 
 def random_console(num_tracks, device="cpu"):
@@ -30,7 +30,7 @@ def test_no_tensor_is_made_on_the_default_device():
     """With `meta` as default, a tensor made without naming its device has no data and the mix would fail."""
     tracks, knobs = noise(3, 4000), random_console(3)
     want = MixingConsole(22050)(tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True).mix
-    chosen = {"gain_db": torch.full((1, 6), 3.0), "cutoff_hz": torch.full((1, 6), 999.0), "q": torch.ones(1, 6)}
+    chosen = {"gain_db": torch.full((1, 6), 3.0), "frequency_hz": torch.full((1, 6), 999.0), "q": torch.ones(1, 6)}
     dynamics = {k: torch.full((1,), v) for k, v in {
         "threshold_db": -40.0, "ratio": 3.0, "attack_ms": 5.0, "release_ms": 50.0, "knee_db": 6.0, "makeup_gain_db": 0.0}.items()}
     effects._noise_bands.cache_clear()

@@ -27,7 +27,7 @@ def test_examples_run(name):
 
 
 def test_modules_are_found():
-    assert {"diffmst_lib.audio", "diffmst_lib.cli", "diffmst_lib.widgets"} <= set(MODULES)
+    assert {"diffmst_lib.audio.loading", "diffmst_lib.command.main", "diffmst_lib.notebook.desk.desk"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -15,19 +15,21 @@
 | Bark filterbank, 32,768 and 2,048 points | bark_fb_* | bark_filterbank | 1e-5 |
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from diffmst_lib import ConsoleParams, MixingConsole, audio_feature_loss, audio_features, effects, mrstft_loss, reference
-from diffmst_lib.features import bark_filterbank
+from diffmst_lib import ConsoleParams, MixingConsole, audio_feature_loss, audio_features, mrstft_loss
+from diffmst_lib.console import effects, released
+from diffmst_lib.style.features import bark_filterbank
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "reference_console.npz")
 FLOOR = float(GOLDEN["mix_master_on_fx_off_f64_maxdiff"])  # float32 against float64 in the authors' code
 SECTION = {"track": "track", "fx": "fx_bus", "master": "master_bus"}
-NAME = {"cutoff_freq": "cutoff_hz", "q_factor": "q"}
+NAME = {"cutoff_freq": "frequency_hz", "q_factor": "q"}
 
 
 def golden(key):
@@ -54,6 +56,7 @@ def test_physical_parameters(params, key):
     _, section, effect, name = key.split("/")
     for theirs, ours in NAME.items():
         name = name.replace(theirs, ours)
+    name = re.sub(r"^band([0-3])_(?=gain_db|frequency_hz|q$)", lambda band: f"peak_{int(band[1]) + 1}_", name)
     name = {"input_fader": "input_gain_db", "output_fader": "output_gain_db"}.get(effect, name)
     spec = next(s for s in params.specs(SECTION[section]) if s.name == name)
     close(params.values(SECTION[section])[name], key, 1e-5 * (spec.high - spec.low))
@@ -73,14 +76,14 @@ def test_second_draw(console):
 
 
 def test_gain():
-    close(reference.gain(golden("fx_input_mono"), gain_db=torch.tensor([-6.5, 3.0])), "fx_gain_-6.5dB_3dB")
+    close(released.gain(golden("fx_input_mono"), gain_db=torch.tensor([-6.5, 3.0])), "fx_gain_-6.5dB_3dB")
 
 
 @pytest.mark.parametrize("channels", ["mono", "stereo"])
 def test_equalizer(channels):
-    settings = {"gain_db": golden("eq_gain_db"), "cutoff_hz": golden("eq_freq"), "q": golden("eq_q")}
+    settings = {"gain_db": golden("eq_gain_db"), "frequency_hz": golden("eq_freq"), "q": golden("eq_q")}
     x = golden(f"fx_input_{channels}")
-    close(reference.parametric_eq(x, sample_rate=44100, **settings), f"fx_parametric_eq_{channels}")
+    close(released.parametric_eq(x, sample_rate=44100, **settings), f"fx_parametric_eq_{channels}")
 
 
 @pytest.mark.parametrize("kind", ["low_shelf", "peaking", "high_shelf"])
@@ -90,7 +93,7 @@ def test_default_equalizer_is_the_same_filter(kind):
     gain_db = torch.zeros(1, 6)
     gain_db[0, band] = 6.0
     ours = effects.eq_response(
-        512, sample_rate=44100, gain_db=gain_db, cutoff_hz=torch.full((1, 6), 1000.0), q=torch.full((1, 6), 0.9))
+        512, sample_rate=44100, gain_db=gain_db, frequency_hz=torch.full((1, 6), 1000.0), q=torch.full((1, 6), 0.9))
     theirs = np.fft.rfft(b, 512) / np.fft.rfft(a, 512)
     np.testing.assert_allclose(ours[0].numpy(), theirs, atol=1e-4)  # the golden coefficients are float32
 
@@ -102,12 +105,12 @@ def test_compressor(channels, lookahead):
         "knee_db": [6.0, 3.0], "makeup_gain_db": [0.0, 6.0],
     }
     settings = {k: torch.tensor(v) for k, v in settings.items()}
-    y = reference.compressor(golden(f"fx_input_{channels}"), sample_rate=44100, lookahead_samples=lookahead, **settings)
+    y = released.compressor(golden(f"fx_input_{channels}"), sample_rate=44100, lookahead_samples=lookahead, **settings)
     close(y, f"fx_compressor_{channels}_la{lookahead}")
 
 
 def test_panner_and_pan_law():
-    panned = reference.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8]))  # (tracks, 2, T)
+    panned = released.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8]))  # (tracks, 2, T)
     close(panned.transpose(0, 1)[None], "fx_stereo_panner")
     close(effects.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8])).transpose(0, 1)[None], "fx_stereo_panner")
     close(effects.pan_gains(golden("pan_law_pan")).T, "pan_law_gains")

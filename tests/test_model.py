@@ -10,7 +10,7 @@ from model_helpers import TWIN, model
 
 import diffmst_lib as dm
 from diffmst_lib import ConsoleParams, InputError, Multitrack
-from diffmst_lib.controller import start_console
+from diffmst_lib.network.controller import start_console
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Examples to learn from: Method 1 and Method 2 of section 3, collated into batches. Chapter 11."""
+"""Examples to learn from: Method 1 and Method 2 of section 3, collated into batches. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from ..audio import InputError, InputNote, Multitrack
-from ..levels import MIX_LUFS, SAMPLE_RATE, normalize_tracks, quick_loudness
+from ..inputs import InputError, InputNote
+from ..audio.multitrack import Multitrack
+from ..audio.loudness import MIX_LUFS, SAMPLE_RATE, normalize_tracks, quick_loudness
 from .index import letters
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
 from .songs import Song, Track

@@ -1,4 +1,4 @@
-"""The song index: what a data set holds, measured once and kept as JSON. Chapter 11."""
+"""The song index: what a data set holds, measured once and kept as JSON. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..audio import InputError, InputNote, write_whole
+from ..inputs import InputError, InputNote
+from ..disk import write_whole
 from .measure import measure
 from .songs import SPLITS, FoundSong, Problem, Song, Source, Track
 

@@ -1,4 +1,4 @@
-"""Measuring a song once: every file decoded in blocks of a second, levels kept, samples forgotten. Chapter 11."""
+"""Measuring a song once: every file decoded in blocks of a second, levels kept, samples forgotten. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import numpy as np
 import scipy.signal
 
-from ..files import AudioFile
-from ..levels import SAMPLE_RATE, k_weighting
+from ..audio.decoding import AudioFile
+from ..audio.loudness import SAMPLE_RATE, k_weighting
 from .songs import Problem, Source, Track
 
 MONO_DB = -60.0     # two channels whose difference lies that far below their sum are one

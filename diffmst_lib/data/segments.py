@@ -1,4 +1,4 @@
-"""Segments of songs: where there is something to hear, and reading just that part. Chapter 11."""
+"""Segments of songs: where there is something to hear, and reading just that part. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import librosa
 import numpy as np
 import torch
 
-from ..audio import InputError
-from ..files import AudioFile
-from ..levels import SAMPLE_RATE
+from ..inputs import InputError
+from ..audio.decoding import AudioFile
+from ..audio.loudness import SAMPLE_RATE
 from .songs import Song, Track
 
 ENERGY = 0.001          # section 3.1: the mean square that the mix of a segment must reach

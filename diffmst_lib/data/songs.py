@@ -1,4 +1,4 @@
-"""What a song is to a data set: files found, then measured. Chapter 11."""
+"""What a song is to a data set: files found, then measured. Chapter: Data."""
 
 from __future__ import annotations
 

@@ -1,11 +1,5 @@
-"""Training: recipes, the two methods, the loop. Chapters 12 to 14."""
+"""Training: both methods of the paper, its five variants, one loop. Chapters: Method 1, Method 2, Training at scale."""
 
-from .loop import Run, Stopped, examples_of, train, update
-from .methods import Task, distance_from_neutral, make_task, method1_task, method2_task, random_params, task_loss, vary
-from .recipes import VARIANTS, Recipe, recipe
-from .validation import held_out, judge, summary
+import lazy_loader as lazy
 
-__all__ = [
-    "VARIANTS", "Recipe", "Run", "Stopped", "Task", "distance_from_neutral", "examples_of", "held_out", "judge", "make_task",
-    "method1_task", "method2_task", "random_params", "recipe", "summary", "task_loss", "train", "update", "vary",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""GPUs, processes and precision, through lightning-fabric. Chapter 14."""
+"""GPUs, processes and precision, through lightning-fabric. Chapter: Training at scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.strategies import DDPStrategy
 
-from ..audio import InputError
+from ..inputs import InputError
 
 MIXED = {"float32": None, "bf16": "bf16-mixed", "fp16": "16-mixed"}
 

@@ -1,4 +1,4 @@
-"""What a training tells: two CSV files, TensorBoard, and at every validation sounds and knobs. Chapters 12 to 14."""
+"""What a training tells: two CSV files, TensorBoard, and at every validation sounds and knobs. Chapters: Method 1, Method 2, Training at scale."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pandas as pd
 import soundfile
 import torch
 
-from ..audio import InputNote, write_whole
-from ..params import ConsoleParams
+from ..inputs import InputNote
+from ..disk import write_whole
+from ..console.params import ConsoleParams
 from .validation import HeldOut
 
 LOG, VALIDATION, EXAMPLES, BOARD = "log.csv", "validation.csv", "examples", "tensorboard"

@@ -1,4 +1,4 @@
-"""The training loop: examples in, weights out. On one device or many, from the start or from a checkpoint. Chapter 14."""
+"""The training loop: examples in, weights out. On one device or many, from the start or from a checkpoint. Chapter: Training at scale."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ import torch
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from ..audio import InputError, InputNote
-from ..checkpoint import WEIGHTS
-from ..checks import NotFinite
-from ..data import Batch, Method1, Method2, SongIndex, loader
-from ..memory import keep_large_blocks
+from ..inputs import InputError, InputNote
+from ..network.checkpoint import WEIGHTS
+from ..model import NotFinite
+from ..data.examples import Batch, Method1, Method2, loader
+from ..data.index import SongIndex
+from ..console.engines.memory import keep_large_blocks
 from ..model import DiffMST
 from .logs import LOG, VALIDATION, Logs
 from .methods import distance_from_neutral, make_task, task_loss
 from .recipes import Recipe
-from .state import CHECKPOINT, Progress, description, load_state, save_state
+from .checkpoint import CHECKPOINT, Progress, description, load_state, save_state
 from .validation import constants, held_out, judge, summary
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def train(
     resume = resume and (folder / CHECKPOINT).exists()
     if recipe.starts_from and init is None and not resume:
         raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init")
-    from .devices import anybody, make_fabric          # takes a second, which only those who train should wait for
+    from .devices import anybody, make_fabric  # takes a second, which only those who train should wait for
 
     fabric = make_fabric(accelerator, devices, num_nodes, precision)
     examples = examples_of(recipe, index, references, seed=seed)

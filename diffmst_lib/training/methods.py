@@ -1,4 +1,4 @@
-"""From a batch to a loss: the two methods of section 3 of the paper. Chapters 12 and 13."""
+"""From a batch to a loss: the two methods of section 3 of the paper. Chapters: Method 1, Method 2."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .. import effects
-from ..console import MixingConsole
-from ..controller import start_console
-from ..data import Batch
-from ..features import audio_features
-from ..levels import normalize_loudness, normalize_tracks
-from ..losses import feature_distance, mrstft_loss
-from ..params import SECTIONS, ConsoleParams, param_table
+from ..console import effects
+from ..console.mixing_console import MixingConsole
+from ..network.controller import start_console
+from ..data.examples import Batch
+from ..style.features import audio_features
+from ..audio.loudness import normalize_loudness, normalize_tracks
+from ..style.losses import feature_distance, mrstft_loss
+from ..console.params import SECTIONS, ConsoleParams, param_table
 from .recipes import GAIN_DB, Recipe
 
 FADERS = ("input_gain_db", "output_gain_db")
@@ -108,7 +108,7 @@ def vary(record: torch.Tensor, rng: np.random.Generator, *, sample_rate: int = 4
     >>> vary(torch.randn(2, 44100), np.random.default_rng(0)).shape
     torch.Size([2, 44100])
     """
-    knobs = {"gain_db": rng.normal(0, 3, 6).clip(-9, 9), "cutoff_hz": EQ_CENTERS_HZ * 2 ** rng.uniform(-0.7, 0.7, 6),
+    knobs = {"gain_db": rng.normal(0, 3, 6).clip(-9, 9), "frequency_hz": EQ_CENTERS_HZ * 2 ** rng.uniform(-0.7, 0.7, 6),
              "q": np.full(6, 0.7)}
     knobs = {name: torch.tensor(value[None], dtype=record.dtype, device=record.device) for name, value in knobs.items()}
     left, right = effects.parametric_eq(record[None], sample_rate=sample_rate, **knobs)[0]

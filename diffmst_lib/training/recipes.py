@@ -1,12 +1,12 @@
-"""Recipes: everything that makes one training different from another. Section 3.2 of the paper. Chapters 12 to 14."""
+"""Recipes: everything that makes one training different from another. Section 3.2 of the paper. Chapters: Method 1, Method 2, Training at scale."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
 
-from ..config import ModelConfig
-from ..data import Sampling
+from ..network.config import ModelConfig
+from ..data.examples import Sampling
 
 # The five variants of the paper: method, loss, most tracks, and the variant whose weights it begins with.
 VARIANTS = {

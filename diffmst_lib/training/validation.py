@@ -1,4 +1,4 @@
-"""Does it listen? The loss with the right reference beside the loss with a wrong one. Chapters 12 and 13."""
+"""Does it listen? The loss with the right reference beside the loss with a wrong one. Chapters: Method 1, Method 2."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from ..data import collate
-from ..levels import normalize_loudness
-from ..losses import audio_feature_loss
+from ..data.examples import collate
+from ..audio.loudness import normalize_loudness
+from ..style.losses import audio_feature_loss
 from ..model import DiffMST
-from ..params import ConsoleParams
+from ..console.params import ConsoleParams
 from .methods import Task, make_task
 from .recipes import Recipe
 

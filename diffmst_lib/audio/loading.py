@@ -1,0 +1,138 @@
+"""Audio in and out: files, sample rates, and a song as named tracks. Chapter: A first mix."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+import torch
+
+from ..disk import printable, write_whole
+from ..inputs import InputError, InputNote
+from .decoding import AudioFile
+from .loudness import SAMPLE_RATE
+from .multitrack import Multitrack
+
+AUDIO_SUFFIXES = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf",
+                  ".w64", ".rf64", ".m4a", ".aac", ".mp4", ".wma"}
+
+
+def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Tensor:
+    """Read an audio file: float32 (channels, num_samples) at `sample_rate`, resampled with an `InputNote` if needed.
+
+    Raises InputError when the file is missing, is no audio, is empty, or holds NaN or infinite samples.
+
+    >>> import diffmst_lib as dm
+    >>> load_audio(dm.data_dir() / "references" / "vibe_ace.ogg").shape[0]
+    2
+    """
+    path = Path(path)
+    audio, rate = _read(path, sample_rate)
+    if rate != sample_rate:
+        warnings.warn(f"{path.name}: resampled from {rate} Hz to {sample_rate} Hz", InputNote, stacklevel=2)
+    return audio
+
+
+def _read(path: Path, sample_rate: int) -> tuple[torch.Tensor, int]:
+    """The file's audio at `sample_rate`, and the rate that it had."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with AudioFile(path) as file:
+            samples, rate = file.read(), file.sample_rate
+    except ValueError as error:
+        raise InputError(f"{path}: not an audio file that can be read here ({error})") from None
+    if samples.shape[1] == 0:
+        raise InputError(f"{path}: no audio in it (length 0)")
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path}: holds NaN or infinite samples")
+    if rate != sample_rate:
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=sample_rate)
+    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)), rate
+
+
+def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> Path:
+    """Write (channels, num_samples) as a 32-bit float WAV, which keeps peaks above full scale.
+
+    The file appears whole or not at all. Raises InputError for NaN or infinite samples, and when `path` cannot be
+    written.
+    """
+    path = Path(path)
+    if audio.ndim != 2 or path.suffix.lower() != ".wav":
+        raise ValueError(f"save_audio writes (channels, num_samples) to a .wav file, got {tuple(audio.shape)}, {path.name}")
+    samples = audio.detach().cpu().float().numpy()
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path.name}: not written, the audio holds NaN or infinite samples")
+    data = io.BytesIO()  # Python's own files, unlike libsndfile's, say why a write failed
+    soundfile.write(data, samples.T, sample_rate, subtype="FLOAT", format="WAV")
+    try:
+        write_whole(path, lambda part: Path(part).write_bytes(data.getbuffer()))
+    except OSError as error:
+        raise InputError(f"{path.name}: not written ({error.strerror or error})") from None
+    return path
+
+
+def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Multitrack:
+    """Read a folder of stems, one audio file each, mono or stereo, as a `Multitrack`.
+
+    Files are taken in the order of their names. Stems of different lengths are padded at the end, other sample rates
+    are resampled, files that are no audio are left out; each says so in an `InputNote`. A stereo file with two equal
+    channels is one mono track. Raises InputError for a missing or empty folder, for an audio file that cannot be
+    used, and for two files of one name.
+
+    >>> import diffmst_lib as dm
+    >>> load_multitrack(dm.data_dir() / "multitracks" / "caesium").names[:2]
+    ['alt_hats.L', 'alt_hats.R']
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of stems")
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    stems = [p for p in files if p.suffix.lower() in AUDIO_SUFFIXES]
+    if not stems:
+        raise InputError(f"{folder}: no audio files in this folder")
+    others = [printable(p.name) for p in files if p not in stems]
+    if others:
+        warnings.warn(f"not audio, left out: {', '.join(others)}", InputNote, stacklevel=2)
+    doubles = {printable(p.stem) for p in stems if sum(q.stem == p.stem for q in stems) > 1}
+    if doubles:
+        raise InputError(f"{folder}: several files are named {', '.join(sorted(doubles))}")
+
+    loaded, resampled = {}, []
+    for path in stems:
+        audio, rate = _read(path, sample_rate)
+        if audio.shape[0] > 2:
+            raise InputError(f"{path}: {audio.shape[0]} channels; a stem is mono or stereo")
+        if audio.shape[0] == 2 and torch.equal(audio[0], audio[1]):
+            audio = audio[:1]
+        if rate != sample_rate:
+            resampled.append(f"{printable(path.name)} ({rate} Hz)")
+        loaded[path] = audio
+    if resampled:
+        warnings.warn(f"resampled to {sample_rate} Hz: {', '.join(resampled)}", InputNote, stacklevel=2)
+    longest = max(audio.shape[-1] for audio in loaded.values())
+    short = [printable(path.name) for path, audio in loaded.items() if audio.shape[-1] < longest]
+    if short:
+        seconds = longest / sample_rate
+        warnings.warn(f"padded with silence to {seconds:.2f} s: {', '.join(short)}", InputNote, stacklevel=2)
+
+    names, channels = [], []
+    for path, audio in loaded.items():
+        name, stereo = printable(path.stem), audio.shape[0] == 2
+        names += [f"{name}.L", f"{name}.R"] if stereo else [name]
+        channels += ["left", "right"] if stereo else ["mono"]
+    tracks, row = torch.zeros(len(names), longest), 0
+    for path in stems:                       # one stem at a time, so that a long song is in memory once and not twice
+        audio = loaded.pop(path)
+        tracks[row : row + len(audio), : audio.shape[-1]] = audio
+        row += len(audio)
+    try:
+        return Multitrack(names, tracks, sample_rate, channels, printable(folder.resolve().name))
+    except ValueError as error:
+        raise InputError(f"{folder}: {error}") from None
+
+

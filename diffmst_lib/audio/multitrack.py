@@ -1,0 +1,169 @@
+"""A song as named tracks, and what can be mixed at all. Chapter: A first mix."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..inputs import InputError, InputNote
+from .loudness import SAMPLE_RATE, loudness
+
+MONO_SIDE = 0.5    # of mono stems beside stereo ones
+
+
+@dataclass
+class Multitrack:
+    """A song as mono tracks: `audio` (num_tracks, num_samples), `names`, `sample_rate`, `channels`.
+
+    A stereo stem is two tracks, "name.L" and "name.R", as in the paper; `channels` says of each track whether it is
+    "left", "right" or "mono". `title` is for people.
+
+    >>> import diffmst_lib as dm
+    >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium")
+    >>> song.audio.shape[0] == len(song.names)
+    True
+    """
+
+    names: list[str]
+    audio: torch.Tensor
+    sample_rate: int = SAMPLE_RATE
+    channels: list[str] = field(default_factory=list)
+    title: str = ""
+
+    def __post_init__(self):
+        if not isinstance(self.audio, torch.Tensor) or self.audio.dtype not in (torch.float32, torch.float64):
+            kind = getattr(self.audio, "dtype", type(self.audio).__name__)
+            raise ValueError(f"audio must be a float32 tensor (num_tracks, num_samples), got {kind}")
+        if self.audio.ndim != 2 or self.audio.shape[0] != len(self.names):
+            raise ValueError(f"{len(self.names)} names need audio ({len(self.names)}, num_samples), "
+                             f"got {tuple(self.audio.shape)}")
+        doubles = sorted({name for name in self.names if self.names.count(name) > 1})
+        if doubles:
+            raise ValueError(f"several tracks are named {', '.join(doubles)}")
+        if not self.channels:
+            sides = {".L": "left", ".R": "right"}
+            self.channels = [sides.get(name[-2:], "mono") for name in self.names]
+        if len(self.channels) != len(self.names) or not set(self.channels) <= {"left", "right", "mono"}:
+            raise ValueError(f"channels must be {len(self.names)} of left, right, mono, got {self.channels}")
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.audio.shape[-1] / self.sample_rate
+
+    @property
+    def stems(self) -> dict[str, torch.Tensor]:
+        """The stems as they came: {name: (1 or 2, num_samples)}."""
+        stems: dict[str, list[torch.Tensor]] = {}
+        for name, track in zip(self._stem_names(), self.audio):
+            stems.setdefault(name, []).append(track)
+        return {name: torch.stack(tracks) for name, tracks in stems.items()}
+
+    def _stem_names(self) -> list[str]:
+        """Of every track, the stem that it belongs to."""
+        return [name if channel == "mono" else name[:-2] for name, channel in zip(self.names, self.channels)]
+
+    def spread_pans(self) -> list[float]:
+        """Pans that give a mix some width to start from: left and right channels to their sides, mono alternately.
+
+        Mono stems alternate in the order of their names, in whatever order they come.
+        """
+        left = self._every_other_mono()
+        return [0.18 if channel == "left" or name in left else 0.82 for name, channel in zip(self.names, self.channels)]
+
+    def sides(self) -> list[float]:
+        """Where each track belongs, -1 left to 1 right. What a network is told of its tracks.
+
+        Channels of stereo stems are -1 and 1. Mono stems, if there are two or more, alternate in the order of their
+        names: at half of the way beside stereo stems, all the way where no stereo stem sounds. In the middle, all of
+        them, they would look alike, and what looks alike is never panned apart.
+        """
+        sounding = {channel for channel, track in zip(self.channels, self.audio) if bool(track.any())}
+        sides = {"left": -1.0, "mono": 0.0, "right": 1.0}
+        if self.channels.count("mono") < 2:
+            return [sides[channel] for channel in self.channels]
+        left, away = self._every_other_mono(), MONO_SIDE if sounding & {"left", "right"} else 1.0
+        return [sides[channel] or (-away if name in left else away) for name, channel in zip(self.names, self.channels)]
+
+    def _every_other_mono(self) -> set[str]:
+        return set(sorted(name for name, channel in zip(self.names, self.channels) if channel == "mono")[::2])
+
+    def excerpt(self, start_s: float, duration_s: float) -> Multitrack:
+        """A part of the song, shorter than `duration_s` where the song ends. ValueError when nothing is there."""
+        first, length = round(start_s * self.sample_rate), round(duration_s * self.sample_rate)
+        audio = self.audio[:, first : first + length] if first >= 0 and length > 0 else self.audio[:, :0]
+        if audio.shape[-1] == 0:
+            raise ValueError(f"nothing at {start_s} s in a song of {self.duration_s:.1f} s")
+        return Multitrack(list(self.names), audio, self.sample_rate, list(self.channels), self.title)
+
+    def select(self, *stems: str) -> Multitrack:
+        """Only these stems, in the song's order. KeyError names what is not there.
+
+        >>> import diffmst_lib as dm
+        >>> dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium").select("kick").names
+        ['kick.L', 'kick.R']
+        """
+        owners = self._stem_names()
+        missing = [name for name in stems if name not in owners]
+        if missing:
+            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(dict.fromkeys(owners))}")
+        keep = [i for i, name in enumerate(owners) if name in stems]
+        return Multitrack([self.names[i] for i in keep], self.audio[keep], self.sample_rate,
+                          [self.channels[i] for i in keep], self.title)
+
+    def levels(self) -> pd.DataFrame:
+        """A table of the stems: channels, LUFS, peak in dBFS, crest factor in dB (silence: -inf)."""
+        rows = {}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for name, stem in self.stems.items():
+                peak, power = stem.abs().max().item(), stem.square().mean().item()
+                rows[name] = {
+                    "channels": stem.shape[0],
+                    "loudness_lufs": loudness(stem, sample_rate=self.sample_rate),
+                    "peak_dbfs": float(20 * np.log10(peak)),
+                    "crest_factor_db": float(20 * np.log10(peak) - 10 * np.log10(power)),
+                }
+        return pd.DataFrame(rows).T.astype({"channels": int}).rename_axis("stem")
+
+
+def check_song(song: Multitrack) -> None:
+    """Raise InputError when a song cannot be mixed: NaN samples, or every track below the -70 LUFS of silence."""
+    for name, track in zip(song.names, song.audio):
+        if not bool(torch.isfinite(track).all()):
+            raise InputError(f"track {name} holds NaN or infinite samples")
+    if not any(np.isfinite(loudness(track, sample_rate=song.sample_rate)) for track in song.audio):
+        raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent")
+
+
+def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rate: float = SAMPLE_RATE) -> torch.Tensor:
+    """A stereo mix as (2, num_samples), or InputError in one line: not stereo, no audio, silent, not finite.
+
+    An offset of more than 1 % of the power of a channel is told in an InputNote.
+    """
+    if not isinstance(audio, torch.Tensor):
+        raise InputError(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
+    if not audio.dtype.is_floating_point:
+        raise InputError(f"{what} is {str(audio.dtype).removeprefix('torch.')}; floating point in [-1, 1] is needed")
+    if audio.ndim == 3:
+        if audio.shape[0] != 1:
+            raise InputError(f"{what} is a batch of {audio.shape[0]} sounds; one is needed")
+        audio = audio[0]
+    if audio.ndim not in (1, 2):
+        raise InputError(f"{what} has the shape {tuple(audio.shape)}; (2, num_samples) is needed")
+    if audio.ndim == 1 or audio.shape[0] != 2:
+        channels = 1 if audio.ndim == 1 else audio.shape[0]
+        hint = ", so transpose it" if audio.ndim == 2 and audio.shape[1] == 2 else ""
+        raise InputError(f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed{hint}")
+    if not bool(torch.isfinite(audio).all()):
+        raise InputError(f"{what} holds NaN or infinite samples")
+    if not np.isfinite(loudness(audio, sample_rate=sample_rate)):
+        raise InputError(f"{what} is silent")
+    offset = audio.mean(dim=-1)
+    if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
+        warnings.warn(f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears and the features count; "
+                      "subtract its mean to be rid of it", InputNote, stacklevel=3)
+    return audio

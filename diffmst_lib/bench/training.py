@@ -1,0 +1,98 @@
+"""What a training step costs, part by part, beside the same step through the released console. Chapter: Training at scale."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from ..network.config import ModelConfig
+from ..console.engines.memory import keep_large_blocks
+from ..model import DiffMST
+from ..training.methods import Task, distance_from_neutral, task_loss
+from ..training.recipes import recipe
+
+CONSOLES = ("reference", "default")
+
+
+def noise_task(batch_size: int, num_tracks: int, seconds: float) -> Task:
+    """A task of Method 2 on noise: tracks at about -30 dB, a stereo reference at about -16."""
+    generator, length = torch.Generator().manual_seed(0), round(seconds * 44100)
+    tracks = 0.03 * torch.randn(batch_size, num_tracks, length, generator=generator)
+    reference = 0.15 * torch.randn(batch_size, 2, length, generator=generator)
+    sides = torch.tensor([-1.0, 1.0]).repeat(num_tracks)[:num_tracks].expand(batch_size, -1)
+    return Task(tracks, sides, torch.ones(batch_size, num_tracks, dtype=torch.bool), reference, reference)
+
+
+def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]]:
+    """A function that updates a new model on a task, once for each listening, as training does by turns.
+
+    It returns the mean seconds of each part of an update. What the network takes includes the mix that it listens to.
+
+    >>> parts = step_parts(ModelConfig.preset("tiny"), noise_task(1, 2, 0.5))()
+    >>> list(parts)
+    ['network', 'console', 'loss', 'backward', 'optimizer']
+    """
+    how, model = recipe("af-16", config), DiffMST(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=how.learning_rate)
+    turns = range(1, 1 + max(1, config.listens))
+
+    def step() -> dict[str, float]:
+        seconds, began = Counter(), time.perf_counter()
+
+        def lap(name: str) -> None:
+            nonlocal began
+            now = time.perf_counter()
+            seconds[name] += (now - began) / len(turns)
+            began = now
+
+        for listens in turns:
+            params = model.predict(task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens)
+            lap("network")
+            mix = model.console(task.tracks, params, fx_bus=False, mask=task.mask).mix
+            lap("console")
+            loss = task_loss(mix, task, how) + how.pull * distance_from_neutral(params, task.sides, task.mask)
+            lap("loss")
+            optimizer.zero_grad()
+            loss.backward()
+            lap("backward")
+            torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm or math.inf)
+            optimizer.step()
+            lap("optimizer")
+        return dict(seconds)
+
+    return step
+
+
+def step_table(preset: str = "small", *, batch_size: int = 1, num_tracks: int = 8, seconds: float = 5.0,
+               repeats: int = 3) -> pd.DataFrame:
+    """A training step of Method 2 through the released console and through ours: median seconds of alternating runs.
+
+    One row a console, of the parts of a step in seconds, their sum, and how many times more steps a second ours does. On
+    one thread, after a run of each that compiles.
+    """
+    task = noise_task(batch_size, num_tracks, seconds)
+    steps = {console: step_parts(replace(ModelConfig.preset(preset), console=console), task) for console in CONSOLES}
+    times: dict[str, list[dict[str, float]]] = {console: [] for console in CONSOLES}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with keep_large_blocks():
+            for step in steps.values():
+                step()
+            for _ in range(repeats):
+                for console, step in steps.items():
+                    times[console].append(step())
+    finally:
+        torch.set_num_threads(threads)
+    rows = {console: {part: statistics.median(run[part] for run in runs) for part in runs[0]}
+            | {"all": statistics.median(sum(run.values()) for run in runs)} for console, runs in times.items()}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{batch_size} x {num_tracks} tracks x {seconds:g} s")
+    table["steps a second, relative"] = table.loc["reference", "all"] / table["all"]
+    return table.round(3)

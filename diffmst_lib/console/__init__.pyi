@@ -1,0 +1,1 @@
+from . import effects as effects, params as params, released as released

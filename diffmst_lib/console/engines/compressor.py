@@ -1,0 +1,157 @@
+"""The compressor's engine on a CPU: level, static curve, ballistics and gain in one compiled loop. Chapter: The compressor.
+
+The equations are those of `effects.gain_computer` and `ballistics.smooth`; taken one by one, each of them writes and
+reads a whole track, and autograd keeps them all. Here a sample goes through all of them while it is at hand. As in
+`biquads`, the forward pass notes the state at the start of each block, and the backward pass runs the block again.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from .loops import compiled, over_rows
+
+BLOCK = 512
+SILENCE = 1e-8                    # magnitudes below -160 dB count as -160 dB
+TINY = 1e-30                      # dB; gains nearer to 0 are 0: numbers near 1e-308 are a hundred times slower
+DB = 20.0 / math.log(10.0)         # decibels in a natural logarithm
+NATURAL = math.log(10.0) / 20.0   # and back
+THRESHOLD, SLOPE, KNEE, ATTACK, RELEASE, MAKEUP = range(6)  # columns of the settings; slope is 1/ratio - 1
+
+
+@compiled(fastmath={"contract"})
+def _gains(x, first, last, settings, state, side, over, bent, gains, factors):
+    """Samples `first` to `last` of one row: the side-chain, dB over the threshold, bent curve, smoothed gain in dB, and
+    the same with make-up as a factor. No branch and as few loops as will do, for speed."""
+    knee, slope, attack, release = settings[KNEE], settings[SLOPE], settings[ATTACK], settings[RELEASE]
+    parabola = 1.0 / (2.0 * knee) if knee > 0.0 else 0.0
+    size = last - first
+    side[:size] = SILENCE
+    for channel in range(x.shape[0]):
+        for i in range(size):
+            side[i] = max(side[i], abs(np.float64(x[channel, first + i])))
+    for i in range(size):
+        over[i] = DB * math.log(side[i]) - settings[THRESHOLD]
+        inside = min(max(over[i] + knee / 2, 0.0), knee)
+        bent[i] = inside * inside * parabola + max(over[i] - knee / 2, 0.0)
+        target = slope * bent[i]
+        distance = state - target
+        falling, rising = target + attack * distance, target + release * distance
+        state = falling if distance > 0.0 else rising
+        gains[i] = state
+    for i in range(size):
+        factors[i] = math.exp((gains[i] + settings[MAKEUP]) * NATURAL)
+    return state if state < -TINY else 0.0
+
+
+@compiled
+def _forward(first_row, last_row, x, settings, early, states, y):
+    num_samples = x.shape[2]
+    side, over, bent, gains, factors = np.empty((5, BLOCK))
+    for row in range(first_row, last_row):
+        state = 0.0
+        for block in range(states.shape[1]):
+            states[row, block] = state
+            start = block * BLOCK
+            stop = min(start + BLOCK, num_samples)
+            state = _gains(x[row], start, stop, settings[row], state, side, over, bent, gains, factors)
+            for channel in range(x.shape[1]):
+                for n in range(max(start, early), stop):
+                    y[row, channel, n - early] = x[row, channel, n - early] * factors[n - start]
+        held = factors[num_samples - 1 - start]  # the last gain
+        for channel in range(x.shape[1]):
+            for n in range(num_samples - early, num_samples):
+                y[row, channel, n] = x[row, channel, n] * held
+
+
+@compiled
+def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, grad_settings):
+    num_channels, num_samples = x.shape[1:]
+    side, over, bent, gains, factors = np.empty((5, BLOCK))
+    for row in range(first_row, last_row):
+        s, grad_s = settings[row], grad_settings[row]
+        knee, slope = s[KNEE], s[SLOPE]
+        carried = 0.0
+        for block in range(states.shape[1] - 1, -1, -1):
+            start = block * BLOCK
+            stop = min(start + BLOCK, num_samples)
+            _gains(x[row], start, stop, s, states[row, block], side, over, bent, gains, factors)
+            for n in range(stop - 1, start - 1, -1):
+                i = n - start
+                # the outputs that this gain was applied to: one, or at the end of the clip all that held it
+                grad_gain = 0.0
+                for m in range(max(0, n - early), num_samples if n == num_samples - 1 else n - early + 1):
+                    for channel in range(num_channels):
+                        g = grad_y[row, channel, m] * factors[i]
+                        grad_x[row, channel, m] += g
+                        grad_gain += g * x[row, channel, m]
+                grad_gain *= NATURAL
+                grad_s[MAKEUP] += grad_gain
+                carried += grad_gain
+
+                before = gains[i - 1] if i > 0 else states[row, block]
+                target = slope * bent[i]
+                which = ATTACK if target < before else RELEASE
+                grad_s[which] += carried * (before - target)
+                grad_target = carried * (1.0 - s[which])
+                carried *= s[which]
+
+                if over[i] <= -knee / 2:
+                    continue
+                grad_s[SLOPE] += grad_target * bent[i]
+                grad_over = grad_target * slope
+                if over[i] < knee / 2:
+                    inside = (over[i] + knee / 2) / knee
+                    grad_s[KNEE] += grad_over * inside * (1.0 - inside) / 2
+                    grad_over *= inside
+                grad_s[THRESHOLD] -= grad_over
+                if side[i] <= SILENCE:
+                    continue
+                loudest = 0
+                for channel in range(num_channels):
+                    loudest += abs(np.float64(x[row, channel, n])) == side[i]
+                for channel in range(num_channels):
+                    if abs(np.float64(x[row, channel, n])) == side[i]:
+                        grad_x[row, channel, n] += grad_over * DB / (x[row, channel, n] * loudest)
+            if abs(carried) < TINY:
+                carried = 0.0
+
+
+class _Compress(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, settings, early):
+        x, settings = x.detach().contiguous(), settings.detach().contiguous()
+        states = torch.empty(len(x), -(-x.shape[-1] // BLOCK), dtype=torch.float64, device="cpu")
+        y = torch.empty_like(x)
+        over_rows(_forward, len(x), x.numpy(), settings.numpy(), early, states.numpy(), y.numpy())
+        ctx.save_for_backward(x, settings, states)
+        ctx.early = early
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_y):
+        x, settings, states = ctx.saved_tensors
+        grads = torch.zeros_like(x), torch.zeros_like(settings)
+        over_rows(_backward, len(x), x.numpy(), settings.numpy(), ctx.early, states.numpy(),
+                  grad_y.contiguous().numpy(), *(g.numpy() for g in grads))
+        return *grads, None
+
+
+def compress(x: torch.Tensor, settings: torch.Tensor, early: int) -> torch.Tensor:
+    """Compress (B, C, T), float32 or float64 on the CPU; the gain runs `early` samples, below T, ahead of the sound.
+
+    `settings` (B, 6), float64: threshold in dB, slope 1/ratio - 1, knee in dB, attack and release pole, make-up gain
+    in dB. Differentiable once, in the sound and the settings. `effects.compressor` is the function to call.
+
+    >>> loud = torch.ones(1, 1, 3)                    # 20 dB over the threshold, ratio 4, no ballistics: 15 dB less
+    >>> compress(loud, torch.tensor([[-20.0, -0.75, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64), 0).log10() * 20
+    tensor([[[-15., -15., -15.]]])
+    """
+    if x.ndim != 3 or settings.shape != (x.shape[0], 6) or not 0 <= early < x.shape[-1]:
+        raise ValueError(f"compress takes (B, C, T), ({x.shape[0]}, 6) and early below T, "
+                         f"got {tuple(x.shape)}, {tuple(settings.shape)}, {early}")
+    return _Compress.apply(x, settings, early)

@@ -1,0 +1,1 @@
+"""How collections of songs name their folders and files."""

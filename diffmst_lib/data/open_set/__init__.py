@@ -1,0 +1,1 @@
+"""The recipe for one set that anybody can have."""

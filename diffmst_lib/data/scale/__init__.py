@@ -1,0 +1,1 @@
+"""Large sets: decoded caches and shards."""

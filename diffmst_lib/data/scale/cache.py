@@ -1,0 +1,164 @@
+"""A decoded cache: the same songs as WAV files at one sample rate, where any part is read at once. Chapter: Data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import wave
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ...inputs import InputError
+from ...disk import write_whole
+from ...audio.decoding import AudioFile
+from ...audio.loudness import SAMPLE_RATE
+from ..index import SongIndex
+from ..layouts.folders import CACHE_MARK
+from ..songs import Problem, Song, Source, Track
+
+
+def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
+    """Whether a file is read faster from a cache: it is compressed, one of several streams, or has another rate."""
+    is_pcm = track.source.path.suffix.lower() in (".wav", ".wave", ".aif", ".aiff")
+    return not is_pcm or track.sample_rate != sample_rate
+
+
+def cache_size(index: SongIndex, sample_rate: int = SAMPLE_RATE) -> int:
+    """Bytes that a complete cache takes."""
+    return sum(_bytes(track, sample_rate) for song in index.songs for track in song.tracks
+               if needs_cache(track, sample_rate))
+
+
+def build_cache(index: SongIndex, output: str | Path, *, sample_rate: int = SAMPLE_RATE, workers: int | None = None,
+                progress: bool = False) -> SongIndex:
+    """Decode all files of an index into `output`, which becomes a data set with an `index.json` of its own.
+
+    16-bit WAV at `sample_rate`, each file scaled to its peak; the factor back is `Track.gain`. WAV and AIFF files that
+    have the rate already are left where they are, equal channels become one. A file appears whole or not at all, so an
+    interrupted run goes on where it was; a source that has changed is decoded again. Files that cannot be decoded any
+    more are listed in the new index's `problems`.
+
+    Raises InputError when there is too little room, before anything is written, and when nothing can be written.
+    """
+    output, problems, files = Path(output), [], {}
+    _refuse_own_sources(output, index)
+    for song in index.songs:
+        for track in song.tracks:
+            try:
+                if needs_cache(track, sample_rate):
+                    files[id(track)] = _cache_file(output, song, track, sample_rate)
+            except OSError as error:
+                problems.append(Problem(str(track.source.path), error.strerror or str(error)))
+                files[id(track)] = None
+    tracks = [track for song in index.songs for track in song.tracks if files.get(id(track))]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        missing = [track for track in tracks if not files[id(track)].exists()]
+        size, free = sum(_bytes(track, sample_rate) for track in missing), shutil.disk_usage(output).free
+        if size > free:
+            raise InputError(f"{output}: {size / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+        (output / CACHE_MARK).touch()
+        problems += _decode_all(missing, files, sample_rate, workers, progress)
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror or error}; what is decoded stays, the same call goes on") from None
+    songs = []
+    for song in index.songs:
+        stems = [_cached(track, files, sample_rate) for track in song.stems]
+        mix = song.mix and _cached(song.mix, files, sample_rate)
+        songs.append(replace(song, stems=[stem for stem in stems if stem], mix=mix))
+    songs = [song for song in songs if song.tracks]
+    if not songs:
+        raise InputError(f"{output}: no song is left ({problems[0].path}: {problems[0].reason})")
+    cached = SongIndex(songs, [*index.problems, *problems])
+    cached.save(output / "index.json")
+    return cached
+
+
+def _decode_all(tracks: list[Track], files: dict[int, Path | None], sample_rate: int, workers: int | None,
+                progress: bool) -> list[Problem]:
+    problems = []
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        jobs = {pool.submit(_decode, track, files[id(track)], sample_rate): track for track in tracks}
+        try:
+            for job in tqdm(as_completed(jobs), total=len(jobs), unit="file", disable=not progress):
+                try:
+                    job.result()
+                except ValueError as error:
+                    problems.append(Problem(str(jobs[job].source.path), str(error)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return problems
+
+
+def _decode(track: Track, path: Path, sample_rate: int) -> None:
+    """One file, block by block, through Python's own writer: it says when a disk is full."""
+    channels = 1 if track.mono else 2
+
+    # at the rate of the index the samples are those that were measured; another rate may overshoot
+    limit = 32767 if sample_rate == SAMPLE_RATE else 1.5 * 32767
+
+    def write(part: Path) -> None:
+        with source, open(part, "wb") as raw, wave.open(raw, "wb") as wav:
+            wav.setparams((channels, 2, sample_rate, 0, "NONE", ""))
+            for block in source.resampled(sample_rate):
+                block = block.mean(axis=0, keepdims=True) if channels == 1 else block
+                samples = block * (track.gain / _full_scale(track) * 32767)
+                if np.abs(samples).max(initial=0) > limit:
+                    raise ValueError("louder than in the index; index it again")
+                samples = samples.round().clip(-32767, 32767)
+                wav.writeframes(np.ascontiguousarray(samples.T, "<i2").tobytes())
+
+    try:
+        source = AudioFile(track.source.path, track.source.stream)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, write)
+
+
+def _full_scale(track: Track) -> float:
+    """The level that becomes full scale: the peak, with room for what another sample rate makes of it."""
+    return max(1.1 * track.peak, 1e-6)
+
+
+def _cached(track: Track, files: dict[int, Path | None], sample_rate: int) -> Track | None:
+    if id(track) not in files:
+        return track
+    path = files[id(track)]
+    if path is None or not path.exists():
+        return None
+    channels = 1 if track.mono else 2
+    num_samples = (path.stat().st_size - 44) // (2 * channels)
+    return replace(track, source=Source(path), sample_rate=sample_rate, num_samples=num_samples, channels=channels,
+                   gain=_full_scale(track))
+
+
+def _bytes(track: Track, sample_rate: int) -> int:
+    return 2 * (1 if track.mono else 2) * round(track.duration_s * sample_rate)
+
+
+def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Path:
+    """A name that changes with the source and the rate."""
+    stat = track.source.path.stat()
+    facts = (os.path.abspath(track.source.path), track.source.stream, stat.st_size, stat.st_mtime_ns, sample_rate)
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
+    return output / _plain(song.name) / f"{_plain(track.name)}-{digest}.wav"
+
+
+def _refuse_own_sources(output: Path, index: SongIndex) -> None:
+    folder = output.resolve()
+    sources = (track.source.path for song in index.songs for track in song.tracks)
+    inside = [path for path in sources if path.resolve().is_relative_to(folder)]
+    if inside:
+        raise InputError(f"{output}: holds songs of this index ({inside[0].name}); choose another folder for the cache")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:60] or "song"

@@ -1,0 +1,227 @@
+"""WebDataset shards: pieces of songs in plain tar files, which a cluster streams instead of seeking. Chapter: Data."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+from tqdm.auto import tqdm
+
+from ...inputs import InputError
+from ...disk import write_whole
+from ..examples import Sampling
+from ..index import SongIndex, song_to_json
+from ..segments import Windows, find_windows, read_segment
+from ..songs import Problem, Song, Source, Track
+
+VERSION = 1
+KINDS = ("multitracks", "references")
+VORBIS_LEVEL = 0.2      # some 220 kbit/s, a third of FLAC; the audio features of chapter "Audio features" hardly notice
+CHUNK = 2**16           # samples that an encoder gets at a time: libvorbis crashes on millions (xiph/vorbis#99)
+
+
+def write_shards(index: SongIndex, output: str | Path, sampling: Sampling, *, split: str, kind: str,
+                 piece_seconds: int = 30, pieces_per_song: int | None = None, shard_bytes: float = 1e9,
+                 workers: int | None = None, progress: bool = False) -> Path:
+    """Cut the songs of a split into pieces, packed into `output`/train-multitracks-000000.tar and so on.
+
+    `kind` is "multitracks" or "references". A sample is `000123.json`, the piece as an index would have it, license and
+    attribution included, with its files: stems that sound there as `000123.00.flac` and so on, 16 bits scaled to their
+    peak (`Track.gain` is the factor back), or the song as `000123.mix.ogg`, Vorbis; all at `sampling.sample_rate`.
+    Pieces in which `sampling` finds no segment are left out. Of the others all are kept, or `pieces_per_song`, evenly
+    spread. They are shuffled once: each shard holds many songs. A shard ends with the piece that reaches `shard_bytes`.
+    `workers` threads decode and encode, as many as there are cores by default.
+
+    Returns `output`/train-multitracks.json: shards, samples, seconds, bytes, licenses, what could not be read. It is
+    written last: shards without it are left from a call that broke off, and the next call replaces them.
+
+    Raises InputError when no piece is left, nothing can be written, or finished shards are there already.
+
+    >>> import diffmst_lib as dm, tempfile
+    >>> index = dm.data.SongIndex.load(dm.data_dir())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = write_shards(index, folder, Sampling(track_lufs=-30), split="train", kind="references")
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['train-references-000000.tar', 'train-references.json']
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    if piece_seconds % 1 or piece_seconds < sampling.seconds:
+        raise ValueError(f"piece_seconds must be whole and at least {sampling.seconds:g}, not {piece_seconds:g}")
+    if pieces_per_song is not None and pieces_per_song < 1:
+        raise ValueError(f"pieces_per_song must be at least 1, not {pieces_per_song}")
+    output, workers, piece_seconds = Path(output), workers or os.cpu_count() or 1, int(piece_seconds)
+    songs = index.multitracks(split) if kind == "multitracks" else index.references(split)
+    songs = [replace(song, mix=None) if kind == "multitracks" else replace(song, stems=[]) for song in songs]
+    pieces = [(song, start_s) for song in songs for start_s in _starts(song, sampling, piece_seconds, pieces_per_song)]
+    if not pieces:
+        raise InputError(f"none of {len(songs)} {kind} for {split} has {sampling.seconds:g} s to learn from")
+    pieces = [pieces[i] for i in np.random.default_rng(0).permutation(len(pieces))]
+    name = f"{split}-{kind}"
+    summary = output / f"{name}.json"
+    if summary.exists():
+        raise InputError(f"{summary}: these shards are finished; remove them, or name another folder")
+    about = {"version": VERSION, "split": split, "kind": kind, "sample_rate": sampling.sample_rate, "samples": 0,
+             "seconds": 0.0, "bytes": 0, "licenses": Counter(), "shards": [], "problems": []}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for old in [*output.glob(f"{name}-*.tar"), *output.glob(f".{name}-*.tar.*")]:
+            old.unlink()
+        with ThreadPoolExecutor(workers) as pool:
+            cut = ((number, _cut(*piece, piece_seconds, sampling)) for number, piece in enumerate(pieces))
+            packed = _in_order(pool, _pack, cut, ahead=2 * workers)
+            samples = _counted(tqdm(packed, total=len(pieces), unit="piece", disable=not progress), about)
+            for first in samples:
+                shard = output / f"{name}-{len(about['shards']):06d}.tar"
+                write_whole(shard, lambda part: _write_shard(part, itertools.chain([first], samples), shard_bytes))
+                about["shards"].append(shard.name)
+                about["bytes"] += shard.stat().st_size
+        if not about["shards"]:
+            first = ": ".join(about["problems"][0])
+            raise InputError(f"{output}: none of {len(pieces)} pieces could be read ({first})")
+        write_whole(summary, lambda part: part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror or error}; the shards are not complete") from None
+    return summary
+
+
+def _starts(song: Song, sampling: Sampling, piece_seconds: int, pieces_per_song: int | None) -> list[int]:
+    """Where pieces of a song start that hold a segment."""
+    starts = [start_s for start_s in range(0, math.ceil(song.duration_s), piece_seconds)
+              if piece_windows(_cut(song, start_s, piece_seconds, sampling), sampling)]
+    count = min(len(starts), pieces_per_song or len(starts))
+    return [starts[int((i + 0.5) * len(starts) / count)] for i in range(count)]
+
+
+def piece_windows(piece: Song, sampling: Sampling) -> Windows | None:
+    """Where segments fit in a piece; None when nowhere."""
+    if not piece.tracks:
+        return None
+    windows = find_windows(piece, sampling.seconds, energy=sampling.energy, silence_lufs=sampling.silence_lufs,
+                           min_tracks=sampling.min_tracks if piece.stems else 0)
+    return windows if len(windows.starts) else None
+
+
+def _cut(song: Song, start_s: int, piece_seconds: int, sampling: Sampling) -> Song:
+    """A piece as a song of its own, still with the files of the whole song; stems silent in it are left out."""
+    seconds, now = min(piece_seconds, song.duration_s - start_s), slice(start_s, start_s + piece_seconds)
+
+    def cut(track: Track) -> Track:
+        return replace(track, sample_rate=sampling.sample_rate, num_samples=round(seconds * sampling.sample_rate),
+                       loudness_lufs=track.loudness_lufs[now])
+
+    stems = [cut(stem) for stem in song.stems]
+    return replace(song, stems=[stem for stem in stems if (stem.loudness_lufs >= sampling.silence_lufs).any()],
+                   mix=song.mix and cut(song.mix), power_db=song.power_db[now], signature="", offset_s=start_s)
+
+
+def _pack(number: int, piece: Song) -> dict | Problem:
+    """A piece as a sample: its key, its song as JSON, its encoded files."""
+    files = {}
+
+    def pack(track: Track, name: str) -> Track:
+        audio = read_segment(track, piece.offset_s, track.duration_s, sample_rate=track.sample_rate).numpy()
+        peak, gain = float(np.abs(audio).max()), 1.0
+        if name.endswith(".flac"):
+            gain = max(peak, 1e-6) * 32768 / 32767
+            files[name] = _encoded(audio / gain, track.sample_rate, format="FLAC", subtype="PCM_16")
+        else:
+            files[name] = _encoded(audio, track.sample_rate, format="OGG", subtype="VORBIS",
+                                   compression_level=VORBIS_LEVEL)
+        return replace(track, source=Source(Path(name)), channels=len(audio), peak=peak, gain=gain)
+
+    try:
+        stems = [pack(stem, f"{i:02d}.flac") for i, stem in enumerate(piece.stems)]
+        mix = piece.mix and pack(piece.mix, "mix.ogg")
+    except InputError as error:
+        return Problem(f"{piece.name}, piece from {piece.offset_s} s", str(error))
+    content = {"version": VERSION, "song": song_to_json(replace(piece, stems=stems, mix=mix), Path())}
+    return {"__key__": f"{number:06d}", "json": content, **files}
+
+
+def _encoded(audio: np.ndarray, sample_rate: int, **codec) -> bytes:
+    data = io.BytesIO()
+    with soundfile.SoundFile(data, "w", sample_rate, len(audio), **codec) as file:
+        for start in range(0, audio.shape[1], CHUNK):
+            file.write(audio[:, start : start + CHUNK].T)
+    return data.getvalue()
+
+
+def _in_order(pool: ThreadPoolExecutor, function, arguments: Iterable[tuple], ahead: int) -> Iterator:
+    """Results in order; at most `ahead` of them wait in memory."""
+    waiting = deque()
+    for values in arguments:
+        waiting.append(pool.submit(function, *values))
+        if len(waiting) == ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _counted(packed: Iterable[dict | Problem], about: dict) -> Iterator[dict]:
+    """The samples; what they hold, and what could not be read, is added to the summary."""
+    for sample in packed:
+        if isinstance(sample, Problem):
+            about["problems"].append([sample.path, sample.reason])
+            continue
+        song = sample["json"]["song"]
+        track = song["mix"] or song["stems"][0]
+        about["samples"] += 1
+        about["seconds"] += track["num_samples"] / track["sample_rate"]
+        about["licenses"][song["license"]] += 1
+        yield sample
+
+
+def _write_shard(path: Path, samples: Iterable[dict], shard_bytes: float) -> None:
+    with open(path, "wb") as file, webdataset_package().TarWriter(file, mtime=0) as tar:
+        for sample in samples:
+            tar.write(sample)
+            if file.tell() >= shard_bytes:
+                break
+
+
+def shard_arithmetic(songs: int, seconds_per_song: float, bytes_per_second: float, *, examples_per_s: float,
+                     draws: int = 4, piece_seconds: int = 30, shard_bytes: float = 1e9) -> pd.DataFrame:
+    """What a set takes as shards, with all of its pieces or three a song, and how fast it must be read.
+
+    `bytes_per_second` of sound is what `write_shards` tells of a small set: `bytes` / `seconds`. All GPUs together use
+    up `examples_per_s`, and each piece serves for `draws` of them.
+
+    MTG-Jamendo has 55,701 songs, 3,777 hours (508 GB of MP3 as published). The 21 references of the open set take
+    27.3 kB/s as shards. For, say, 8 GPUs that take 16 examples a second each:
+
+    >>> shard_arithmetic(55_701, 3777 * 3600 / 55_701, 27.3e3, examples_per_s=8 * 16).astype(int)
+                  pieces  hours   GB  shards  MB_per_s  hours_per_pass
+    all           453240   3777  371     372        26               3
+    three a song  167103   1392  136     137        26               1
+    """
+    pieces = pd.Series({"all": songs * seconds_per_song / piece_seconds, "three a song": 3.0 * songs})
+    piece_bytes = piece_seconds * bytes_per_second
+    return pd.DataFrame({
+        "pieces": pieces,
+        "hours": pieces * piece_seconds / 3600,
+        "GB": pieces * piece_bytes / 1e9,
+        "shards": np.ceil(pieces * piece_bytes / shard_bytes),
+        "MB_per_s": examples_per_s / draws * piece_bytes / 1e6,
+        "hours_per_pass": pieces * draws / examples_per_s / 3600,
+    })
+
+
+def webdataset_package():
+    """The package, which only shards need."""
+    try:
+        import webdataset
+    except ImportError:
+        raise InputError("shards need the package webdataset: pip install webdataset") from None
+    return webdataset

@@ -1,0 +1,1 @@
+"""Mixes of a song: results, baselines, fits, whole songs."""

@@ -1,0 +1,1 @@
+from . import controller as controller, encoder as encoder

@@ -1,0 +1,160 @@
+"""The controller: embeddings of tracks and reference in, the knobs of every strip out. Section 2.5. Chapter: The controller."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..console.params import SECTIONS, UNIT_EDGE, ParamSpec, normalize, param_table
+
+PAN_START = 1.5        # logit of a right channel's pan at the start: 0.82; of a left channel's: 0.18
+
+
+def start_logits(section: str, preset: str = "default") -> torch.Tensor:
+    """Logits of the neutral console of a section, (27,), (25,) or (26,): where untrained heads start.
+
+    logit(u) of each knob's neutral value u in the unit interval, at least 0.02 from its ends. Only the thresholds
+    start elsewhere, in the middle of their range: at a ratio of 1 they do nothing, but at 0 dB the ratio would have
+    nothing to act on, so no gradient.
+
+    >>> torch.sigmoid(start_logits("track"))[:1]               # the input gain, 0 dB between -48 and 48
+    tensor([0.5000])
+    """
+    specs = param_table(section, preset)
+    values = torch.tensor([[_start_value(spec) for spec in specs]], device="cpu")
+    return torch.logit(normalize(values, specs)[0].clamp(UNIT_EDGE, 1.0 - UNIT_EDGE))
+
+
+def start_console(sides: torch.Tensor, preset: str = "default") -> list[torch.Tensor]:
+    """Logits of the console where training starts: strips (..., 27) for sides (...), each panned to its own; the buses.
+
+    >>> torch.sigmoid(start_console(torch.tensor([-1.0, 0.0, 1.0]))[0][:, -2]).round(decimals=2)     # the pans
+    tensor([0.1800, 0.5000, 0.8200])
+    """
+    strips, *buses = (start_logits(section, preset).to(sides) for section in SECTIONS)
+    strips = strips.repeat(*sides.shape, 1)
+    strips[..., [spec.name for spec in param_table("track", preset)].index("pan")] = PAN_START * sides
+    return [strips, *buses]
+
+
+def _start_value(spec: ParamSpec) -> float:
+    return (spec.low + spec.high) / 2 if spec.name == "threshold_db" else spec.neutral
+
+
+class Controller(nn.Module):
+    """Self-attention over one token a track, the reference's tokens and one token a bus, then a head for each section.
+
+        tokens = [tracks + type, reference + types, fx bus, master bus]
+        logits = head(transformer(tokens)) at the tokens of tracks, fx bus and master bus
+
+    There is no positional encoding: permuted tracks give permuted logits.
+
+    Args:
+        width, layers, heads, feedforward: of `torch.nn.TransformerEncoder`, without dropout.
+        mix_tokens: number of embeddings of the reference.
+        style_size: number of style features of the reference, which are added to every token and again before the
+            heads; 0 for none.
+        sides: whether the tokens are told the side of their track, and pans start there.
+        neutral_start: whether the heads have a hidden layer and start at the neutral console, the same for every
+            input. Otherwise each is one linear layer that starts at random, as in the released code.
+        norm_first: layer norm before attention and feed-forward instead of after.
+        preset: of the console.
+
+    >>> controller = Controller(width=8, layers=1, heads=2, feedforward=16)
+    >>> [tuple(logits.shape) for logits in controller(torch.randn(1, 5, 8), torch.randn(1, 2, 8))]
+    [(1, 5, 27), (1, 25), (1, 26)]
+    """
+
+    def __init__(
+        self, *, width: int = 512, layers: int = 12, heads: int = 8, feedforward: int = 2048, mix_tokens: int = 2,
+        style_size: int = 0, sides: bool = False, neutral_start: bool = False, norm_first: bool = False,
+        preset: str = "default",
+    ):
+        super().__init__()
+        self.track_type = nn.Parameter(torch.randn(width))
+        self.mix_types = nn.Parameter(torch.randn(mix_tokens, width))
+        self.fx_bus_token = nn.Parameter(torch.randn(width))
+        self.master_bus_token = nn.Parameter(torch.randn(width))
+        layer = nn.TransformerEncoderLayer(
+            width, heads, feedforward, dropout=0.0, batch_first=True, norm_first=norm_first
+        )
+        norm = nn.LayerNorm(width) if norm_first else None
+        self.transformer = nn.TransformerEncoder(layer, layers, norm=norm, enable_nested_tensor=False)
+        self.side = nn.Parameter(torch.randn(width)) if sides else None
+        self.style_before = nn.Linear(style_size, width) if style_size else None
+        self.style_after = nn.Linear(style_size, width) if style_size else None
+        widths = {section: len(param_table(section, preset)) for section in SECTIONS}
+        self.heads = nn.ModuleDict({
+            section: _neutral_head(width, section, preset) if neutral_start else nn.Linear(width, size)
+            for section, size in widths.items()
+        })
+        names = [spec.name for spec in param_table("track", preset)]
+        self.gain_index, self.pan_index, self.send_index = map(names.index, ("input_gain_db", "pan", "send_db"))
+
+    def tokens(self, tracks, mix, *, style=None, sides=None, mask=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the transformer sees: tokens (B, N + M + 2, width), and which of them are padding (B, N + M + 2)."""
+        batch, num_tracks = tracks.shape[:2]
+        buses = torch.stack([self.fx_bus_token, self.master_bus_token]).expand(batch, -1, -1)
+        tracks = tracks + self.track_type
+        if self.side is not None and sides is not None:
+            tracks = tracks + sides[..., None] * self.side
+        tokens = torch.cat([tracks, mix + self.mix_types, buses], dim=1)       # (B, N + M + 2, width)
+        if self.style_before is not None:
+            tokens = tokens + self.style_before(style)[:, None]
+        padding = tokens.new_zeros(tokens.shape[:2], dtype=torch.bool)
+        if mask is not None:
+            padding[:, :num_tracks] = ~mask
+        return tokens, padding
+
+    def forward(
+        self, tracks: torch.Tensor, mix: torch.Tensor, *, style: torch.Tensor | None = None,
+        sides: torch.Tensor | None = None, mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits of track, fx bus and master bus parameters, (B, N, 27), (B, 25), (B, 26).
+
+        `tracks` (B, N, width) and `mix` (B, M, width) are embeddings, `style` (B, style_size), `sides` (B, N) from -1
+        (left) to 1 (right), `mask` (B, N) True where a track is real.
+        """
+        num_tracks = tracks.shape[1]
+        tokens, padding = self.tokens(tracks, mix, style=style, sides=sides, mask=mask)
+        out = self.transformer(tokens, src_key_padding_mask=padding)           # (B, N + M + 2, width)
+        if self.style_after is not None:
+            out = out + self.style_after(style)[:, None]
+        strips = self.heads["track"](out[:, :num_tracks])                      # (B, N, 27)
+        if self.side is not None and sides is not None:
+            start = torch.zeros_like(strips)
+            start[..., self.pan_index] = PAN_START * sides
+            strips = strips + start
+        return strips, self.heads["fx_bus"](out[:, -2]), self.heads["master_bus"](out[:, -1])
+
+    @torch.no_grad()
+    def attention(self, tokens: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
+        """What each token attends to, (layers, B, heads, tokens, tokens), rows sum to 1; from what `tokens` returns."""
+        maps = []
+        for layer in self.transformer.layers:
+            x = layer.norm1(tokens) if layer.norm_first else tokens
+            maps.append(layer.self_attn(x, x, x, key_padding_mask=padding, average_attn_weights=False)[1])
+            tokens = layer(tokens, src_key_padding_mask=padding)
+        return torch.stack(maps)
+
+
+def _neutral_head(width: int, section: str, preset: str) -> nn.Sequential:
+    """Two layers, of which the last has no weight yet: every input gives the neutral console."""
+    start = start_logits(section, preset)
+    head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, len(start)))
+    with torch.no_grad():
+        head[-1].weight.zero_()
+        head[-1].bias.copy_(start)
+    return head
+
+
+def mirror_average(
+    logits: tuple[torch.Tensor, ...], mirrored: tuple[torch.Tensor, ...], pan: int
+) -> tuple[torch.Tensor, ...]:
+    """The mean of the logits and of those found for the mirrored song and reference, mirrored back.
+
+    A mirrored console has every pan p at 1 - p, that is the logit's sign changed; every other knob is where it was.
+    """
+    back = mirrored[0].clone()
+    back[..., pan] = -back[..., pan]
+    return tuple((a + b) / 2 for a, b in zip(logits, (back, *mirrored[1:])))

@@ -1,0 +1,253 @@
+"""Encoders: sound in, a few numbers out. The paper's spectrogram network, and what our small models use. Chapter: The encoder.
+
+Every encoder takes mono signals (batch, num_samples) and gives embeddings (batch, width).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+
+import librosa
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from ..style.features import audio_features
+from ..style.averages import hann_window
+
+PAPER_CHANNELS = (64, 128, 256, 512, 1024, 2048)
+PAPER_POOLS = ((2, 2), (4, 4), (4, 2), (4, 2), (4, 2), (2, 2))    # (frequency, time)
+POWER = 0.3              # the released code's exponent of the magnitudes; the paper does not mention it
+MEL_FLOOR_DB = -100.0
+ACTIVE_RANGE_DB = 60.0   # frames further below the loudest one count as silence
+
+
+def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
+    """Magnitudes of the short-time spectrum, |STFT|, Hann windows, centered: (B, T) to (B, n_fft // 2 + 1, frames).
+
+    >>> magnitude(torch.zeros(1, 44100), 2048, 512).shape
+    torch.Size([1, 1025, 87])
+    """
+    x = nn.functional.pad(x, (0, max(0, n_fft // 2 + 1 - x.shape[-1])))   # a reflection needs more than half a window
+    window = hann_window(n_fft, x.device, x.dtype)
+    return torch.stft(x, n_fft, hop, window=window, return_complex=True).abs()
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _mel_bank(sample_rate: int, n_fft: int, bands: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, norm=None)
+    return torch.tensor(bank, device=device, dtype=dtype)                 # (bands, n_fft // 2 + 1)
+
+
+def log_mel(
+    x: torch.Tensor, *, sample_rate: int = 44100, bands: int = 64, n_fft: int = 2048, hop: int = 1024
+) -> torch.Tensor:
+    """Power in mel bands, in dB, at least -100: (B, T) to (B, bands, frames).
+
+    M = 10 log10(bank |STFT|^2 / (sum of the window)^2 + 1e-10): the triangular bands are `librosa.filters.mel`, peaks 1.
+
+    >>> log_mel(torch.zeros(1, 44100)).max()
+    tensor(-100.)
+    """
+    power = (magnitude(x, n_fft, hop) * (2.0 / n_fft)).square()           # (B, F, frames); windows sum to n_fft / 2
+    bank = _mel_bank(sample_rate, n_fft, bands, x.device, x.dtype)
+    return 10.0 * torch.log10(bank @ power + 10.0 ** (MEL_FLOOR_DB / 10.0))
+
+
+class ConvBlock(nn.Module):
+    """Two 3 x 3 convolutions, each with batch norm and ReLU, then average pooling."""
+
+    def __init__(self, channels_in: int, channels_out: int, pool: tuple[int, int]):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.pool = nn.AvgPool2d(pool)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, F, frames) to (B, C', F / pool, frames / pool)."""
+        x = torch.relu(self.norm1(self.conv1(x)))
+        x = torch.relu(self.norm2(self.conv2(x)))
+        return self.pool(x)
+
+
+class SpectrogramEncoder(nn.Module):
+    """The paper's encoder, section 2.4: a convolutional network on the magnitude spectrogram, (B, T) to (B, width).
+
+    |STFT|^0.3, blocks of two convolutions with pooling, the mean over frequency, max + mean over time, a linear layer.
+    Clips too short for the pooling are padded with silence to `min_samples`.
+
+    Args:
+        width: of the embedding.
+        channels: of each block. The defaults are the paper's network: 76,526,400 parameters.
+        pools: of each block, (frequency, time).
+        n_fft, hop: window and step of the spectrogram, in samples.
+        chunk: how many signals pass at a time, None for all. With gradients each chunk is computed again on the way
+            back, so that only one chunk's activations are in memory; in training batch norm takes its statistics
+            over a chunk.
+
+    >>> encoder = SpectrogramEncoder(8, channels=(4, 8), pools=((4, 4), (4, 4)))
+    >>> encoder(torch.randn(3, 44100)).shape
+    torch.Size([3, 8])
+    """
+
+    def __init__(
+        self, width: int = 512, *, channels: tuple[int, ...] = PAPER_CHANNELS,
+        pools: tuple[tuple[int, int], ...] = PAPER_POOLS, n_fft: int = 2048, hop: int = 512, chunk: int | None = None,
+    ):
+        super().__init__()
+        if len(channels) != len(pools) or not channels:
+            raise ValueError(
+                f"channels and pools must name the same number of blocks, got {len(channels)} and {len(pools)}"
+            )
+        self.n_fft, self.hop, self.chunk = n_fft, hop, chunk
+        self.blocks = nn.Sequential(*map(ConvBlock, (1, *channels[:-1]), channels, pools))
+        self.project = nn.Linear(channels[-1], width)
+        bins, frames = 1, 1
+        for pool in pools:
+            bins, frames = bins * pool[0], frames * pool[1]
+        if bins > n_fft // 2 + 1:
+            raise ValueError(f"pooling over {bins} bins leaves nothing of {n_fft // 2 + 1}")
+        self.min_samples = (frames - 1) * hop                             # 65,024 for the paper's network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T) to (B, width)."""
+        x = nn.functional.pad(x, (0, max(0, self.min_samples - x.shape[-1])))
+        if self.chunk is None:
+            return self.embed(x)
+        embed = self._embed_again if torch.is_grad_enabled() else self.embed
+        return torch.cat([embed(part) for part in x.split(self.chunk)])
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """The network itself, on clips of at least `min_samples`."""
+        z = magnitude(x, self.n_fft, self.hop).clamp(min=1e-12) ** POWER  # (B, F, frames)
+        z = self.blocks(z[:, None])                                       # (B, C, F', frames')
+        z = z.mean(dim=2)                                                 # (B, C, frames')
+        z = z.amax(dim=-1) + z.mean(dim=-1)                               # (B, C)
+        return self.project(z)                                            # (B, width)
+
+    def _embed_again(self, x: torch.Tensor) -> torch.Tensor:
+        return checkpoint(
+            self.embed, x, use_reentrant=False, context_fn=lambda: (nullcontext(), self._frozen_averages())
+        )
+
+    @contextmanager
+    def _frozen_averages(self):
+        """Computing again must not move the running averages of batch norm a second time."""
+        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+        for norm in norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+        try:
+            yield
+        finally:
+            for norm, (momentum, count) in zip(norms, before):
+                norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+class Standardize(nn.Module):
+    """(x - mean) / deviation, kept within +-5. The constants are buffers, so they travel with the weights.
+
+    >>> Standardize([10.0], [2.0])(torch.tensor([[14.0]]))
+    tensor([[2.]])
+    """
+
+    LIMIT = 5.0   # what no training example was like must not drive the network further than those
+
+    def __init__(self, mean, deviation):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., n) to (..., n)."""
+        return ((x - self.mean) / self.deviation).clamp(-self.LIMIT, self.LIMIT)
+
+    @torch.no_grad()
+    def fit(self, x: torch.Tensor) -> None:
+        """Take mean and deviation of the rows of `x` (examples, n); a column that hardly varies keeps its deviation.
+
+        Raises ValueError for less than two rows and for numbers that are not finite.
+        """
+        if x.ndim != 2 or len(x) < 2 or not bool(torch.isfinite(x).all()):
+            raise ValueError(f"standardizing needs at least two rows of finite numbers, got {tuple(x.shape)}")
+        deviation = x.std(dim=0)
+        self.mean.copy_(x.mean(dim=0))
+        self.deviation.copy_(torch.where(deviation > 0.01 * self.deviation, deviation, self.deviation))
+
+
+class StatisticsEncoder(nn.Module):
+    """Statistics of a signal through a small network, (B, T) to (B, width): what our small models hear of a track.
+
+    The statistics are mean and deviation over time of the log-mel spectrum, level in dB, crest factor in dB and share
+    of active frames, standardized. Frames more than 60 dB below the loudest do not count. `level_db` is about where
+    the level of the signals will be, for the constants of an untrained model.
+
+    >>> StatisticsEncoder(16, bands=32)(torch.randn(3, 44100)).shape
+    torch.Size([3, 16])
+    """
+
+    def __init__(self, width: int, *, bands: int = 64, sample_rate: int = 44100, level_db: float = -33.0):
+        super().__init__()
+        self.bands, self.sample_rate = bands, sample_rate
+        # A coarse start, from the stems of our tiny data; training puts its own constants there.
+        self.standardize = Standardize([level_db - 39.0] * bands + [12.0] * bands + [level_db, 18.0, 0.7],
+                                       [14.0] * bands + [4.0] * bands + [5.0, 5.0, 0.3])
+        self.network = nn.Sequential(nn.Linear(2 * bands + 3, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def statistics(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T) to (B, 2 bands + 3), in dB but for the last, which is a share."""
+        with torch.autocast(x.device.type, enabled=False):
+            mel = log_mel(x, sample_rate=self.sample_rate, bands=self.bands)  # (B, bands, frames)
+        frame_db = mel.amax(dim=1)                                        # (B, frames)
+        active = (frame_db > frame_db.amax(dim=-1, keepdim=True) - ACTIVE_RANGE_DB).to(x)
+        weight = (active / active.sum(dim=-1, keepdim=True))[:, None]     # (B, 1, frames)
+        mean = (weight * mel).sum(dim=-1)                                 # (B, bands)
+        deviation = (weight * (mel - mean[..., None]).square()).sum(dim=-1).clamp(min=1e-4).sqrt()
+        power, peak = x.square().mean(dim=-1).clamp(min=1e-10), x.abs().amax(dim=-1).clamp(min=1e-5)
+        level, crest = 10.0 * torch.log10(power), 20.0 * torch.log10(peak) - 10.0 * torch.log10(power)
+        return torch.cat([mean, deviation, torch.stack([level, crest, active.mean(dim=-1)], dim=-1)], dim=-1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T) to (B, width)."""
+        return self.network(self.standardize(self.statistics(x)))
+
+
+class StyleFeatures(nn.Module):
+    """The reference's own audio features (equations 3 to 7), standardized: (B, 2, T) to (B, 54).
+
+    What the loss will judge, told to the controller: RMS, crest factor, width, imbalance, Bark spectra of mid and side.
+
+    >>> style, mirrored = StyleFeatures()(torch.randn(1, 2, 44100))
+    >>> style.shape
+    torch.Size([1, 54])
+    """
+
+    SIZE = 54
+
+    def __init__(self, *, sample_rate: int = 44100):
+        super().__init__()
+        self.sample_rate = sample_rate
+        # A coarse start, from the records of our tiny data at -16 LUFS; training puts its own constants there.
+        self.standardize = Standardize([0.13] * 2 + [13.5] * 2 + [0.2, 0.0] + [7.8] * 24 + [6.9] * 24,
+                                       [0.04] * 2 + [3.0] * 2 + [0.15, 0.15] + [0.8] * 48)
+
+    def features(self, reference: torch.Tensor) -> torch.Tensor:
+        """(B, 2, T) to (B, 54), in the features' own units."""
+        found = audio_features(reference, sample_rate=self.sample_rate)
+        pair = found["stereo_width"], found["stereo_imbalance"]
+        bark = found["bark_spectrum"].transpose(-1, -2).flatten(1)        # (B, 48): mid, then side
+        return torch.cat([found["rms"], found["crest_factor"], torch.stack(pair, dim=-1), bark], dim=-1)
+
+    def forward(self, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, 2, T) to (B, 54) twice: of the reference, and of the reference with its channels swapped."""
+        raw = self.features(reference)
+        mirrored = raw.clone()
+        mirrored[:, :4] = raw[:, [1, 0, 3, 2]]                            # RMS and crest factor change sides
+        mirrored[:, 5] = -raw[:, 5]                                       # so does the imbalance
+        return self.standardize(raw), self.standardize(mirrored)
+
+

@@ -1,0 +1,5 @@
+"""For notebooks: sheets, players, explorers, the desk, exercises."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

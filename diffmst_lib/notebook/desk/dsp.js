@@ -1,0 +1,367 @@
+// The library's default console, sample by sample: effects.py and console.py in JavaScript, all in 64-bit floats.
+// One function holds everything, so that its text can be handed to the audio thread as it is.
+export function makeDsp() {
+  const BLOCK = 128; // samples between two looks at the knobs
+  const METER_SAMPLES = 1024; // samples between two readings of the meters
+  const GLIDE = 1 - Math.exp(-BLOCK / 882); // a turned knob takes some 20 ms: a jump would click
+  const TINY = 1e-20; // filter states below are zero: denormal numbers are slow
+  const BANDS = ["low_shelf", "peak_1", "peak_2", "peak_3", "peak_4", "high_shelf"];
+
+  const toGain = (db) => 10 ** (db / 20);
+
+  // One band of the cookbook, whose shelves have a Q (Web Audio's own have none), as a state variable filter:
+  // H(s) = m0 + (m1 s + m2) / (s^2 + k s + 1), s = j tan(w/2) / g. Its states keep their meaning while a knob is
+  // turned; those of a biquad do not, and it clicks.
+  function bandFilter(band, gainDb, cutoffHz, q, sampleRate) {
+    const A = 10 ** (gainDb / 40), W = Math.tan((Math.PI * cutoffHz) / sampleRate);
+    if (band === "low_shelf") return { g: W / Math.sqrt(A), k: 1 / q, m0: 1, m1: (A - 1) / q, m2: A * A - 1 };
+    if (band === "high_shelf")
+      return { g: W * Math.sqrt(A), k: 1 / q, m0: A * A, m1: (A * (1 - A)) / q, m2: 1 - A * A };
+    return { g: W, k: 1 / (q * A), m0: 1, m1: (A - 1 / A) / q, m2: 0 };
+  }
+
+  function responseDb({ g, k, m0, m1, m2 }, hz, sampleRate) {
+    const s = Math.tan((Math.PI * hz) / sampleRate) / g, r = 1 - s * s;
+    return 10 * Math.log10(((m0 * r + m2) ** 2 + ((m0 * k + m1) * s) ** 2) / (r * r + (k * s) ** 2));
+  }
+
+  // The equalizer's gain in dB at a frequency; values: {parameter name: value} of a strip.
+  function equalizerDb(values, hz, sampleRate) {
+    const bandDb = (band) => {
+      const [gain, cutoff, q] = ["gain_db", "frequency_hz", "q"].map((name) => values[`${band}_${name}`]);
+      return gain === 0 ? 0 : responseDb(bandFilter(band, gain, cutoff, q, sampleRate), hz, sampleRate);
+    };
+    return BANDS.reduce((sum, band) => sum + bandDb(band), 0);
+  }
+
+  // The compressor's static curve: gain in dB, at most 0, for a level in dB.
+  function gainComputer(levelDb, { threshold_db, ratio, knee_db }) {
+    const over = levelDb - threshold_db;
+    const inside = Math.min(Math.max(over + knee_db / 2, 0), knee_db);
+    return (1 / ratio - 1) * ((inside * inside) / (2 * Math.max(knee_db, 1e-6)) + Math.max(over - knee_db / 2, 0));
+  }
+
+  // The -4.5 dB law: [left, right] for pan in [0, 1].
+  function panGains(pan) {
+    const side = (p) => Math.sqrt(p * Math.sin((p * Math.PI) / 2));
+    return [side(1 - pan), side(pan)];
+  }
+
+  // The knobs of a strip, on their way to where they were set.
+  class Knobs {
+    constructor(specs) {
+      this.specs = specs;
+    }
+
+    set(values, atOnce) {
+      this.target = values;
+      if (atOnce || !this.now) this.now = { ...values };
+      this.changed = true;
+    }
+
+    // Returns whether anything has changed since the last block.
+    glide() {
+      if (!this.changed) return false;
+      this.changed = false;
+      for (const { name, low, high } of this.specs) {
+        const way = this.target[name] - this.now[name];
+        if (Math.abs(way) <= 1e-4 * (high - low)) this.now[name] = this.target[name];
+        else {
+          this.now[name] += GLIDE * way;
+          this.changed = true;
+        }
+      }
+      return true;
+    }
+  }
+
+  // A factor that moves in a straight line through a block.
+  class Ramp {
+    next(value) {
+      this.from = this.to ?? value;
+      this.to = value;
+    }
+
+    at(i, count) {
+      return this.from + ((this.to - this.from) * (i + 1)) / count;
+    }
+
+    apply(block, count) {
+      if (this.from === 1 && this.to === 1) return;
+      for (let i = 0; i < count; i++) block[i] *= this.at(i, count);
+    }
+  }
+
+  // Gain, equalizer and compressor of a strip: one channel of a track, or the master bus's two.
+  // What comes out is `lookahead` samples late, and its compressor has heard that much more.
+  class Chain {
+    constructor(numChannels, specs, lookahead, sampleRate) {
+      this.sampleRate = sampleRate;
+      this.knobs = new Knobs(specs);
+      this.states = BANDS.map(() => Array.from({ length: numChannels }, () => new Float64Array(2)));
+      this.delays = Array.from({ length: numChannels }, () => new Float64Array(lookahead));
+      this.reset();
+    }
+
+    reset() {
+      this.states.flat().forEach((state) => state.fill(0));
+      this.delays.forEach((delay) => delay.fill(0));
+      this.place = 0; // in the delays
+      this.reductionDb = 0; // of the compressor, at most 0
+      this.deepestDb = 0; // since the meters were read
+    }
+
+    set(values, atOnce) {
+      this.knobs.set(values, atOnce);
+      if (atOnce) [this.filters, this.gain, this.makeup] = [null, new Ramp(), new Ramp()];
+    }
+
+    update() {
+      const now = this.knobs.now;
+      this.filters = BANDS.map((band, i) => {
+        const [gain, cutoff, q] = ["gain_db", "frequency_hz", "q"].map((name) => now[`${band}_${name}`]);
+        const to = bandFilter(band, gain, cutoff, q, this.sampleRate);
+        return { from: this.filters?.[i].to ?? to, to };
+      });
+      const pole = (ms) => Math.exp(-Math.log(9) / ((ms * this.sampleRate) / 1000)); // 10 % to 90 % in this time
+      this.poles = [pole(now.attack_ms), pole(now.release_ms)];
+    }
+
+    // In place, on `count` samples a channel. After the first `live` of them the clip is over: the last gain is held.
+    process(blocks, count, live) {
+      if (this.knobs.glide()) this.update();
+      else this.filters.forEach((filter) => (filter.from = filter.to)); // arrived
+      this.gain.next(toGain(this.knobs.now.input_gain_db));
+      this.makeup.next(toGain(this.knobs.now.makeup_gain_db));
+      blocks.forEach((block) => this.gain.apply(block, count));
+      this.filters.forEach((filter, band) => {
+        blocks.forEach((block, channel) => this.filter(filter, this.states[band][channel], block, count));
+      });
+      this.compress(blocks, count, live);
+    }
+
+    filter({ from, to }, state, block, count) {
+      if ([from, to].every(({ m0, m1, m2 }) => m0 === 1 && m1 === 0 && m2 === 0)) return void state.fill(0); // flat
+      let { g, k, m0, m1, m2 } = to, [s1, s2] = state; // states of two integrators: trapezoidal, so bilinear
+      let a1 = 1 / (1 + g * (g + k)), a2 = g * a1;
+      for (let i = 0; i < count; i++) {
+        if (from !== to) { // on the way, in a straight line
+          const t = (i + 1) / count;
+          g = from.g + t * (to.g - from.g);
+          k = from.k + t * (to.k - from.k);
+          m0 = from.m0 + t * (to.m0 - from.m0);
+          m1 = from.m1 + t * (to.m1 - from.m1);
+          m2 = from.m2 + t * (to.m2 - from.m2);
+          a1 = 1 / (1 + g * (g + k));
+          a2 = g * a1;
+        }
+        const x = block[i];
+        const v1 = a1 * s1 + a2 * (x - s2), v2 = s2 + g * v1;
+        s1 = 2 * v1 - s1;
+        s2 = 2 * v2 - s2;
+        block[i] = m0 * x + m1 * v1 + m2 * v2;
+      }
+      state[0] = Math.abs(s1) < TINY ? 0 : s1;
+      state[1] = Math.abs(s2) < TINY ? 0 : s2;
+    }
+
+    compress(blocks, count, live) {
+      const { now } = this.knobs, [attack, release] = this.poles;
+      const lookahead = this.delays[0].length;
+      const quiet = toGain(now.threshold_db - now.knee_db / 2); // up to here the curve is flat
+      const idle = now.ratio === 1 && this.reductionDb === 0;
+      let reductionDb = this.reductionDb, place = this.place;
+      for (let i = 0; i < count; i++) {
+        if (!idle && i < live) {
+          let level = 0; // of the loudest channel
+          for (const block of blocks) level = Math.max(level, Math.abs(block[i]));
+          const wanted = level <= quiet ? 0 : gainComputer(20 * Math.log10(level), now);
+          const pole = wanted < reductionDb ? attack : release;
+          reductionDb = pole * reductionDb + (1 - pole) * wanted;
+          if (reductionDb < this.deepestDb) this.deepestDb = reductionDb;
+        }
+        const factor = this.makeup.at(i, count) * (reductionDb === 0 ? 1 : toGain(reductionDb));
+        for (let channel = 0; channel < blocks.length; channel++) {
+          const delay = this.delays[channel], x = blocks[channel][i];
+          blocks[channel][i] = factor * delay[place];
+          delay[place] = x;
+        }
+        place = place + 1 === lookahead ? 0 : place + 1;
+      }
+      this.reductionDb = Math.abs(reductionDb) < TINY ? 0 : reductionDb;
+      this.place = place;
+    }
+  }
+
+  // The console on buffers that are known in advance: it reads ahead of what is heard, so nothing sounds late.
+  class Desk {
+    // tracks: Float32Array each; strips: the tracks of each strip; reference: [left, right] or null;
+    // specs and lookahead (in samples): {track, master_bus}.
+    constructor({ tracks, strips, numSamples, reference, specs, lookahead, sampleRate }) {
+      Object.assign(this, { tracks, strips, numSamples, reference });
+      const trackSpecs = [...specs.track, { name: "on", low: 0, high: 1 }]; // 0 where a track is muted
+      this.chains = tracks.map(() => new Chain(1, trackSpecs, lookahead.track, sampleRate));
+      this.master = new Chain(2, specs.master_bus, lookahead.master_bus, sampleRate);
+      this.ahead = lookahead.track + lookahead.master_bus;
+      this.masterAhead = lookahead.master_bus;
+      this.source = new Knobs([{ name: "reference", low: 0, high: 1 }]); // 0: the mix is heard, 1: the reference
+      this.source.set({ reference: 0 }, true);
+      this.block = new Float64Array(BLOCK);
+      this.mix = [new Float64Array(BLOCK), new Float64Array(BLOCK)];
+      this.heard = 0; // the sample that is heard next
+      this.loop = true;
+      this.playing = false;
+      this.readMeters();
+    }
+
+    // values: {tracks: [{name: value, on: 0 or 1}], master_bus: {name: value}}
+    set(values, atOnce = false) {
+      this.values = values;
+      this.chains.forEach((chain, i) => {
+        chain.set(values.tracks[i], atOnce);
+        if (atOnce) chain.sides = [new Ramp(), new Ramp()];
+      });
+      this.master.set(values.master_bus, atOnce);
+      if (atOnce) this.output = new Ramp();
+    }
+
+    listenTo(reference) {
+      this.source.set({ reference: reference ? 1 : 0 }, !this.playing);
+    }
+
+    // Start at a sample of the clip: what was is forgotten, what lies ahead is read.
+    play(from = 0) {
+      const start = Math.min(from, this.numSamples - 1);
+      [...this.chains, this.master].forEach((chain) => chain.reset());
+      this.set(this.values, true);
+      this.heard = start - this.ahead;
+      while (this.heard < start) this.advance(Math.min(BLOCK, start - this.heard));
+      this.blend = new Ramp();
+      this.entry = new Ramp(); // a clip entered in its middle would click
+      this.entry.next(start > 0 ? 0 : 1);
+      this.playing = true;
+      this.readMeters();
+    }
+
+    // Fill left and right with what comes next, or with silence.
+    process(left, right) {
+      for (let start = 0; start < left.length; start += BLOCK) {
+        const count = Math.min(BLOCK, left.length - start);
+        if (this.playing) {
+          const at = this.heard;
+          this.advance(count);
+          this.deliver(at, count);
+        } else this.mix.forEach((channel) => channel.fill(0));
+        left.set(this.mix[0].subarray(0, count), start);
+        right.set(this.mix[1].subarray(0, count), start);
+      }
+    }
+
+    // Run the console `count` samples on; the mix that is heard then is in this.mix.
+    advance(count) {
+      const read = this.heard + this.ahead, { numSamples, block, mix } = this;
+      const live = this.loop ? count : numSamples - read;
+      mix.forEach((channel) => channel.fill(0));
+      this.strips.forEach((rows, strip) => {
+        for (const row of rows) {
+          const track = this.tracks[row];
+          for (let i = 0; i < count; i++) {
+            const at = read + i;
+            block[i] = at < numSamples ? track[at] : this.loop ? track[at % numSamples] : 0;
+          }
+          this.chains[row].process([block], count, live);
+          this.place(this.chains[row], strip, count);
+        }
+      });
+      this.master.process(mix, count, this.loop ? count : live + (this.ahead - this.masterAhead));
+      this.output.next(toGain(this.master.knobs.now.output_gain_db));
+      mix.forEach((channel) => this.output.apply(channel, count));
+      this.heard += count;
+      if (this.loop && this.heard >= numSamples) this.heard %= numSamples;
+    }
+
+    // Pan what is in this.block, and add it to the mix.
+    place(chain, strip, count) {
+      const { pan, on } = chain.knobs.now;
+      panGains(pan).forEach((gain, side) => {
+        const ramp = chain.sides[side], channel = this.mix[side];
+        ramp.next(on * gain);
+        let peak = this.peaks[strip];
+        for (let i = 0; i < count; i++) {
+          const y = ramp.at(i, count) * this.block[i];
+          channel[i] += y;
+          if (y > peak) peak = y;
+          else if (-y > peak) peak = -y;
+        }
+        this.peaks[strip] = peak;
+      });
+    }
+
+    // From the mix to what the listener gets: the reference in its place, the end of the clip, the master's meter.
+    deliver(at, count) {
+      this.source.glide();
+      this.blend.next(this.source.now.reference);
+      this.entry.next(1);
+      const { numSamples, loop } = this;
+      this.mix.forEach((channel, side) => {
+        const other = this.reference?.[side];
+        for (let i = 0; i < count; i++) {
+          const from = loop ? (at + i) % numSamples : at + i;
+          let y = from < numSamples ? this.entry.at(i, count) * channel[i] : 0;
+          y += this.blend.at(i, count) * ((other?.[from] ?? 0) - y);
+          channel[i] = y;
+          this.masterPeak = Math.max(this.masterPeak, Math.abs(y));
+        }
+      });
+      if (!loop && this.heard >= numSamples) this.playing = false;
+    }
+
+    // What the meters show, since they were read last.
+    readMeters() {
+      const deepest = (rows) => Math.min(...rows.map((row) => this.chains[row].deepestDb));
+      const meters = {
+        position: this.playing ? this.heard : 0,
+        playing: this.playing,
+        peaks: this.peaks,
+        masterPeak: this.masterPeak,
+        reductionsDb: this.strips.map(deepest),
+        masterReductionDb: this.master.deepestDb,
+      };
+      [...this.chains, this.master].forEach((chain) => (chain.deepestDb = chain.reductionDb));
+      this.peaks = new Float32Array(this.strips.length);
+      this.masterPeak = 0;
+      return meters;
+    }
+  }
+
+  // Stands between the desk and those who play it: messages in, meters out every METER_SAMPLES.
+  class Engine {
+    constructor({ values, playing, loop = true, ...setup }, send) {
+      this.desk = new Desk(setup);
+      this.desk.loop = loop;
+      this.desk.set(values, true);
+      this.send = send;
+      this.untilMeters = METER_SAMPLES;
+      if (playing) this.desk.play();
+    }
+
+    receive([action, value]) {
+      if (action === "set") this.desk.set(value);
+      if (action === "play") this.desk.play(value);
+      if (action === "stop") this.desk.playing = false;
+      if (action === "loop") this.desk.loop = value;
+      if (action === "reference") this.desk.listenTo(value);
+    }
+
+    process(left, right) {
+      const before = this.desk.playing;
+      this.desk.process(left, right);
+      this.untilMeters -= left.length;
+      if (this.untilMeters > 0 && before === this.desk.playing) return;
+      this.untilMeters = METER_SAMPLES;
+      if (before) this.send(this.desk.readMeters());
+    }
+  }
+
+  return { BLOCK, Chain, Engine, equalizerDb, gainComputer, panGains, toGain };
+}

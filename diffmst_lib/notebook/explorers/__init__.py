@@ -1,0 +1,1 @@
+"""Sliders on the effects."""

@@ -1,0 +1,176 @@
+"""What every explorer shares: controls, a screen for picture and players, and a form that needs no kernel."""
+
+import html
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import anywidget
+import ipywidgets
+import torch
+
+from ...console.params import ParamSpec
+from ...plots.figures import figure_html
+from ..players.encoding import as_samples, excerpt_span
+from ..players.sounds import listen
+
+_HERE = Path(__file__).parent
+VIEW = "application/vnd.jupyter.widget-view+json"
+MATCHED_LUFS = -20.0
+
+
+class _Screen(anywidget.AnyWidget):
+    _esm = _HERE / "explorer.js"
+
+
+class Explorer(ABC):
+    """Sliders on a function of the library, a picture and players. Shows itself in a notebook.
+
+    controls: {name: ipywidgets control}; `explorer.controls["pan"].value = 0.2` moves a slider. Without a kernel it
+    shows the picture and the sounds of the moment.
+    """
+
+    _alt = ""  # what its picture shows, whatever the settings
+
+    def __init__(self, sample_rate: int, controls: dict, *, matched: bool = True):
+        self.sample_rate = sample_rate
+        self.controls = dict(controls)
+        if matched:
+            self.controls["match_loudness"] = ipywidgets.Checkbox(True, description="same loudness", indent=False)
+        self._audio = None
+        self._watched = False  # until a browser asks, nothing is computed
+        self._screen = _Screen()
+        self._screen.on_msg(self._answer)
+        self._box = ipywidgets.VBox([*self.controls.values(), self._screen])  # the order on the screen
+        for control in self.controls.values():
+            control.observe(self._moved, "value")
+
+    @property
+    def settings(self) -> dict:
+        """The current values, as keywords of the library's function."""
+        values = {name: control.value for name, control in self.controls.items() if name != "match_loudness"}
+        return {name: value if isinstance(value, bool) else round(value, 6) for name, value in values.items()}
+
+    @property
+    def audio(self) -> torch.Tensor:
+        """The excerpt as the library makes it with the current settings, (channels, num_samples)."""
+        if self._audio is None:
+            with torch.no_grad():
+                self._audio = self._process()
+        return self._audio
+
+    @abstractmethod
+    def picture(self):
+        """Draw the current settings; returns the matplotlib figure."""
+
+    @abstractmethod
+    def _process(self) -> torch.Tensor:
+        """Return the excerpt with the current settings."""
+
+    @abstractmethod
+    def _sounds(self) -> dict[str, torch.Tensor]:
+        """Return what the players hold, by label."""
+
+    @abstractmethod
+    def _caption(self) -> str:
+        """Say the current settings in a line."""
+
+    @property
+    def _match(self) -> bool:
+        return "match_loudness" in self.controls and self.controls["match_loudness"].value
+
+    def _moved(self, change) -> None:
+        self._audio = None
+        if self._watched:
+            self._show()
+
+    def _answer(self, _widget, message, _buffers) -> None:
+        if message == {"type": "ready"}:
+            self._watched = True
+            self._show()
+
+    def _show(self) -> None:
+        # Sent as a message: an executed notebook saves every trait, and the page would hold the audio a second time.
+        try:
+            page = self._page()
+        except Exception as error:  # nobody sees what a callback raises in some front ends
+            self._screen.send({"type": "error", "text": f"{type(error).__name__}: {error}"})
+            raise
+        self._screen.send({"type": "show", "html": page})
+
+    def _page(self, hint: str = "") -> str:
+        """Return picture, caption and players as HTML."""
+        picture, caption = figure_html(self.picture(), f"{self._alt} {self._caption()}"), html.escape(self._caption())
+        players = listen(
+            self._sounds(), self.sample_rate, seconds=self.audio.shape[-1] / self.sample_rate,
+            match_lufs=MATCHED_LUFS if self._match else None,
+        )
+        return (
+            f"<style>{(_HERE / 'explorer.css').read_text('utf-8')}</style>"
+            f'<div class="dm-explore">{picture}<p>{caption}</p>{players.html}{hint}</div>'
+        )
+
+    def _repr_html_(self) -> str:
+        return self._page("<p><small>Run this page (Colab or Jupyter) to change the settings.</small></p>")
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = self._screen._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        view = data[VIEW] | {"model_id": self._box.model_id}
+        return data | {VIEW: view, "text/plain": repr(self), "text/html": self._repr_html_()}, metadata
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._caption()})"
+
+
+def sliders(specs: dict[str, ParamSpec], values: dict[str, float]) -> dict[str, ipywidgets.Widget]:
+    """Return one slider for each knob, {name: slider}, on its range and scale; it answers when it is let go."""
+    layout, style = ipywidgets.Layout(width="100%", max_width="36rem"), ipywidgets.FloatSlider().style
+    style.description_width = "9rem"
+    made = {}
+    for name, spec in specs.items():
+        check_range(name, values[name], spec)
+        log = spec.scale == "log"
+        digits = 2 if spec.high - spec.low <= 1 else 1
+        options = log_range(spec) | {"readout_format": ".3r"} if log else {
+            "min": spec.low, "max": spec.high, "step": 10.0**-digits, "readout_format": f".{digits}f"}
+        make = ipywidgets.FloatLogSlider if log else ipywidgets.FloatSlider
+        made[name] = make(
+            value=values[name], description=_label(name, spec.unit), continuous_update=False,
+            layout=layout, style=style, **options,
+        )
+    return made
+
+
+def log_range(spec: ParamSpec) -> dict[str, float]:
+    """Return the exponents that a logarithmic slider wants."""
+    low, high = math.log10(spec.low), math.log10(spec.high)
+    return {"min": low, "max": high, "step": (high - low) / 200}
+
+
+def check_range(name: str, value: float, spec: ParamSpec) -> None:
+    """Raise ValueError, naming value and range, when a knob cannot be there."""
+    if not spec.low <= value <= spec.high:  # NaN is not
+        raise ValueError(f"{name} = {value:g} is outside {spec.low:g} to {spec.high:g} {spec.unit}".rstrip())
+
+
+def check_names(settings: dict, known, what: str) -> None:
+    """Raise ValueError when a setting is not one of the known ones."""
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise ValueError(f"no setting {unknown[0]!r}: {what} has {', '.join(known)}")
+
+
+def mono_excerpt(track, sample_rate: int, start_s: float, seconds: float) -> torch.Tensor:
+    """Return the excerpt (1, num_samples) of a mono track (num_samples,) or (1, num_samples)."""
+    samples = as_samples(track, "track")
+    if samples.shape[1] != 1:
+        raise ValueError(f"track: expected mono, (num_samples,) or (1, num_samples), got {tuple(track.shape)}")
+    return torch.from_numpy(samples[excerpt_span(len(samples), sample_rate, start_s, seconds, "track")].T.copy())
+
+
+def _label(name: str, unit: str) -> str:
+    if name == "pan":
+        return "pan (0 left, 1 right)"
+    words = name.removesuffix("_" + unit.lower()).replace("_", " ") if unit else name.upper()
+    return f"{words} ({unit})" if unit else words

@@ -1,0 +1,17 @@
+from .figures import (
+    COLORS as COLORS,
+    figure_html as figure_html,
+    plot_bark as plot_bark,
+    plot_eq as plot_eq,
+    plot_eq_response as plot_eq_response,
+    plot_gain_reduction as plot_gain_reduction,
+    plot_gradients as plot_gradients,
+    plot_history as plot_history,
+    plot_levels as plot_levels,
+    plot_loss_terms as plot_loss_terms,
+    plot_mixer as plot_mixer,
+    plot_pan_law as plot_pan_law,
+    plot_spectrum as plot_spectrum,
+    plot_static_curve as plot_static_curve,
+    plot_tracks as plot_tracks,
+)

@@ -1,0 +1,1 @@
+from . import features as features, losses as losses

@@ -1,0 +1,255 @@
+"""The mixing desk in Python: what it takes, what it holds, what it renders, what it weighs."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import diffmst_lib as dm
+from diffmst_lib.mixing.baselines import neutral_params
+from diffmst_lib.notebook.desk.desk import Desk
+from widget_sounds import RATE, decode, level_db, tones
+
+SETUP_KEYS = {"setup", "settings", "muted", "soloed", "bypassed", "scales", "audio"}
+
+
+@pytest.fixture
+def toy():
+    """Two stereo stems and a mono one, 2 s."""
+    audio = torch.cat([tones(2.0), tones(2.0, first_hz=500), tones(2.0, channels=1, first_hz=90)])
+    return dm.Multitrack(["vox.L", "vox.R", "<b> & co.L", "<b> & co.R", "kick"], audio)
+
+
+def page_state(desk):
+    return json.loads(re.search(r'type="application/json">(.*?)</script>', desk._repr_html_()).group(1))
+
+
+def test_it_starts_neutral_with_the_pans_spread(toy):
+    desk = dm.desk(toy)
+    assert isinstance(desk, Desk)
+    assert desk.params.to_json() == neutral_params(toy).to_json()
+    assert desk.params.track("vox")["pan"].tolist() == pytest.approx([0.18, 0.82])
+
+
+def test_the_mix_is_the_librarys(toy):
+    params = neutral_params(toy)
+    params.track("vox")["peak_2_gain_db"] = -9.0
+    params.track("kick")["ratio"] = 4.0
+    params.track("kick")["threshold_db"] = -30.0
+    params.track("vox")["send_db"] = -12.0
+    desk = dm.desk(toy, params, start_s=0.5, seconds=1.0)
+    part = toy.excerpt(0.5, 1.0)
+    torch.testing.assert_close(desk.mix(), dm.MixingConsole(RATE).render(part.audio, params))
+    assert desk.mix().shape == (2, RATE)
+
+
+def test_assigning_params_moves_the_knobs_and_a_copy_does_not(toy):
+    desk = dm.desk(toy)
+    params = desk.params
+    params.track("kick")["input_gain_db"] = -7.25
+    params.master_bus["output_gain_db"] = 3.0
+    assert desk.params.track("kick")["input_gain_db"] == 0
+    desk.params = params
+    assert desk.settings["tracks"]["kick"]["input_gain_db"] == -7.25
+    assert desk.params.to_json() == params.to_json()
+
+
+def test_settings_from_the_browser_keep_every_value(toy):
+    desk = dm.desk(toy)
+    settings = json.loads(neutral_params(toy).to_json())
+    settings["tracks"]["kick"]["attack_ms"] = 17.5
+    settings["fx_bus"]["band3_decay"] = 0.25
+    settings["tracks"] = dict(reversed(settings["tracks"].items()))  # another order is no other console
+    desk.set_state({"settings": settings})
+    assert desk.params.names == toy.names
+    assert desk.params.track("kick")["attack_ms"] == 17.5
+    assert desk.params.fx_bus["band3_decay"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("muted", "soloed", "heard"),
+    [
+        (["vox"], [], ["<b> & co", "kick"]),
+        ([], ["kick"], ["kick"]),
+        (["kick"], ["kick", "vox"], ["vox"]),
+        (["kick"], ["kick"], []),
+    ],
+)
+def test_mute_and_solo_are_heard_and_no_part_of_the_settings(toy, muted, soloed, heard):
+    desk = dm.desk(toy)
+    before = desk.params.to_json()
+    desk.muted, desk.soloed = muted, soloed
+    rows = [i for i, name in enumerate(toy.names) if name.removesuffix(".L").removesuffix(".R") in heard]
+    gains = dm.effects.pan_gains(torch.tensor(toy.spread_pans()))
+    expected = sum((gains[i][:, None] * toy.audio[i] for i in rows), torch.zeros(2, toy.audio.shape[1]))
+    torch.testing.assert_close(desk.mix(), expected, atol=1e-5, rtol=0)
+    assert desk.params.to_json() == before
+
+
+def test_bypass_is_the_neutral_effect(toy):
+    params = neutral_params(toy)
+    busy = {"low_shelf_gain_db": 9.0, "ratio": 8.0, "threshold_db": -40.0, "makeup_gain_db": 3.0}
+    for strip in (params.track("vox"), params.master_bus):
+        for name, value in busy.items():
+            strip[name] = value
+    desk = dm.desk(toy, params)
+    desk.bypassed = [("vox", "eq"), ["vox", "compressor"], ("master_bus", "eq"), ("master_bus", "compressor")]
+    torch.testing.assert_close(desk.mix(), dm.desk(toy).mix(), atol=1e-5, rtol=0)
+    desk.bypassed = [("vox", "eq")]
+    params.track("vox")["low_shelf_gain_db"] = 0.0
+    torch.testing.assert_close(desk.mix(), dm.desk(toy, params).mix(), atol=1e-5, rtol=0)
+
+
+def test_the_reference_is_as_loud_as_the_mix(toy):
+    reference = 0.05 * tones(1.8, first_hz=330)
+    params = neutral_params(toy)
+    params.master_bus["output_gain_db"] = 4.0
+    desk = dm.desk(toy, params, reference=reference, start_s=0.5, seconds=1.5)
+    state = page_state(desk)
+    samples, _ = decode(base64.b64decode(state["audio"][-1]))
+    heard = torch.from_numpy(samples.T).float() * state["scales"][-1]
+    assert dm.loudness(heard) == pytest.approx(dm.loudness(desk.mix()), abs=0.3)
+    assert f"{dm.loudness(desk.mix()):.1f}".replace("-", "\u2212") in state["setup"]["reference"]
+    # 1.8 s are too short to begin at 0.5 s: it begins at its start.
+    head = reference[:, : round(1.5 * RATE)]
+    correlation = np.corrcoef(heard[0, : RATE].numpy(), head[0, : RATE].numpy())[0, 1]
+    assert correlation > 0.99
+
+
+def test_a_long_reference_starts_with_the_song(toy):
+    reference = torch.cat([torch.zeros(2, RATE), tones(1.0)], dim=1)
+    state = page_state(dm.desk(toy, reference=reference, start_s=1.0, seconds=1.0))
+    samples, _ = decode(base64.b64decode(state["audio"][-1]))
+    assert level_db(samples[: RATE // 4]) > -40
+
+
+def test_an_unmatched_reference_says_so(toy):
+    silence = dm.Multitrack(list(toy.names), torch.zeros_like(toy.audio))
+    assert "its own level" in dm.desk(silence, reference=tones(2.0)).setup["reference"]
+
+
+def test_ranges_come_from_the_table(toy):
+    desk = dm.desk(toy)
+    for section, rows in desk.setup["specs"].items():
+        table = dm.param_table(section)
+        assert [(row["name"], row["low"], row["high"], row["scale"], row["neutral"]) for row in rows] == [
+            (spec.name, spec.low, spec.high, spec.scale, spec.neutral) for spec in table
+        ]
+
+
+def test_another_sample_rate_scales_the_look_ahead():
+    song = dm.Multitrack(["a"], tones(1.0, channels=1, sample_rate=22050), 22050)
+    desk = dm.desk(song)
+    assert desk.setup["lookahead"] == {"track": 220, "master_bus": 220}
+    assert desk.mix().shape == (2, 22050)
+
+
+@pytest.mark.parametrize(("sample_rate", "in_file"), [(96_000, 48_000), (176_400, 44_100), (30_000, 32_000)])
+def test_a_rate_that_no_mp3_has_is_resampled_for_the_page_alone(sample_rate, in_file):
+    song = dm.Multitrack(["a"], tones(1.0, channels=1, sample_rate=sample_rate), sample_rate)
+    desk = dm.desk(song, reference=tones(1.0, sample_rate=sample_rate))
+    state = page_state(desk)
+    for text in state["audio"]:
+        samples, rate = decode(base64.b64decode(text))
+        assert rate == in_file and len(samples) / rate == pytest.approx(1.0, abs=0.1)
+    assert level_db(samples) + 20 * np.log10(state["scales"][1]) == pytest.approx(
+        level_db(desk._reference.numpy()), abs=0.3)
+    assert state["setup"]["sample_rate"] == sample_rate and desk.params.sample_rate == sample_rate
+
+
+def test_the_page_holds_everything_once_and_escaped(toy):
+    desk = dm.desk(toy)
+    bundle, _ = desk._repr_mimebundle_()
+    assert {"application/vnd.jupyter.widget-view+json", "text/html"} <= set(bundle)
+    page = desk._repr_html_()
+    assert "&lt;b&gt; &amp; co" in page and "<b> & co" not in page
+    state = page_state(desk)
+    assert set(state) == SETUP_KEYS
+    assert [decode(base64.b64decode(text))[0].shape[1] for text in state["audio"]] == [2, 2, 1]
+    # An executed notebook saves the traits beside the HTML: no audio among them.
+    traits = {key: value for key, value in desk.get_state().items() if key not in ("_esm", "_css")}
+    assert SETUP_KEYS - {"scales", "audio"} < set(traits)
+    assert len(json.dumps(traits, default=str)) < 30_000
+
+
+def test_a_live_page_gets_the_audio_when_it_asks(toy, monkeypatch):
+    desk = dm.desk(toy, reference=tones(2.0))
+    sent = []
+    monkeypatch.setattr(desk, "send", lambda content, buffers: sent.append((content, buffers)))
+    desk._handle_custom_msg({"type": "load"}, [])
+    ((content, buffers),) = sent
+    state = page_state(desk)
+    assert content["type"] == "audio" and content["scales"] == pytest.approx(state["scales"])
+    assert [base64.b64encode(file).decode() for file in buffers] == state["audio"]
+
+
+def test_a_stem_above_full_scale_keeps_its_level(toy):
+    audio = toy.audio.clone()
+    audio[-1] *= 1.5 / audio[-1].abs().max()
+    state = page_state(dm.desk(dm.Multitrack(list(toy.names), audio)))
+    assert state["scales"] == pytest.approx([1, 1, 1.5 * 10 ** (0.5 / 20)])
+    samples, _ = decode(base64.b64decode(state["audio"][-1]))
+    assert np.abs(samples).max() <= 1
+    assert level_db(samples * state["scales"][-1]) == pytest.approx(level_db(audio[-1].numpy()), abs=0.3)
+
+
+@pytest.mark.parametrize(("name", "start_s"), [("caesium", 6.0), ("potassium", 2.0)])
+def test_a_whole_song_weighs_less_than_a_page_may(data, name, start_s):
+    whole = dm.load_multitrack(data / "multitracks" / name)
+    reference = dm.load_audio(data / "references" / "vibe_ace.ogg")
+    assert len(dm.desk(whole, reference=reference, start_s=start_s)._repr_html_()) < 1.5e6
+
+
+def out_of_range(song):
+    params = neutral_params(song)
+    params.tracks[0, 0] = float("nan")
+    return params
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda song: dm.desk({"kick": torch.zeros(10)}), "needs a song, a Multitrack, got dict"),
+        (lambda song: dm.desk(song, controls=("fader", "knob")), "fader, pan, eq, compressor, master, got 'knob'"),
+        (lambda song: dm.desk(song, controls=()), "got none"),
+        (lambda song: dm.desk(song, start_s=2.0), "past the end at 2.00 s"),
+        (lambda song: dm.desk(song, seconds=0), "seconds > 0"),
+        (lambda song: dm.desk(song, {"kick": {}}), "must be ConsoleParams, got dict"),
+        (lambda song: dm.desk(song, out_of_range(song)), "vox.L: input_gain_db = nan dB is outside -48 to 48"),
+        (lambda song: dm.desk(song, dm.ConsoleParams.neutral(["kick"])), "have none for 'vox.L'"),
+        (lambda song: dm.desk(song, dm.ConsoleParams.neutral([*song.names, "extra"])), "are for 'extra', too"),
+        (lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, preset="reference")), "preset reference"),
+        (lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, sample_rate=48000)), "48000 Hz do not fit"),
+        (lambda song: dm.desk(dm.Multitrack(["a", "master_bus"], song.audio[:2])), "'master_bus' cannot .*: rename it"),
+        (lambda song: dm.desk(song, reference=tones(channels=1)), "1 channel; a stereo mix is needed"),
+        (lambda song: dm.desk(song, reference=torch.zeros(2, RATE)), "reference is silent"),
+        (lambda song: dm.desk(song, reference="vibe_ace.ogg"), "reference is a str"),
+        (lambda song: dm.desk(dm.Multitrack(["a"], torch.full((1, 9), torch.nan))), "'a'.*not finite"),
+        (lambda song: setattr(dm.desk(song), "muted", ["snare"]), "no stem 'snare'; the stems are vox, "),
+        (lambda song: setattr(dm.desk(song), "bypassed", [["vox", "reverb"]]), "cannot bypass"),
+        (lambda song: setattr(dm.desk(song), "settings", {"tracks": {}}), "not a console's JSON: 'preset' is missing"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(toy, call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call(toy)
+    assert "\n" not in str(caught.value)
+
+
+def test_refused_settings_change_nothing(toy):
+    desk = dm.desk(toy)
+    before = desk.params.to_json()
+    settings = json.loads(before)
+    settings["tracks"]["kick"]["pan"] = 1.5
+    with pytest.raises(ValueError, match="kick: pan = 1.5 is outside 0 to 1"):
+        desk.settings = settings
+    assert desk.params.to_json() == before
+
+
+def test_a_reference_of_another_rate_is_refused(toy):
+    mix = dm.unity(dm.Multitrack(["kick"], tones(1.0, channels=1), sample_rate=22_050))
+    with pytest.raises(ValueError, match="the reference has 22050 Hz, the song 44100 Hz"):
+        dm.desk(toy, reference=mix)

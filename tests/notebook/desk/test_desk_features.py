@@ -1,0 +1,387 @@
+"""The panel of audio features on the mixing desk: its numbers are the library's, and it follows every knob."""
+
+import base64
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import diffmst_lib as dm
+from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
+from diffmst_lib.notebook.desk.desk import _SCRIPT
+from widget_sounds import tones
+
+NAMES = ("rms", "crest_factor", "stereo_width", "stereo_imbalance", "bark_spectrum")
+
+
+def as_lists(features):
+    """The library's features as the browser has them: of the Bark spectrum first mid, then side."""
+    return {name: value.numpy().T.tolist() for name, value in features.items()}
+
+
+def assert_equal_features(ours, theirs, rtol, atol, label=""):
+    for name in NAMES:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol, atol, err_msg=f"{label} {name}")
+
+
+# --- the formulas -----------------------------------------------------------------------------------------------
+
+MEASURE = """async ({ table, rate, lengths }) => {
+  const { makeDsp, makeFeatures } = await import("/desk.js");
+  const { BarkMeter, audioFeatures, featureLoss } = makeFeatures(makeDsp());
+  const samples = new Float32Array(await (await fetch("/signals")).arrayBuffer());
+  const bark = new BarkMeter(rate, table);
+  let at = 0;
+  const next = (length) => samples.subarray(at, (at += length));
+  const measured = lengths.map((length) => audioFeatures([next(length), next(length)], bark, table));
+  return { measured, losses: measured.map((features) => featureLoss(features, measured[0], table.weights)) };
+}"""
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_the_formulas_are_the_librarys(visit, reference, rate):
+    loud = torch.randn(2, rate, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    mono = reference[:1, :rate]
+    signals = {
+        "music": reference[:, : 2 * rate], "noise": loud, "silence": torch.zeros(2, rate), "mono": mono.expand(2, -1),
+        "anti-phase": torch.cat([mono, -mono]), "nearly anti-phase": torch.cat([mono, -0.9 * mono]),
+        "left only": torch.cat([mono, 0 * mono]), "below the floor": 1e-6 * loud, "short": loud[:, :1000],
+        "half a window": loud[:, : dm.features.bark_fft_size(rate) // 2 + 1], "one sample": loud[:, :1],
+    }
+    data = b"".join(x.contiguous().numpy().tobytes() for x in signals.values())
+    desk = dm.desk(dm.Multitrack(["a"], tones(0.1, channels=1)), features=True)
+    lengths = [x.shape[-1] for x in signals.values()]
+    options = {"table": desk.setup["features"], "rate": rate, "lengths": lengths}
+    answer = visit(signals=data).evaluate(MEASURE, options)
+    for i, (label, x) in enumerate(signals.items()):
+        theirs = as_lists(dm.audio_features(x.contiguous(), sample_rate=rate))
+        assert_equal_features(answer["measured"][i], theirs, 1e-4, 1e-4, label)
+        loss = dm.audio_feature_loss(x.contiguous(), signals["music"], sample_rate=rate)
+        assert set(answer["losses"][i]) == set(loss)
+        for term, value in loss.items():
+            assert answer["losses"][i][term] == pytest.approx(value.item(), rel=1e-3, abs=1e-7), (label, term)
+
+
+# --- from knobs to features -------------------------------------------------------------------------------------
+
+ANALYZE = """async (list) => {
+  const { engineSetup, soundingValues, startAnalyst } = await import("/desk.js");
+  const { audio, scales, ...state } = JSON.parse(document.querySelector(".dm-desk + script").textContent);
+  const { setup } = state, { strips, num_samples } = setup;
+  const samples = new Float32Array(await (await fetch("/tracks")).arrayBuffer());
+  const track = (row) => samples.subarray(row * num_samples, (row + 1) * num_samples);
+  const buffers = strips.map(({ rows }) => ({ numberOfChannels: rows.length, getChannelData: (i) => track(rows[i]) }));
+  const analyst = await startAnalyst(engineSetup(setup, buffers, strips.map(() => 1), 44100), setup.features);
+  const answers = [];
+  for (const { equalPower, ...change } of list)
+    answers.push(await analyst.ask({ values: soundingValues({ ...state, ...change }), equalPower }));
+  analyst.close();
+  return answers;
+}"""
+REFUSED = """<script>
+  window.Worker = class {
+    constructor() {
+      setTimeout(() => this.onerror(new Event("error")));
+    }
+  };
+</script>"""
+
+
+@pytest.mark.parametrize("before", ["", REFUSED], ids=["worker", "page"])
+def test_every_knob_is_measured_as_the_library_renders_it(visit, excerpt, before):
+    """Without MP3 in between, one change after the other: what is kept of the tracks must not be old."""
+    desk = dm.desk(excerpt, reference=tones(3.0), features=True)
+    params, steps, expected = desk.params, [], []
+
+    def step(**switches):
+        desk.params = params
+        for key, value in switches.items():
+            setattr(desk, key, value)
+        steps.append({key: getattr(desk, key) for key in ("settings", "muted", "soloed", "bypassed")})
+        expected.append(desk.mix())
+
+    step()
+    params.track("kick")["input_gain_db"] = 6.0
+    params.track("bgvox_main")["pan"] = 0.1
+    step()
+    params.track("kick")["threshold_db"], params.track("kick")["ratio"] = -30.0, 4.0
+    params.track("kick")["makeup_gain_db"] = 3.0
+    step()
+    params.track("kick")["input_gain_db"] = -6.0  # now no longer a factor
+    params.track("alt_hats")["high_shelf_gain_db"] = 9.0
+    step(muted=["minilogue_synth"])
+    params = busy_params(excerpt, 1)
+    step(bypassed=[["kick", "eq"], ["master_bus", "compressor"]])
+    step(soloed=["kick"])
+    steps.append({**steps[-1], "equalPower": True})
+    expected.append(expected[-1] * (desk._reference.square().sum() / expected[-1].square().sum()).sqrt())
+
+    tab = visit(desk, before=before, tracks=excerpt.audio.numpy().tobytes())
+    for i, (answer, mix) in enumerate(zip(tab.evaluate(ANALYZE, steps), expected, strict=True)):
+        assert_equal_features(answer["features"], as_lists(dm.audio_features(mix)), 2e-3, 1e-3, f"step {i}")
+        loss = dm.audio_feature_loss(mix, desk._reference)["total"].item()
+        assert answer["loss"]["total"] == pytest.approx(loss, rel=2e-3)
+    assert answer["gainDb"] == pytest.approx(20 * math.log10((mix.norm() / expected[-2].norm()).item()), abs=1e-3)
+
+
+# --- the panel --------------------------------------------------------------------------------------------------
+
+DONE = "document.querySelector('.dm-features').getAttribute('aria-busy') === 'false'"
+NOTE = "document.querySelector('.dm-note').textContent"
+TABLE = """[...document.querySelectorAll('.dm-features tbody tr')].map((row) =>
+  [...row.querySelectorAll('td')].map((cell) => cell.textContent))"""
+COUNTED = """<script>
+  window.made = [];
+  window.gone = 0;
+  for (const name of ["AudioContext", "Worker", "OfflineAudioContext"])
+    window[name] = class extends window[name] {
+      constructor(...options) {
+        super(...options);
+        made.push(name);
+      }
+      terminate() {
+        gone += 1;
+        super.terminate();
+      }
+    };
+</script>"""
+
+
+def number(text):
+    return float(text.replace("\u2212", "-"))
+
+
+def panel(tab):
+    """Return the numbers of the mix, of the reference and of the loss, {row: value}."""
+    tab.wait_for_function(DONE, timeout=10_000)
+    rows = ("rms left", "rms right", "crest left", "crest right", "width", "imbalance")
+    table = tab.evaluate(TABLE)
+    mix, reference = ({name: number(row[k]) for name, row in zip(rows, table) if len(row) > k} for k in (1, 2))
+    losses = dict(zip(NAMES, (number(table[i][-1]) for i in (0, 2, 4, 5, 6)))) | {"total": number(table[-1][-1])}
+    return mix, reference, losses
+
+
+def expected_row(audio):
+    features = dm.audio_features(audio)
+    level, crest = 20 * features["rms"].log10(), features["crest_factor"]
+    names = ("rms left", "rms right", "crest left", "crest right", "width", "imbalance")
+    values = (*level, *crest, features["stereo_width"], features["stereo_imbalance"])
+    return {name: value.item() for name, value in zip(names, values)}
+
+
+# What the MP3 files may cost, and the rounding of the numbers.
+TOLERANCE = {
+    "rms left": 0.3, "rms right": 0.3, "crest left": 0.6, "crest right": 0.6, "width": 0.02, "imbalance": 0.02,
+}
+
+
+def assert_shows(tab, desk):
+    mix, reference, losses = panel(tab)
+    expected = expected_row(desk.mix())
+    print({name: round(mix[name] - value, 3) for name, value in expected.items()})
+    for name, tolerance in TOLERANCE.items():
+        assert mix[name] == pytest.approx(expected[name], abs=tolerance), name
+    assert reference == pytest.approx(expected_row(desk._reference), abs=0.051)  # not through an MP3: rounded only
+    for name, value in dm.audio_feature_loss(desk.mix(), desk._reference).items():
+        assert losses[name] == pytest.approx(value.item(), rel=0.05, abs=0.01), name
+
+
+def test_the_panel_follows_the_knobs_before_anything_is_played(visit, excerpt, reference):
+    start = dm.equal_loudness(excerpt, panned=True).params
+    desk = dm.desk(excerpt, start, reference=reference, seconds=3, features=True)
+    tab = visit(desk, before=COUNTED)
+    assert_shows(tab, desk)
+    before, _, _ = panel(tab)
+
+    slider = tab.get_by_role("slider", name="Fader of kick in dB")
+    for _ in range(8):  # faster than it measures: the last counts
+        slider.press("ArrowUp")
+    tab.get_by_role("slider", name="Fader of bgvox_main in dB").fill("-12")
+    pan = tab.get_by_role("slider", name="Pan of bgvox_main", exact=True)
+    pan.fill("0.9")
+    mute = "document.querySelector('[aria-label=\"Mute alt_hats\"]').click()"
+    assert not tab.evaluate(f"{mute}, {DONE}")  # what is old says so
+    panel(tab)
+    desk.params = dm.ConsoleParams.from_json(settings_text(tab))
+    assert desk.params.track("kick")["input_gain_db"] > start.track("kick")["input_gain_db"] + 3
+    desk.muted = ["alt_hats"]
+    assert_shows(tab, desk)
+    after, _, _ = panel(tab)
+    assert abs(after["imbalance"] - before["imbalance"]) > 0.05
+    assert sorted(tab.evaluate("made")) == ["OfflineAudioContext", "Worker"]
+    assert tab.evaluate(NOTE).startswith("The mix is measured as loud as it plays")
+
+    # The same at the power of the reference, and back.
+    button = tab.get_by_role("button", name="Bring the mix to the power of the reference before it is measured")
+    button.press("Enter")
+    mix, other, losses = panel(tab)
+    assert button.get_attribute("aria-pressed") == "true"
+    powers = [sum(10 ** (side / 10) for side in (row["rms left"], row["rms right"])) for row in (mix, other)]
+    assert 10 * math.log10(powers[0] / powers[1]) == pytest.approx(0, abs=0.1)
+    audio = desk.mix()
+    gain = (desk._reference.square().mean() / audio.square().mean()).sqrt()
+    loss = dm.audio_feature_loss(gain * audio, desk._reference)["total"].item()
+    assert losses["total"] == pytest.approx(loss, rel=0.05)
+    assert gain < 0.8
+    words = tab.evaluate(NOTE).split()
+    assert words[:4] == ["The", "mix", "is", "measured"] and words[5:8] == ["dB", "softer", "than"]
+    assert float(words[4]) == pytest.approx(-20 * gain.log10().item(), abs=0.2)
+    button.click()
+    assert panel(tab)[0] == after
+
+
+def settings_text(tab):
+    tab.get_by_role("button", name="Copy the settings as JSON").click()
+    return tab.get_by_role("textbox", name="Settings as JSON").input_value()
+
+
+def test_silence_has_finite_numbers(visit, toy):
+    tab = visit(dm.desk(toy, reference=tones(2.0), features=True))
+    for name in ("vox", "kick"):
+        tab.get_by_role("button", name=f"Mute {name}").click()
+    mix, _, losses = panel(tab)
+    assert mix == {
+        "rms left": -80, "rms right": -80, "crest left": 0, "crest right": 0, "width": 0, "imbalance": 0,
+    }
+    assert all(map(math.isfinite, losses.values()))
+    assert "NaN" not in tab.evaluate("document.querySelector('.dm-features').innerHTML")
+    tab.get_by_role("button", name="Bring the mix to the power").click()
+    assert panel(tab)[0] == mix and "cannot be brought" in tab.evaluate(NOTE)
+    # All faders down is nearly that.
+    for name in ("Mute vox", "Mute kick"):
+        tab.get_by_role("button", name=name).click()
+    for name in ("vox", "kick"):
+        tab.get_by_role("slider", name=f"Fader of {name} in dB").press("Home")
+    tab.get_by_role("button", name="Bring the mix to the power").click()
+    mix, _, losses = panel(tab)
+    assert mix["rms left"] < -50 and all(map(math.isfinite, [*mix.values(), *losses.values()]))
+
+
+def test_without_a_reference_it_shows_the_mix_alone(visit, toy):
+    desk = dm.desk(toy, features=True)
+    tab = visit(desk)
+    tab.wait_for_function(DONE)
+    shown = tab.evaluate(TABLE)
+    assert len(shown) == 6 and all(len(row) == 2 for row in shown)
+    for row, (name, value) in zip(shown, expected_row(desk.mix()).items(), strict=True):
+        assert number(row[1]) == pytest.approx(value, abs=TOLERANCE[name])
+    assert tab.locator(".dm-features .dm-reference").count() == 0
+    assert tab.locator(".dm-features button").count() == 0 and tab.evaluate(NOTE) == ""
+
+
+def test_a_desk_without_features_is_as_before(visit, toy):
+    desk = dm.desk(toy, reference=tones(2.0))
+    assert "features" not in desk.setup
+    with_panel = dm.desk(toy, reference=tones(2.0), features=True)
+    assert "class FeaturePanel" not in desk._repr_html_() and "class FeaturePanel" in with_panel._repr_html_()
+    assert 0 < len(with_panel._repr_html_()) - len(desk._repr_html_()) < 30_000  # two scripts and numbers, no audio
+    tab = visit(desk, before=COUNTED)
+    tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
+    tab.wait_for_timeout(200)
+    assert tab.locator(".dm-features").count() == 0 and tab.evaluate("made") == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("BaseAudioContext.prototype.decodeAudioData = () => Promise.reject(new Error('no MP3'))", "no MP3"),
+        ("delete window.OfflineAudioContext", "this browser has no Web Audio"),
+    ],
+)
+def test_a_panel_that_cannot_measure_says_so(visit, toy, spoil, said):
+    tab = visit(dm.desk(toy, features=True), before=f"<script>{spoil}</script>")
+    tab.wait_for_function(f"{NOTE} === 'No features: {said}'")
+    tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
+    tab.wait_for_timeout(100)
+    assert not tab.evaluate(DONE)
+
+
+def test_it_plays_and_measures_in_a_live_notebook(visit, toy):
+    """The kernel is asked once, and sends views into a larger buffer; a desk that leaves ends its worker."""
+    desk = dm.desk(toy, reference=tones(2.0), features=True)
+    state = {key: getattr(desk, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
+    files, scales = desk._files
+    tab = visit(before=COUNTED)
+    tab.evaluate(
+        """async ([code, state, files, scales]) => {
+          const { render } = (await import(`data:text/javascript;base64,${code}`)).default;
+          const listeners = [];
+          const emit = (name, ...all) => listeners.forEach((one) => one[0] === name && one[1](...all));
+          const views = files.map((text) => {
+            const bytes = Uint8Array.from(`12345678${atob(text)}`, (letter) => letter.charCodeAt(0));
+            return new DataView(bytes.buffer, 8);
+          });
+          window.asked = 0;
+          const model = {
+            get: (key) => state[key],
+            set(key, value) {
+              state[key] = value;
+              emit(`change:${key}`);
+            },
+            save_changes() {},
+            on: (name, listener) => listeners.push([name, listener]),
+            off: (name, listener) => listeners.splice(listeners.findIndex((one) => one[1] === listener), 1),
+            send() {
+              asked += 1;
+              setTimeout(() => emit("msg:custom", { type: "audio", scales }, views), 100);
+            },
+          };
+          window.model = model;
+          window.leave = render({ model, el: document.body.appendChild(document.createElement("div")) });
+        }""",
+        [base64.b64encode(_SCRIPT.encode()).decode(), state, [base64.b64encode(f).decode() for f in files], scales],
+    )
+    tab.get_by_role("button", name="Play").click()
+    tab.wait_for_function("document.querySelector('.dm-play').textContent.includes('Stop')")
+    assert_shows(tab, desk)
+    params = desk.params
+    params.track("kick")["input_gain_db"] = -12.0
+    desk.params = params
+    moved = f"(settings) => {{ model.set('settings', settings); return {DONE}; }}"  # as when Python moves a knob
+    assert not tab.evaluate(moved, desk.settings)
+    assert_shows(tab, desk)
+    assert tab.evaluate("asked") == 1
+    tab.evaluate("leave()")
+    assert tab.evaluate("gone") == 1
+
+
+def test_it_can_be_read_by_everybody_and_on_a_narrow_page(visit, data):
+    whole = dm.load_multitrack(data / "multitracks" / "caesium").select("kick", "bgvox_main")
+    reference = dm.load_audio(data / "references" / "vibe_ace.ogg")
+    tab = visit(dm.desk(whole, reference=reference, start_s=8, seconds=1, features=True), width=400)
+    panel(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    cramped = """[...document.querySelectorAll('.dm-features :is(th, td, .dm-head)')]
+      .filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.textContent)"""
+    assert tab.evaluate(cramped) == []
+    group = tab.get_by_role("group", name="Audio features")
+    assert group.locator("[aria-live], [role=status]").count() == 0  # fast numbers are not read out
+    assert group.get_by_role("row").count() == 9  # the head, six numbers, Bark and the total
+    for name in ("mid", "side"):
+        label = group.get_by_role("img", name=f"Bark spectrum of the {name}").get_attribute("aria-label")
+        assert label.count(" below 250 Hz") == 2 and "reference" in label
+    curves = "[...document.querySelectorAll('.dm-bark .dm-mix')].map((path) => path.getAttribute('d'))"
+    before = tab.evaluate(curves)
+    assert len(before) == 2 and all(len(path.split("L")) == 24 for path in before)
+    places = "[...document.querySelectorAll('.dm-mark.dm-mix')].map((mark) => parseFloat(mark.style.left))"
+    assert all(0 <= place <= 100 for place in tab.evaluate(places))
+    tab.get_by_role("slider", name="Low shelf gain of bgvox_main in dB").press("End")
+    panel(tab)
+    assert tab.evaluate(curves)[0] != before[0]
+    # A wider page has room for longer curves.
+    narrow = json.dumps(tab.evaluate(curves)[0])
+    tab.set_viewport_size({"width": 900, "height": 900})
+    tab.wait_for_function(f"{curves}[0] !== {narrow}", timeout=5000)
+
+
+def test_a_page_opened_as_a_file_measures(chromium, toy, tmp_path):
+    page = tmp_path / "desk.html"
+    desk = dm.desk(toy, reference=tones(2.0), features=True)
+    page.write_text(f'<!doctype html><meta charset="utf-8">{COUNTED}{desk._repr_html_()}', encoding="utf-8")
+    tab = chromium.new_page()
+    tab.goto(page.as_uri())
+    assert_shows(tab, desk)
+    assert "Worker" in tab.evaluate("made")
+    tab.close()

@@ -1,0 +1,238 @@
+"""Features: closed forms, ranges, inputs at the edge, precision, sample rates."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+
+from odd_sounds import EDGES, noise
+
+from diffmst_lib import audio_features, data_dir, load_audio, normalize_loudness
+from diffmst_lib.style import losses
+from diffmst_lib.style import features as f
+
+
+def sine(frequency_hz, seconds=1.0, sample_rate=44100):
+    return torch.sin(2 * math.pi * frequency_hz * torch.arange(int(sample_rate * seconds)) / sample_rate)
+
+
+def test_closed_forms():
+    s = sine(1000)
+    assert f.rms(torch.stack([s, 0.5 * s])).tolist() == pytest.approx([math.sqrt(0.5), 0.5 * math.sqrt(0.5)], rel=1e-4)
+    assert f.crest_factor(torch.stack([s, 0.5 * s])).tolist() == pytest.approx([3.01, 3.01], abs=0.01)
+    assert f.stereo_width(torch.stack([s, s])).item() == 0
+    assert f.stereo_width(torch.stack([s, 0 * s])).item() == pytest.approx(1.0, rel=1e-5)
+    assert f.stereo_width(noise(2, 100_000)).item() == pytest.approx(1.0, abs=0.02)
+    assert f.stereo_imbalance(torch.stack([0 * s, s])).item() == pytest.approx(1.0)
+    assert f.stereo_imbalance(torch.stack([2 * s, s])).item() == pytest.approx(-0.6, rel=1e-4)
+
+
+def test_gradients_are_those_of_the_equations():
+    x = noise(2, 5000).double().requires_grad_()
+    n, level = x.shape[-1], f.rms(x)
+    (slope,) = torch.autograd.grad(level.sum(), x)
+    torch.testing.assert_close(slope, x.detach() / (n * level.detach()[:, None]))
+    (slope,) = torch.autograd.grad(f.crest_factor(x).sum(), x)
+    at = x.detach().abs().argmax(dim=-1)
+    by_hand = -x.detach() / (n * level.detach()[:, None] ** 2)
+    by_hand[[0, 1], at] += 1 / x.detach()[[0, 1], at]
+    torch.testing.assert_close(slope, 20 / math.log(10) * by_hand)
+    assert torch.autograd.gradcheck(lambda x: tuple(f.audio_features(x).values()), noise(2, 40).double().requires_grad_())
+
+
+@pytest.mark.parametrize("x", [
+    [[0.5], [0.5]], [[0.75], [-0.25]], [[0.0, 0.2], [0.0, 0.1]],
+], ids=["one sample", "a width of exactly 4", "a silent sample"])
+def test_gradients_where_two_branches_meet(x):
+    assert torch.autograd.gradcheck(lambda x: (f.crest_factor(x), f.stereo_width(x)), torch.tensor(x, requires_grad=True).double())
+
+
+def test_of_equal_peaks_the_first_has_the_gradient():
+    x = torch.tensor([[0.0, 0.5, -0.5, 0.1]] * 2, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(f.crest_factor(x)[0], x)
+    level = f.rms(x)[0].item()
+    without_peak = -20 / math.log(10) * x.detach()[0] / (4 * level**2)
+    assert (slope[0] - without_peak).tolist() == pytest.approx([0, 20 / math.log(10) / 0.5, 0, 0])
+
+
+def test_bark_spectrum_is_its_equation():
+    x = noise(2, 44100 * 2)
+    both, window = torch.stack([x[0] + x[1], x[0] - x[1]]), torch.hann_window(32_768)
+    magnitude = torch.stft(both, 32_768, 8_192, window=window, return_complex=True).abs().mean(dim=-1)
+    expected = torch.log1p(magnitude @ f.bark_filterbank(44100))
+    torch.testing.assert_close(f.bark_spectrum(x), expected.T, rtol=1e-5, atol=1e-5)
+    assert [f.bark_fft_size(rate) for rate in (8000, 22_050, 44_100, 48_000, 96_000)] == [6000, 16_384, 32_768, 36_000, 72_000]
+
+
+def test_width_beyond_four_is_logarithmic_and_smooth():
+    mid, side = torch.tensor([1.0, -1.0]), torch.tensor([1.0, 1.0])
+    for amount, expected in ((0.5, 0.25), (2.0, 4.0), (10.0, 4 + 4 * math.log(25)), (100.0, 4 + 4 * math.log(2500))):
+        x = torch.stack([mid + amount * side, mid - amount * side])
+        assert f.stereo_width(x, preset="reference").item() == pytest.approx(amount**2, rel=1e-4)
+        assert f.stereo_width(x).item() == pytest.approx(expected, rel=1e-4)
+    amount = torch.tensor([1.99, 2.01], dtype=torch.float64, requires_grad=True)
+    x = torch.stack([mid + amount[:, None] * side, mid - amount[:, None] * side], dim=1)
+    f.stereo_width(x).sum().backward()
+    assert amount.grad[0].item() == pytest.approx(amount.grad[1].item(), rel=0.03)
+
+
+def test_bark_scale_is_its_own_inverse_and_ends_at_20_khz():
+    hz = np.array([20.0, 100.0, 1000.0, 8000.0, 20_000.0])
+    np.testing.assert_allclose(f.bark_to_hz(f.hz_to_bark(hz)), hz, rtol=1e-9)
+    assert f.bark_to_hz(f.hz_to_bark(20_000.0), preset="reference") == pytest.approx(31_731, abs=1)
+    bank = f.bark_filterbank(44100)
+    top_hz = torch.linspace(0, 22050, bank.shape[0])[bank[:, -1] > 0].max()
+    assert 19_990 < top_hz <= 20_000
+
+
+@pytest.mark.parametrize("frequency_hz", [60, 440, 3000, 12_000])
+def test_a_sine_lights_its_band(frequency_hz):
+    s = sine(frequency_hz, 2.0)
+    bands = f.bark_spectrum(torch.stack([s, s]))
+    edges, band = f.bark_edges_hz(), int(bands[:, 0].argmax())
+    assert edges[band] < frequency_hz < edges[band + 2]
+    assert bands[:, 1].max() == 0                                           # no side
+    assert f.bark_spectrum(torch.stack([s, s]), preset="reference")[:, 1].max() == pytest.approx(math.log(1e-8))
+
+
+def test_the_bark_floor_is_far_below_what_is_heard():
+    """A band of 1, where the floor halves it, is a sine at about -90 dBFS."""
+    s = sine(float(f.bark_edges_hz()[10]), 2.0) * 10 ** (-90 / 20)
+    assert 0.3 < f.bark_spectrum(torch.stack([s, s]))[:, 0].exp().max() - 1 < 3
+
+
+BOUNDS = {"rms": (1e-4, 1.0), "crest_factor": (0.0, 60.0), "stereo_width": (0.0, 77.7), "stereo_imbalance": (-1.0, 1.0),
+          "bark_spectrum": (0.0, 14.0)}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_edges_stay_within_the_bounds_of_the_docstrings(name):
+    x = EDGES[name].clone().requires_grad_()
+    for feature, value in audio_features(x).items():
+        low, high = BOUNDS[feature]
+        assert (value >= low - 1e-6).all() and (value <= high + 1e-6).all(), (feature, value)
+        (slope,) = torch.autograd.grad(value.sum(), x, retain_graph=True)
+        assert torch.isfinite(slope).all() and slope.abs().max() < 1e6, (feature, slope.abs().max())
+
+
+def test_silence_mono_and_anti_phase_as_documented():
+    silence = audio_features(torch.zeros(2, 44100))
+    assert silence["crest_factor"].tolist() == [0, 0]
+    assert silence["stereo_width"] == 0 and silence["stereo_imbalance"] == 0
+    assert silence["bark_spectrum"].abs().max() == 0 and silence["rms"].tolist() == pytest.approx([1e-4, 1e-4])
+    released = audio_features(EDGES["anti-phase"], preset="reference")
+    assert released["stereo_width"] > 1e5 and audio_features(torch.zeros(2, 9), preset="reference")["crest_factor"].max() < -70
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single(dtype):
+    x = noise(2, 40_000).to(dtype)
+    for name, value in audio_features(x).items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, audio_features(x.float())[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_changes_nothing(dtype):
+    x, expected = noise(1, 2, 40_000), audio_features(noise(1, 2, 40_000))
+    with torch.autocast("cpu", dtype=dtype):
+        for name, value in audio_features(x).items():
+            torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+        assert f.bark_spectrum(x, preset="reference").dtype == torch.float32
+
+
+def test_single_precision_is_accurate():
+    music = load_audio(data_dir() / "references" / "vibe_ace.ogg")
+    single, double = audio_features(music), audio_features(music.double())
+    for name in single:
+        torch.testing.assert_close(single[name].double(), double[name], rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("sample_rate", [16_000, 22_050, 32_000, 48_000, 96_000, 192_000])
+def test_other_sample_rates_give_the_same_values(sample_rate):
+    """Within 5 % for music without anything above 7 kHz; of a Bark value below 1, where nothing is heard, 0.05."""
+    music = load_audio(data_dir() / "references" / "its_simple.ogg")[:, : 44100 * 5].numpy()
+    music *= np.sin(np.linspace(0, np.pi, music.shape[-1]))                 # no edge, which would be a click
+    low = scipy.signal.sosfiltfilt(scipy.signal.ellip(10, 0.1, 90, 6500, fs=44100, output="sos"), music)
+    common = math.gcd(44100, sample_rate)
+    high = scipy.signal.resample_poly(low, sample_rate // common, 44100 // common, axis=-1, window=("kaiser", 14.0))
+    here, there = torch.from_numpy(low.copy()).float(), torch.from_numpy(high.copy()).float()
+    expected, values = audio_features(here), audio_features(there, sample_rate=sample_rate)
+    for name, value in values.items():
+        scale = expected[name].abs().clamp(min=1.0) if name == "bark_spectrum" else expected[name].abs()
+        assert ((value - expected[name]).abs() <= 0.05 * scale).all(), name
+    assert losses.feature_distance(values, expected)["total"] < 1e-3
+
+
+def test_bank_and_window_are_made_once_for_a_device_dtype_and_rate():
+    x = noise(2, 20_000)
+    f._bark_filterbank.cache_clear()
+    for _ in range(3):
+        f.bark_spectrum(x), f.bark_spectrum(x.double()), f.bark_spectrum(x, sample_rate=48_000)
+    assert f._bark_filterbank.cache_info().misses == 3
+    f.bark_filterbank(44100).zero_()                                        # what is handed out is a copy
+    assert f.bark_filterbank(44100).sum() > 0
+
+
+def test_a_bank_first_made_in_inference_mode_serves_training_later():
+    f._bark_filterbank.cache_clear()
+    x = noise(2, 20_000)
+    with torch.inference_mode():
+        audio_features(x)
+    x.requires_grad_()
+    sum(value.sum() for value in audio_features(x).values()).backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_odd_sample_rates_end_at_their_half():
+    x = sine(5000, sample_rate=11_025)
+    edges, band = f.bark_edges_hz(), int(f.bark_spectrum(torch.stack([x, x]), sample_rate=11_025)[:, 0].argmax())
+    assert edges[band] < 5000 < edges[band + 2]
+    hz = torch.linspace(0, 11_025 / 2, 16_385)
+    np.testing.assert_allclose(f.bark_filterbank(11_025)[:, 10].numpy() @ hz.numpy() / f.bark_filterbank(11_025)[:, 10].sum(),
+                               edges[10:13].mean(), rtol=1e-3)
+
+
+def test_a_batch_is_its_items():
+    x = torch.stack([noise(2, 20_000, seed=s) * g for s, g in ((1, 1.0), (2, 0.1), (3, 0.0))])
+    for name, value in audio_features(x).items():
+        torch.testing.assert_close(value, torch.stack([audio_features(item)[name] for item in x]))
+
+
+@pytest.mark.parametrize("bad, line", [
+    (torch.zeros(3, 100), "stereo audio"), (torch.zeros(100), "stereo audio"), (torch.zeros(2, 0), "stereo audio"),
+    (np.zeros((2, 100)), "got ndarray"), (torch.zeros(2, 100, dtype=torch.int16), "got int16"), (None, "got NoneType"),
+])
+def test_no_stereo_audio_is_refused(bad, line):
+    for function in (audio_features, f.rms, f.stereo_imbalance):
+        with pytest.raises(ValueError, match=line):
+            function(bad)
+
+
+def test_misspelt_preset_and_rate_are_refused():
+    x = noise(2, 20_000)
+    for call in (lambda: f.stereo_width(x, preset="x"), lambda: f.bark_to_hz(3.0, preset="x"), lambda: f.bark_spectrum(x, preset="x")):
+        with pytest.raises(ValueError, match="preset must be"):
+            call()
+    for rate in (0, -44100, float("nan"), float("inf"), None, "44100", torch.tensor(44100)):
+        with pytest.raises(ValueError, match="sample_rate"):
+            f.bark_spectrum(x, sample_rate=rate)
+    for n_fft in (0, 1, 1001):
+        with pytest.raises(ValueError, match="n_fft"):
+            f.bark_filterbank(44100, n_fft)
+
+
+def test_a_bank_is_made_on_the_device_in_force():
+    with torch.device("meta"):
+        assert f.bark_filterbank(32_000, 512).device.type == "meta"
+    assert f.bark_filterbank(32_000, 512).device.type == "cpu"
+
+
+def test_music_is_measured_as_before_the_floor():
+    """At -16 LUFS the floor of 1 moves the Bark bands of a record by a few percent of a neper at most."""
+    music = normalize_loudness(load_audio(data_dir() / "references" / "inspiring_acoustic.ogg"))
+    ours = f.bark_spectrum(music)
+    unfloored = torch.log(torch.expm1(ours.double()))
+    assert (ours - unfloored).abs().max() < 0.02
