@@ -158,7 +158,10 @@ REFERENCES = {
 REFERENCE_LENGTH = 15.0
 
 # As in the open set, of which these are excerpts: never trained on, and looked at only to choose.
-SPLITS = {"test": ("caesium", "vibe_ace", "its_simple", "lets_go_fishin"), "validation": ("rubidium", "hungarian_dance")}
+SPLITS = {
+    "test": ("caesium", "vibe_ace", "its_simple", "lets_go_fishin"),
+    "validation": ("rubidium", "hungarian_dance"),
+}
 
 
 def fail(message):
@@ -383,7 +386,17 @@ def sources(made):
         "",
         "## References: `references/<file>`",
         "",
-        row("file", "title, artist", "genre", "source", "excerpt", "channels", "license", "attribution", "changes"),
+        row(
+            "file",
+            "title, artist",
+            "genre",
+            "source",
+            "excerpt",
+            "channels",
+            "license",
+            "attribution",
+            "changes",
+        ),
         row(*["---"] * 9),
     ]
     for name, song in REFERENCES.items():
@@ -411,29 +424,59 @@ def sources(made):
 
 def about():
     """Return what the song index should know besides what it measures: the content of about.json."""
+
     def facts(name, title, artist, license):
         split = next((split for split, names in SPLITS.items() if name in names), "train")
-        return {"title": title, "artist": artist, "split": split, "license": license[0],
-                "attribution": f'"{title}" by {artist}, {license[0]} ({license[1]})'}
+        return {
+            "title": title,
+            "artist": artist,
+            "split": split,
+            "license": license[0],
+            "attribution": f'"{title}" by {artist}, {license[0]} ({license[1]})',
+        }
 
     songs = {name: facts(name, name.capitalize(), ALBUM_ARTIST, CC0) for name in SONGS}
-    mixes = {f"human_mixes/{name}": facts(name, f"{name.capitalize()} (master)", ALBUM_ARTIST, CC0) for name in HUMAN_MIXES}
-    records = {name: facts(name, *(song[fact] for fact in ("title", "artist", "license"))) for name, song in REFERENCES.items()}
+    mixes = {
+        f"human_mixes/{name}": facts(name, f"{name.capitalize()} (master)", ALBUM_ARTIST, CC0)
+        for name in HUMAN_MIXES
+    }
+    records = {
+        name: facts(name, *(song[fact] for fact in ("title", "artist", "license")))
+        for name, song in REFERENCES.items()
+    }
     return songs | mixes | records
 
 
 def index(folder):
     """Write about.json and index.json."""
     (folder / "about.json").write_text(json.dumps(about(), indent=2) + "\n", encoding="utf-8")
-    subprocess.run(["diffmst", "data", "index", folder / "multitracks", "--references", folder / "references",
-                    folder / "human_mixes", "--about", folder / "about.json", "--output", folder / "index.json"], check=True)
+    subprocess.run(
+        [
+            "diffmst",
+            "data",
+            "index",
+            folder / "multitracks",
+            "--references",
+            folder / "references",
+            folder / "human_mixes",
+            "--about",
+            folder / "about.json",
+            "--output",
+            folder / "index.json",
+        ],
+        check=True,
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description="Cut the tiny data set from the full songs.")
     parser.add_argument("originals", type=Path, help="folder with multitracks/ and references/")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="default: this script's folder")
-    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="only these; SOURCES.md stays as it is")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent, help="default: this script's folder"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NAME", help="only these; SOURCES.md stays as it is"
+    )
     arguments = parser.parse_args()
     made = build(arguments.originals, arguments.output, arguments.only)
     if not arguments.only:

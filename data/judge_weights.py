@@ -14,10 +14,10 @@ import torch
 from tqdm import tqdm
 
 import diffmst_lib as dm
+from diffmst_lib.console.engines.memory import keep_large_blocks
+from diffmst_lib.data.examples import _same_song
 from diffmst_lib.data.index import SongIndex
 from diffmst_lib.data.segments import find_windows, read_segment
-from diffmst_lib.data.examples import _same_song
-from diffmst_lib.console.engines.memory import keep_large_blocks
 
 SECONDS = 10
 
@@ -25,7 +25,11 @@ SECONDS = 10
 def moments(song, count: int) -> list[float]:
     """Seconds at which `count` segments begin, spread over those that have energy."""
     starts = find_windows(song, SECONDS, min_tracks=4 if song.stems else 0).starts
-    return [float(starts[i]) for i in np.linspace(0, len(starts) - 1, count + 2).round().astype(int)[1:-1]] if len(starts) else []
+    return (
+        [float(starts[i]) for i in np.linspace(0, len(starts) - 1, count + 2).round().astype(int)[1:-1]]
+        if len(starts)
+        else []
+    )
 
 
 def excerpt(song, start_s: float) -> dm.Multitrack:
@@ -54,7 +58,9 @@ def main() -> None:
     parser.add_argument("--model", default="small")
     parser.add_argument("--split", default="test")
     parser.add_argument("--moments", type=int, default=3, help="excerpts of each song (default: 3)")
-    parser.add_argument("--refine", type=int, default=0, help="refine steps before judging; takes minutes a pair")
+    parser.add_argument(
+        "--refine", type=int, default=0, help="refine steps before judging; takes minutes a pair"
+    )
     parser.add_argument("--every", type=int, default=1, help="judge every n-th pair only (default: all)")
     parser.add_argument("--output", help="CSV file for the table")
     options = parser.parse_args()
@@ -67,9 +73,17 @@ def main() -> None:
     def loss(mix: torch.Tensor, name: str) -> float:
         return dm.audio_feature_loss(mix, sounds[name])["total"].item()
 
-    excerpts = [(song, excerpt(song, start_s), start_s) for song in songs for start_s in moments(song, options.moments)]
-    pairs = [(song, stems, start_s, shown) for song, stems, start_s in excerpts
-             for shown in records if not _same_song(song, shown)][:: options.every]
+    excerpts = [
+        (song, excerpt(song, start_s), start_s)
+        for song in songs
+        for start_s in moments(song, options.moments)
+    ]
+    pairs = [
+        (song, stems, start_s, shown)
+        for song, stems, start_s in excerpts
+        for shown in records
+        if not _same_song(song, shown)
+    ][:: options.every]
     with keep_large_blocks():
         for song, stems, start_s, shown in tqdm(pairs, unit="pair"):
             others = [other.name for other in records if not _same_song(song, other)]

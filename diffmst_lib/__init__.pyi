@@ -1,25 +1,49 @@
-from . import bench as bench, data as data, plots as plots, training as training
-from .console import effects as effects, params as params, released as released
-from .network import controller as controller, encoder as encoder
-from .style import features as features, losses as losses
-from .inputs import InputError as InputError, InputNote as InputNote
-from .disk import data_dir as data_dir
+from . import bench as bench
+from . import data as data
+from . import plots as plots
+from . import training as training
+from .audio.loading import load_audio as load_audio
+from .audio.loading import load_multitrack as load_multitrack
+from .audio.loading import save_audio as save_audio
+from .audio.loudness import loudness as loudness
+from .audio.loudness import normalize_loudness as normalize_loudness
+from .audio.loudness import normalize_tracks as normalize_tracks
 from .audio.multitrack import Multitrack as Multitrack
-from .audio.loading import load_audio as load_audio, load_multitrack as load_multitrack, save_audio as save_audio
-from .mixing.baselines import equal_loudness as equal_loudness, unity as unity
-from .notebook.exercises import check as check, checker as checker
-from .notebook.sheet import Comparison as Comparison, compare as compare
-from .network.config import ModelConfig as ModelConfig
-from .console.mixing_console import ConsoleOutput as ConsoleOutput, MixingConsole as MixingConsole
-from .style.features import audio_features as audio_features
-from .audio.loudness import loudness as loudness, normalize_loudness as normalize_loudness, normalize_tracks as normalize_tracks
-from .style.losses import audio_feature_loss as audio_feature_loss, loss_table as loss_table, mrstft_loss as mrstft_loss, mrstft_table as mrstft_table
-from .model import DiffMST as DiffMST
+from .console import effects as effects
+from .console import params as params
+from .console import released as released
+from .console.mixing_console import ConsoleOutput as ConsoleOutput
+from .console.mixing_console import MixingConsole as MixingConsole
+from .console.params import ConsoleParams as ConsoleParams
+from .console.params import ParamSpec as ParamSpec
+from .console.params import param_table as param_table
+from .disk import data_dir as data_dir
+from .inputs import InputError as InputError
+from .inputs import InputNote as InputNote
+from .mixing.baselines import equal_loudness as equal_loudness
+from .mixing.baselines import unity as unity
 from .mixing.optimize import optimize_mix as optimize_mix
-from .console.params import ConsoleParams as ConsoleParams, ParamSpec as ParamSpec, param_table as param_table
 from .mixing.result import MixResult as MixResult
+from .model import DiffMST as DiffMST
+from .network import controller as controller
+from .network import encoder as encoder
+from .network.config import ModelConfig as ModelConfig
 from .notebook.desk.desk import desk as desk
-from .notebook.explorers.effects import explore_bypass as explore_bypass, explore_compressor as explore_compressor, explore_equalizer as explore_equalizer, explore_pan as explore_pan
+from .notebook.exercises import check as check
+from .notebook.exercises import checker as checker
+from .notebook.explorers.effects import explore_bypass as explore_bypass
+from .notebook.explorers.effects import explore_compressor as explore_compressor
+from .notebook.explorers.effects import explore_equalizer as explore_equalizer
+from .notebook.explorers.effects import explore_pan as explore_pan
 from .notebook.players.sounds import listen as listen
+from .notebook.sheet import Comparison as Comparison
+from .notebook.sheet import compare as compare
+from .style import features as features
+from .style import losses as losses
+from .style.features import audio_features as audio_features
+from .style.losses import audio_feature_loss as audio_feature_loss
+from .style.losses import loss_table as loss_table
+from .style.losses import mrstft_loss as mrstft_loss
+from .style.losses import mrstft_table as mrstft_table
 
 __version__: str

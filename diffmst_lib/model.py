@@ -1,9 +1,9 @@
 """Diff-MST: encoders, controller and console, from stems and a reference to a mix. Fig. 1 of the paper. Chapter: The controller.
 
-    stems ------> track encoder ---+
-                                   +--> controller --> parameters --> console --> mix
-    reference --> mix encoder -----+                                    ^
-    stems --------------------------------------------------------------+
+stems ------> track encoder ---+
+                               +--> controller --> parameters --> console --> mix
+reference --> mix encoder -----+                                    ^
+stems --------------------------------------------------------------+
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .network import checkpoint
-from .inputs import InputError, InputNote
-from .audio.multitrack import Multitrack, check_song, check_stereo
-from .network.config import ModelConfig
-from .console.mixing_console import MixingConsole
-from .network.controller import PAN_START, Controller, mirror_average, start_console, start_logits
-from .console.effects import pan_gains
-from .network.encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
 from .audio.loudness import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
-from .mixing.optimize import optimize_mix
+from .audio.multitrack import Multitrack, check_song, check_stereo
+from .console.effects import pan_gains
+from .console.mixing_console import MixingConsole
 from .console.params import SECTIONS, ConsoleParams, param_table
+from .inputs import InputError, InputNote
+from .mixing.optimize import optimize_mix
 from .mixing.result import MixResult, finish
+from .network import checkpoint
+from .network.config import ModelConfig
+from .network.controller import PAN_START, Controller, mirror_average, start_console, start_logits
+from .network.encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
 
-INSIDE = 1e-6   # knobs stay this far from the ends of their range, where every effect has a finite gradient
+INSIDE = 1e-6  # knobs stay this far from the ends of their range, where every effect has a finite gradient
 
 
 class NotFinite(ValueError):
@@ -75,15 +75,26 @@ class DiffMST(nn.Module):
         self.mix_encoder = make_encoder(config, level_db=MIX_LUFS)
         self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
         self.controller = Controller(
-            width=config.width, layers=config.layers, heads=config.heads, feedforward=config.feedforward,
-            style_size=StyleFeatures.SIZE * (config.style + (config.listens > 0)), sides=config.sides,
-            neutral_start=config.neutral_start, norm_first=config.norm_first, preset=config.console,
+            width=config.width,
+            layers=config.layers,
+            heads=config.heads,
+            feedforward=config.feedforward,
+            style_size=StyleFeatures.SIZE * (config.style + (config.listens > 0)),
+            sides=config.sides,
+            neutral_start=config.neutral_start,
+            norm_first=config.norm_first,
+            preset=config.console,
         )
         self.console = MixingConsole(config.sample_rate, preset=config.console)
 
     def forward(
-        self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None, listens: int | None = None,
+        self,
+        tracks: torch.Tensor,
+        reference: torch.Tensor,
+        *,
+        sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        listens: int | None = None,
     ) -> tuple[torch.Tensor, ConsoleParams]:
         """The mix (B, 2, T) and the console that made it; differentiable. For the arguments see `predict`.
 
@@ -91,12 +102,17 @@ class DiffMST(nn.Module):
         given here, at `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
         """
         params = self.predict(tracks, reference, sides=sides, mask=mask, listens=listens)
-        with torch.autocast(tracks.device.type, enabled=False):        # the signal path needs float32
+        with torch.autocast(tracks.device.type, enabled=False):  # the signal path needs float32
             return self.console(tracks, params, fx_bus=False, mask=mask).mix, params
 
     def predict(
-        self, tracks: torch.Tensor, reference: torch.Tensor, *, sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None, listens: int | None = None,
+        self,
+        tracks: torch.Tensor,
+        reference: torch.Tensor,
+        *,
+        sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        listens: int | None = None,
     ) -> ConsoleParams:
         """The console for tracks and reference.
 
@@ -119,8 +135,8 @@ class DiffMST(nn.Module):
             tracks, reference = tracks[None], reference[None]
             sides, mask = (x if x is None else x[None] for x in (sides, mask))
         check_batch(tracks, reference, sides, mask)
-        embeddings = self.encode_tracks(tracks, mask)                                  # (B, N, width)
-        heard = self.encode_reference(reference)                                       # (B, 2, width), (B, 54)
+        embeddings = self.encode_tracks(tracks, mask)  # (B, N, width)
+        heard = self.encode_reference(reference)  # (B, 2, width), (B, 54)
         unit = self.settle(embeddings, heard, tracks, sides=sides, mask=mask, listens=listens)
         return self._params(unit if batched else [u[0] for u in unit])
 
@@ -143,8 +159,14 @@ class DiffMST(nn.Module):
         return Heard(mix, *self.style(reference))
 
     def settle(
-        self, embeddings: torch.Tensor, heard: Heard, tracks: torch.Tensor, *, sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None, listens: int | None = None,
+        self,
+        embeddings: torch.Tensor,
+        heard: Heard,
+        tracks: torch.Tensor,
+        *,
+        sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        listens: int | None = None,
     ) -> list[torch.Tensor]:
         """The console in the unit interval, as of `control`: set, then its mix heard and corrected `listens` - 1 times."""
         unit, times = None, max(1, self.config.listens) if listens is None else listens
@@ -152,15 +174,24 @@ class DiffMST(nn.Module):
             raise ValueError(f"listens cannot be {times} in a model that has listens={self.config.listens}")
         for time in range(times):
             with torch.set_grad_enabled(torch.is_grad_enabled() and time == times - 1):
-                found = self.compare(heard, tracks, sides=sides, mask=mask, unit=unit)     # (B, 2, width), (B, 108)
-                unit = self.control(embeddings, found, sides=sides, mask=mask, unit=unit)  # (B, N, 27), (B, 25), (B, 26)
+                found = self.compare(
+                    heard, tracks, sides=sides, mask=mask, unit=unit
+                )  # (B, 2, width), (B, 108)
+                unit = self.control(
+                    embeddings, found, sides=sides, mask=mask, unit=unit
+                )  # (B, N, 27), (B, 25), (B, 26)
             if tracks.device.type == "cpu" and not all(bool(torch.isfinite(u).all()) for u in unit):
                 raise NotFinite("the network gives NaN: a track, the reference or a weight is not finite")
         return unit
 
     @torch.no_grad()
     def compare(
-        self, heard: Heard, tracks: torch.Tensor, *, sides: torch.Tensor | None = None, mask: torch.Tensor | None = None,
+        self,
+        heard: Heard,
+        tracks: torch.Tensor,
+        *,
+        sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
         unit: list[torch.Tensor] | None = None,
     ) -> Heard:
         """What was heard of the reference, and how far a mix of the tracks (B, N, T) is from it.
@@ -172,15 +203,22 @@ class DiffMST(nn.Module):
             return heard
         with torch.autocast(tracks.device.type, enabled=False):
             if unit is None:
-                gains = pan_gains(torch.sigmoid(PAN_START * (tracks.new_zeros(tracks.shape[:2]) if sides is None else sides)))
+                gains = pan_gains(
+                    torch.sigmoid(
+                        PAN_START * (tracks.new_zeros(tracks.shape[:2]) if sides is None else sides)
+                    )
+                )
                 if mask is not None:
                     gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
-                mix = gains.transpose(1, 2) @ tracks                                   # (B, 2, N) (B, N, T)
+                mix = gains.transpose(1, 2) @ tracks  # (B, 2, N) (B, N, T)
             else:
                 mix = self.console(tracks, self._params(unit), fx_bus=False, mask=mask).mix
             style, mirrored = self.style(normalize_loudness(mix, sample_rate=self.config.sample_rate))
-        return Heard(heard.mix, torch.cat([heard.style, style - heard.style], dim=-1),
-                     torch.cat([heard.mirrored, mirrored - heard.mirrored], dim=-1))
+        return Heard(
+            heard.mix,
+            torch.cat([heard.style, style - heard.style], dim=-1),
+            torch.cat([heard.mirrored, mirrored - heard.mirrored], dim=-1),
+        )
 
     def _params(self, unit: list[torch.Tensor]) -> ConsoleParams:
         return ConsoleParams.from_unit(*unit, preset=self.config.console, sample_rate=self.config.sample_rate)
@@ -193,8 +231,13 @@ class DiffMST(nn.Module):
         return reference.flatten(0, 1)
 
     def control(
-        self, embeddings: torch.Tensor, heard: Heard, *, sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None, unit: list[torch.Tensor] | None = None,
+        self,
+        embeddings: torch.Tensor,
+        heard: Heard,
+        *,
+        sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        unit: list[torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
         """From embeddings to the three sections of the console in the unit interval, (B, N, 27), (B, 25), (B, 26).
 
@@ -208,7 +251,9 @@ class DiffMST(nn.Module):
             mirrored = self.controller(embeddings, heard.mix, style=heard.mirrored, sides=-sides, mask=mask)
             logits = mirror_average(logits, mirrored, self.controller.pan_index)
         if unit is not None:
-            neutral = start_console(sides if self.config.sides else torch.zeros_like(sides), self.config.console)
+            neutral = start_console(
+                sides if self.config.sides else torch.zeros_like(sides), self.config.console
+            )
             before = [torch.logit(u.detach().clamp(INSIDE, 1.0 - INSIDE)) for u in unit]
             logits = [b + z.float() - n for b, z, n in zip(before, logits, neutral)]
         unit = [torch.sigmoid(z.float()).clamp(INSIDE, 1.0 - INSIDE) for z in logits]
@@ -216,7 +261,12 @@ class DiffMST(nn.Module):
         return unit
 
     def mix(
-        self, song: Multitrack, reference: torch.Tensor, *, refine_steps: int = 0, fit_seconds: float = 15.0,
+        self,
+        song: Multitrack,
+        reference: torch.Tensor,
+        *,
+        refine_steps: int = 0,
+        fit_seconds: float = 15.0,
         progress: bool = False,
     ) -> MixResult:
         """Mix `song` in the style of `reference`, both of any length and at any level.
@@ -248,7 +298,7 @@ class DiffMST(nn.Module):
         if not refine_steps:
             return finish(song, params)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InputNote)   # it was said above
+            warnings.simplefilter("ignore", InputNote)  # it was said above
             return optimize_mix(
                 song, reference, steps=refine_steps, init=params, fit_seconds=fit_seconds, progress=progress
             )
@@ -265,9 +315,13 @@ class DiffMST(nn.Module):
             windows = tqdm(self._windows(song.audio), desc="listen", unit="window", disable=not progress)
             found = [self._console_of(window, song.sides(), heard) for window in windows]
         strips, fx_buses, master_buses, energy = (torch.stack(part) for part in zip(*found))
-        of_tracks = (energy / energy.sum(dim=0))[..., None]                            # each track's share of windows
-        of_buses = of_tracks.mean(dim=1)                                               # (windows, 1)
-        unit = [(of_tracks * strips).sum(dim=0), (of_buses * fx_buses).sum(dim=0), (of_buses * master_buses).sum(dim=0)]
+        of_tracks = (energy / energy.sum(dim=0))[..., None]  # each track's share of windows
+        of_buses = of_tracks.mean(dim=1)  # (windows, 1)
+        unit = [
+            (of_tracks * strips).sum(dim=0),
+            (of_buses * fx_buses).sum(dim=0),
+            (of_buses * master_buses).sum(dim=0),
+        ]
         unit = [u.clamp(0.0, 1.0) for u in unit]
         return ConsoleParams.from_unit(
             *unit, preset=self.config.console, sample_rate=self.config.sample_rate, names=song.names
@@ -323,8 +377,10 @@ class DiffMST(nn.Module):
         shapes and for sounds that are not finite.
         """
         if tracks.ndim != 2 or references.ndim != 3 or min(len(tracks), len(references)) < 2:
-            raise ValueError("tracks must be (K, samples) and references (K, 2, samples), at least two of each, "
-                             f"got {tuple(tracks.shape)} and {tuple(references.shape)}")
+            raise ValueError(
+                "tracks must be (K, samples) and references (K, 2, samples), at least two of each, "
+                f"got {tuple(tracks.shape)} and {tuple(references.shape)}"
+            )
         for encoder, heard in ((self.track_encoder, tracks), (self.mix_encoder, self._views(references))):
             if isinstance(encoder, StatisticsEncoder):
                 encoder.standardize.fit(encoder.statistics(heard))
@@ -349,8 +405,10 @@ class DiffMST(nn.Module):
     def _check_song(self, song: Multitrack) -> None:
         check_song(song)
         if song.sample_rate != self.config.sample_rate:
-            raise InputError(f"the model works at {self.config.sample_rate} Hz, the song has {song.sample_rate} Hz: "
-                             f"load it with sample_rate={self.config.sample_rate}")
+            raise InputError(
+                f"the model works at {self.config.sample_rate} Hz, the song has {song.sample_rate} Hz: "
+                f"load it with sample_rate={self.config.sample_rate}"
+            )
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -371,7 +429,7 @@ class DiffMST(nn.Module):
     def _hear(self, reference: torch.Tensor) -> Heard:
         """The reference, window by window at -16 LUFS, on average, weighted by their energy."""
         windows = self._windows(reference)
-        energy = torch.stack([window.square().mean() for window in windows])           # (windows,)
+        energy = torch.stack([window.square().mean() for window in windows])  # (windows,)
         weights = (energy / energy.sum()).tolist()
         mix = style = mirrored = 0.0
         for window, weight in zip(windows, weights):
@@ -386,7 +444,9 @@ class DiffMST(nn.Module):
         """What the network is shown of a window (N, T), its sounding tracks: leveled (1, K, T), their gains (K,) and
         sides (1, K); and which of the N they are.
         """
-        tracks, gains_db = normalize_tracks(window, self.config.track_lufs, sample_rate=self.config.sample_rate)
+        tracks, gains_db = normalize_tracks(
+            window, self.config.track_lufs, sample_rate=self.config.sample_rate
+        )
         sounding = torch.isfinite(gains_db)
         sides = torch.tensor(sides, device=sounding.device)[sounding]
         tracks = tracks[sounding].to(self.device, torch.float32)
@@ -398,12 +458,14 @@ class DiffMST(nn.Module):
         """The console for a window's raw tracks in the unit interval, (N, 27), (25,), (26,), and their energy, (N,)."""
         tracks, gains_db, sides, sounding = self._prepare(window, sides)
         start, *buses = (torch.sigmoid(start_logits(section, self.config.console)) for section in SECTIONS)
-        strips = start.repeat(len(sounding), 1)                                        # (N, 27), for the silent ones
+        strips = start.repeat(len(sounding), 1)  # (N, 27), for the silent ones
         if bool(sounding.any()):
             found, *buses = self.settle(self.encode_tracks(tracks), heard, tracks, sides=sides)
             found, buses = found[0].cpu(), [bus[0].cpu() for bus in buses]
             gain = param_table("track", self.config.console)[self.controller.gain_index]
-            found[:, self.controller.gain_index] += gains_db / (gain.high - gain.low)  # from the levels as they are
+            found[:, self.controller.gain_index] += gains_db / (
+                gain.high - gain.low
+            )  # from the levels as they are
             strips[sounding] = found.clamp(0.0, 1.0)
         energy = torch.where(sounding, window.square().mean(dim=-1).cpu(), 0.0).float()
         return strips, *buses, energy + torch.finfo(torch.float32).tiny
@@ -415,12 +477,18 @@ def make_encoder(config: ModelConfig, level_db: float) -> nn.Module:
         return SpectrogramEncoder(
             config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk
         )
-    return StatisticsEncoder(config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db)
+    return StatisticsEncoder(
+        config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db
+    )
 
 
 def check_heard(tracks, reference, mask) -> None:
     """What a network hears is float32, its mask boolean."""
-    given = {"tracks": (tracks, torch.float32), "the reference": (reference, torch.float32), "mask": (mask, torch.bool)}
+    given = {
+        "tracks": (tracks, torch.float32),
+        "the reference": (reference, torch.float32),
+        "mask": (mask, torch.bool),
+    }
     for name, (x, dtype) in given.items():
         if x is None and name == "mask":
             continue
@@ -439,4 +507,6 @@ def check_batch(tracks, reference, sides, mask) -> None:
         raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
     for name, values in (("sides", sides), ("mask", mask)):
         if values is not None and values.shape != tracks.shape[:2]:
-            raise ValueError(f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}")
+            raise ValueError(
+                f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}"
+            )

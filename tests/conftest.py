@@ -11,7 +11,9 @@ from hypothesis import settings
 
 import diffmst_lib as dm
 
-settings.register_profile("repeatable", derandomize=True, deadline=None)  # a failure in CI happens here as well
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None
+)  # a failure in CI happens here as well
 settings.load_profile("repeatable")
 
 

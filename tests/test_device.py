@@ -11,15 +11,22 @@ import torch
 
 from diffmst_lib import ConsoleParams, DiffMST, MixingConsole, audio_feature_loss, mrstft_loss, param_table
 from diffmst_lib.console import effects
-from diffmst_lib.network import encoder
-from diffmst_lib.style import features, losses, averages as spectrum
 from diffmst_lib.console.engines.ballistics import smooth
+from diffmst_lib.network import encoder
+from diffmst_lib.style import averages as spectrum
+from diffmst_lib.style import features, losses
 
 
 def random_console(num_tracks, device="cpu"):
     generator = torch.Generator().manual_seed(0)
-    widths = (num_tracks, len(param_table("track"))), (len(param_table("fx_bus")),), (len(param_table("master_bus")),)
-    return [(0.1 + 0.8 * torch.rand(width, generator=generator)).to(device).requires_grad_() for width in widths]
+    widths = (
+        (num_tracks, len(param_table("track"))),
+        (len(param_table("fx_bus")),),
+        (len(param_table("master_bus")),),
+    )
+    return [
+        (0.1 + 0.8 * torch.rand(width, generator=generator)).to(device).requires_grad_() for width in widths
+    ]
 
 
 def noise(*shape):
@@ -30,16 +37,31 @@ def test_no_tensor_is_made_on_the_default_device():
     """With `meta` as default, a tensor made without naming its device has no data and the mix would fail."""
     tracks, knobs = noise(3, 4000), random_console(3)
     want = MixingConsole(22050)(tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True).mix
-    chosen = {"gain_db": torch.full((1, 6), 3.0), "frequency_hz": torch.full((1, 6), 999.0), "q": torch.ones(1, 6)}
-    dynamics = {k: torch.full((1,), v) for k, v in {
-        "threshold_db": -40.0, "ratio": 3.0, "attack_ms": 5.0, "release_ms": 50.0, "knee_db": 6.0, "makeup_gain_db": 0.0}.items()}
+    chosen = {
+        "gain_db": torch.full((1, 6), 3.0),
+        "frequency_hz": torch.full((1, 6), 999.0),
+        "q": torch.ones(1, 6),
+    }
+    dynamics = {
+        k: torch.full((1,), v)
+        for k, v in {
+            "threshold_db": -40.0,
+            "ratio": 3.0,
+            "attack_ms": 5.0,
+            "release_ms": 50.0,
+            "knee_db": 6.0,
+            "makeup_gain_db": 0.0,
+        }.items()
+    }
     effects._noise_bands.cache_clear()
     effects._half_angle_tangent.cache_clear()
     torch.set_default_device("meta")
     try:
-        mix = MixingConsole(22050)(tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True).mix
+        mix = MixingConsole(22050)(
+            tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True
+        ).mix
         mix.square().mean().backward()
-        fir = effects._fir_eq(tracks[None, :1], 22050, chosen)          # what a GPU runs
+        fir = effects._fir_eq(tracks[None, :1], 22050, chosen)  # what a GPU runs
         steps = effects._compress_in_steps(fir, 22050, dynamics, 512)
     finally:
         torch.set_default_device(None)
@@ -50,7 +72,10 @@ def test_no_tensor_is_made_on_the_default_device():
 
 def losses_and_gradients(mix, target, **options):
     mix, found = mix.requires_grad_(), []
-    for loss in (audio_feature_loss(mix, target, **options)["total"], mrstft_loss(mix, 0.5 * mix.detach(), **options)):
+    for loss in (
+        audio_feature_loss(mix, target, **options)["total"],
+        mrstft_loss(mix, 0.5 * mix.detach(), **options),
+    ):
         (gradient,) = torch.autograd.grad(loss, mix)
         found += [loss.detach().cpu(), gradient.cpu()]
     return found
@@ -120,7 +145,9 @@ for num_samples in (1, 5, 1024, 1025, 2500):
 
 @pytest.mark.skipif(not find_spec("triton"), reason="triton is not installed (it comes with torch for CUDA)")
 def test_gpu_kernel_equals_the_cpu_in_tritons_interpreter():
-    subprocess.run([sys.executable, "-c", INTERPRETED], env=os.environ | {"TRITON_INTERPRET": "1"}, check=True)
+    subprocess.run(
+        [sys.executable, "-c", INTERPRETED], env=os.environ | {"TRITON_INTERPRET": "1"}, check=True
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

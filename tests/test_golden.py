@@ -43,7 +43,8 @@ def close(ours, key, tolerance=FLOOR):
 @pytest.fixture(scope="module")
 def params():
     return ConsoleParams.from_unit(
-        golden("track_params"), golden("fx_bus_params"), golden("master_bus_params"), preset="reference")
+        golden("track_params"), golden("fx_bus_params"), golden("master_bus_params"), preset="reference"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,9 @@ def console():
     return MixingConsole(44100, preset="reference")
 
 
-@pytest.mark.parametrize("key", [k for k in GOLDEN.files if k.startswith("denorm/") and k != "denorm/fx/reverberation/mix"])
+@pytest.mark.parametrize(
+    "key", [k for k in GOLDEN.files if k.startswith("denorm/") and k != "denorm/fx/reverberation/mix"]
+)
 def test_physical_parameters(params, key):
     _, section, effect, name = key.split("/")
     for theirs, ours in NAME.items():
@@ -71,7 +74,11 @@ def test_mixes_and_panned_tracks(params, console):
 
 def test_second_draw(console):
     params = ConsoleParams.from_unit(
-        golden("ref_track_params"), golden("fx_bus_params"), golden("ref_master_bus_params"), preset="reference")
+        golden("ref_track_params"),
+        golden("fx_bus_params"),
+        golden("ref_master_bus_params"),
+        preset="reference",
+    )
     close(console(golden("tracks"), params).mix, "ref_mix")
 
 
@@ -93,7 +100,12 @@ def test_default_equalizer_is_the_same_filter(kind):
     gain_db = torch.zeros(1, 6)
     gain_db[0, band] = 6.0
     ours = effects.eq_response(
-        512, sample_rate=44100, gain_db=gain_db, frequency_hz=torch.full((1, 6), 1000.0), q=torch.full((1, 6), 0.9))
+        512,
+        sample_rate=44100,
+        gain_db=gain_db,
+        frequency_hz=torch.full((1, 6), 1000.0),
+        q=torch.full((1, 6), 0.9),
+    )
     theirs = np.fft.rfft(b, 512) / np.fft.rfft(a, 512)
     np.testing.assert_allclose(ours[0].numpy(), theirs, atol=1e-4)  # the golden coefficients are float32
 
@@ -101,23 +113,32 @@ def test_default_equalizer_is_the_same_filter(kind):
 @pytest.mark.parametrize(("channels", "lookahead"), [("mono", 0), ("stereo", 512)])
 def test_compressor(channels, lookahead):
     settings = {
-        "threshold_db": [-30.0, -45.0], "ratio": [4.0, 10.0], "attack_ms": [5.0, 50.0], "release_ms": [50.0, 100.0],
-        "knee_db": [6.0, 3.0], "makeup_gain_db": [0.0, 6.0],
+        "threshold_db": [-30.0, -45.0],
+        "ratio": [4.0, 10.0],
+        "attack_ms": [5.0, 50.0],
+        "release_ms": [50.0, 100.0],
+        "knee_db": [6.0, 3.0],
+        "makeup_gain_db": [0.0, 6.0],
     }
     settings = {k: torch.tensor(v) for k, v in settings.items()}
-    y = released.compressor(golden(f"fx_input_{channels}"), sample_rate=44100, lookahead_samples=lookahead, **settings)
+    y = released.compressor(
+        golden(f"fx_input_{channels}"), sample_rate=44100, lookahead_samples=lookahead, **settings
+    )
     close(y, f"fx_compressor_{channels}_la{lookahead}")
 
 
 def test_panner_and_pan_law():
     panned = released.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8]))  # (tracks, 2, T)
     close(panned.transpose(0, 1)[None], "fx_stereo_panner")
-    close(effects.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8])).transpose(0, 1)[None], "fx_stereo_panner")
+    close(
+        effects.panner(golden("fx_input_mono")[:, 0], pan=torch.tensor([0.25, 0.8])).transpose(0, 1)[None],
+        "fx_stereo_panner",
+    )
     close(effects.pan_gains(golden("pan_law_pan")).T, "pan_law_gains")
 
 
 def test_send_bus():
-    panned = golden("fx_stereo_panner").transpose(1, 2)                                       # (1, tracks, 2, T)
+    panned = golden("fx_stereo_panner").transpose(1, 2)  # (1, tracks, 2, T)
     sends = effects.db_to_gain(torch.tensor([[-6.0, -20.0]]))[..., None, None]
     close((panned * sends).sum(dim=1), "fx_stereo_bus")
 
@@ -126,11 +147,17 @@ def test_send_bus():
 def test_features(which, key):
     names = {"bark_spectrum": "barkspectrum"}
     for name, value in audio_features(golden(key), preset="reference").items():
-        torch.testing.assert_close(value, golden(f"feat/{which}/{names.get(name, name)}"), rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(
+            value, golden(f"feat/{which}/{names.get(name, name)}"), rtol=1e-3, atol=1e-6
+        )
 
 
 def test_loss_terms_and_gradients(console):
-    unit = [golden("track_params").requires_grad_(), golden("fx_bus_params"), golden("master_bus_params").requires_grad_()]
+    unit = [
+        golden("track_params").requires_grad_(),
+        golden("fx_bus_params"),
+        golden("master_bus_params").requires_grad_(),
+    ]
     mix = console(golden("tracks"), ConsoleParams.from_unit(*unit, preset="reference")).mix
     terms = audio_feature_loss(mix, golden("ref_mix"), preset="reference")
     terms["total"].backward()
@@ -141,7 +168,9 @@ def test_loss_terms_and_gradients(console):
         close(ours, key, 1e-3 * golden(key).abs().max().item())
 
 
-@pytest.mark.parametrize(("preset", "key"), [("reference", "mrstft_config_yaml"), ("default", "mrstft_paper_L1lin_log")])
+@pytest.mark.parametrize(
+    ("preset", "key"), [("reference", "mrstft_config_yaml"), ("default", "mrstft_paper_L1lin_log")]
+)
 def test_mrstft(preset, key):
     loss = mrstft_loss(golden("mix_master_on_fx_off"), golden("ref_mix"), preset=preset)
     torch.testing.assert_close(loss, golden(key), rtol=1e-3, atol=0)

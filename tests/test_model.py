@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-
 from model_helpers import TWIN, model
 
 import diffmst_lib as dm
@@ -20,12 +19,18 @@ def tiny():
 
 def test_number_of_parameters():
     with torch.device("meta"):
-        counts = {name: sum(p.numel() for p in dm.DiffMST(name).parameters()) for name in ("tiny", "small", "paper")}
+        counts = {
+            name: sum(p.numel() for p in dm.DiffMST(name).parameters()) for name in ("tiny", "small", "paper")
+        }
         paper = dm.DiffMST("paper")
     assert counts["paper"] == 190_923_982
     assert counts["small"] <= 4_000_000 and counts["tiny"] < 100_000
     assert paper.parameter_counts().to_dict() == {
-        "track_encoder": 76_526_400, "mix_encoder": 76_526_400, "controller": 37_871_182, "all": 190_923_982}
+        "track_encoder": 76_526_400,
+        "mix_encoder": 76_526_400,
+        "controller": 37_871_182,
+        "all": 190_923_982,
+    }
     assert paper.track_encoder is not paper.mix_encoder
 
 
@@ -34,7 +39,7 @@ def test_the_papers_small_twin_runs_on_left_and_right_through_the_reference_cons
     result = twin.mix(song, reference)
     assert result.params.preset == "reference" and torch.isfinite(result.audio).all()
     pans = result.params.values("track")["pan"]
-    torch.testing.assert_close(pans[0::2], pans[1::2], rtol=0, atol=0.05)   # left and right look alike to it
+    torch.testing.assert_close(pans[0::2], pans[1::2], rtol=0, atol=0.05)  # left and right look alike to it
 
 
 def test_untrained_small_is_the_panned_equal_loudness_mix(song, reference):
@@ -42,7 +47,9 @@ def test_untrained_small_is_the_panned_equal_loudness_mix(song, reference):
     result, panned = dm.DiffMST("small").mix(song, reference), dm.equal_loudness(song, panned=True)
     assert (result.audio - panned.audio).norm() < 0.1 * panned.audio.norm()
     left = result.params.track("kick")["pan"]
-    torch.testing.assert_close(torch.tensor(left), torch.tensor([0.18, 0.82]), rtol=0, atol=0.01, check_dtype=False)
+    torch.testing.assert_close(
+        torch.tensor(left), torch.tensor([0.18, 0.82]), rtol=0, atol=0.01, check_dtype=False
+    )
 
 
 def test_mix_is_what_its_parameters_make_at_the_level_of_mixes(tiny, song, reference):
@@ -66,6 +73,7 @@ def test_mix_leaves_the_model_in_training_and_its_statistics_alone(song, referen
 
 # Symmetries
 
+
 def swapped(song):
     """Left and right of every stem exchanged."""
     stems = [i for i, channel in enumerate(song.channels)]
@@ -74,7 +82,9 @@ def swapped(song):
 
 
 def with_mono(song):
-    return Multitrack([*song.names, "bass"], torch.cat([song.audio, song.audio[:1].roll(999, -1)]), song.sample_rate)
+    return Multitrack(
+        [*song.names, "bass"], torch.cat([song.audio, song.audio[:1].roll(999, -1)]), song.sample_rate
+    )
 
 
 def test_swapped_channels_everywhere_give_the_swapped_mix(tiny, song, reference):
@@ -136,7 +146,9 @@ def test_padding_and_batch_change_nothing(tiny, song, reference):
     want = tiny.predict(tracks, reference, sides=sides)
     padded = torch.cat([tracks[:4], torch.zeros(2, tracks.shape[-1])])
     batch = tiny.predict(
-        torch.stack([tracks, padded]), torch.stack([reference, reference]), sides=torch.stack([sides, sides]),
+        torch.stack([tracks, padded]),
+        torch.stack([reference, reference]),
+        sides=torch.stack([sides, sides]),
         mask=torch.tensor([[True] * 6, [True] * 4 + [False] * 2]),
     )
     alone = tiny.predict(tracks[:4], reference, sides=sides[:4])
@@ -160,16 +172,24 @@ def test_mix_of_a_batch_leaves_out_the_padding(tiny, song, reference, name, junk
 
 # Gradients
 
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_weight_of_a_training_step_has_a_finite_gradient(song, reference, seed):
     tiny = model(seed=seed).train()
     tracks, _ = dm.normalize_tracks(song.audio, tiny.config.track_lufs)
     tracks = torch.cat([tracks, torch.zeros(1, tracks.shape[-1])])[None]
     sides = torch.tensor([[*song.sides(), 0.0]])
-    mix, _ = tiny(tracks, dm.normalize_loudness(reference)[None], sides=sides, mask=torch.tensor([[True] * 6 + [False]]))
+    mix, _ = tiny(
+        tracks, dm.normalize_loudness(reference)[None], sides=sides, mask=torch.tensor([[True] * 6 + [False]])
+    )
     dm.audio_feature_loss(mix, reference[None])["total"].mean().backward()
-    unused = {"controller.fx_bus_token", "controller.heads.fx_bus.0.weight", "controller.heads.fx_bus.0.bias",
-              "controller.heads.fx_bus.2.weight", "controller.heads.fx_bus.2.bias"}
+    unused = {
+        "controller.fx_bus_token",
+        "controller.heads.fx_bus.0.weight",
+        "controller.heads.fx_bus.0.bias",
+        "controller.heads.fx_bus.2.weight",
+        "controller.heads.fx_bus.2.bias",
+    }
     for name, weight in tiny.named_parameters():
         if weight.grad is None:
             assert name in unused, name
@@ -198,10 +218,14 @@ def test_constants_are_those_of_the_examples_and_kept_with_the_weights(noise):
     references = noise(3, 2, 30_000) * torch.rand(3, 1, 1, generator=generator)
     tiny.standardize(tracks, references)
     heard = tiny.track_encoder.standardize(tiny.track_encoder.statistics(tracks))
-    views = torch.stack([references[:, 0] + references[:, 1], references[:, 0] - references[:, 1]], dim=1).flatten(0, 1)
+    views = torch.stack(
+        [references[:, 0] + references[:, 1], references[:, 0] - references[:, 1]], dim=1
+    ).flatten(0, 1)
     mixes = tiny.mix_encoder.standardize(tiny.mix_encoder.statistics(views))
     for standardized in (heard, mixes, tiny.style(references)[0]):
-        torch.testing.assert_close(standardized.mean(dim=0), torch.zeros(standardized.shape[1]), rtol=0, atol=1e-3)
+        torch.testing.assert_close(
+            standardized.mean(dim=0), torch.zeros(standardized.shape[1]), rtol=0, atol=1e-3
+        )
     assert "style.standardize.mean" in tiny.state_dict()
     model("paper", **TWIN).standardize(tracks, references)
     before = tiny.track_encoder.standardize.mean.clone()
@@ -213,6 +237,7 @@ def test_constants_are_those_of_the_examples_and_kept_with_the_weights(noise):
 
 # Bad input
 
+
 def test_nan_is_refused_by_the_name_of_the_track(tiny, song, reference):
     audio = song.audio.clone()
     audio[3, 7] = math.nan
@@ -222,7 +247,12 @@ def test_nan_is_refused_by_the_name_of_the_track(tiny, song, reference):
 
 @pytest.mark.parametrize(
     ("reference", "message"),
-    [(torch.zeros(2, 999), "silent"), (torch.randn(1, 999), "1 channel"), (torch.full((2, 9), math.nan), "NaN"), (None, "NoneType")],
+    [
+        (torch.zeros(2, 999), "silent"),
+        (torch.randn(1, 999), "1 channel"),
+        (torch.full((2, 9), math.nan), "NaN"),
+        (None, "NoneType"),
+    ],
 )
 def test_bad_references_are_refused(tiny, song, reference, message):
     with pytest.raises(InputError, match=message):
@@ -241,8 +271,10 @@ def test_other_sample_rates_and_silent_songs_are_refused(tiny, song, reference):
 @pytest.mark.parametrize(
     ("tracks", "reference", "options", "message"),
     [
-        ((2, 0), (2, 99), {}, "tracks must be"), ((1, 2, 2, 99), (1, 2, 99), {}, "tracks must be"),
-        ((1, 2, 99), (1, 3, 99), {}, "reference must be"), ((2, 2, 99), (1, 2, 99), {}, "reference must be"),
+        ((2, 0), (2, 99), {}, "tracks must be"),
+        ((1, 2, 2, 99), (1, 2, 99), {}, "tracks must be"),
+        ((1, 2, 99), (1, 3, 99), {}, "reference must be"),
+        ((2, 2, 99), (1, 2, 99), {}, "reference must be"),
         ((3, 99), (2, 99), {"sides": torch.zeros(2)}, "sides must be"),
         ((3, 99), (2, 99), {"mask": torch.ones(4, dtype=torch.bool)}, "mask must be"),
         ((3, 99), (2, 99), {"mask": torch.ones(3, dtype=torch.int64)}, "mask must be a tensor of torch.bool"),
@@ -256,8 +288,15 @@ def test_shapes_and_masks_that_do_not_fit_are_refused(tiny, tracks, reference, o
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"encoder": "lstm"}, "encoder"), ({"views": "left"}, "views"), ({"console": "ours"}, "console"),
-     ({"heads": 5}, "5 heads"), ({"encoder": "cnn"}, "hop"), ({"style": 1}, "style"), ({"track_lufs": math.nan}, "track_lufs")],
+    [
+        ({"encoder": "lstm"}, "encoder"),
+        ({"views": "left"}, "views"),
+        ({"console": "ours"}, "console"),
+        ({"heads": 5}, "5 heads"),
+        ({"encoder": "cnn"}, "hop"),
+        ({"style": 1}, "style"),
+        ({"track_lufs": math.nan}, "track_lufs"),
+    ],
 )
 def test_configurations_that_make_no_sense_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
@@ -307,7 +346,10 @@ def test_the_plain_sum_is_the_neutral_mix(song, reference):
 
 def test_the_plain_sum_leaves_out_what_the_mask_does():
     tiny, noise = model(), torch.Generator().manual_seed(0)
-    tracks, record = 0.03 * torch.randn(1, 3, 44100, generator=noise), 0.1 * torch.randn(1, 2, 44100, generator=noise)
+    tracks, record = (
+        0.03 * torch.randn(1, 3, 44100, generator=noise),
+        0.1 * torch.randn(1, 2, 44100, generator=noise),
+    )
     tracks[0, 2] = float("nan")
     with torch.no_grad():
         heard = tiny.encode_reference(record)
@@ -322,7 +364,10 @@ def test_the_plain_sum_leaves_out_what_the_mask_does():
 def test_listening_again_corrects_the_console():
     """The first console stands unless told otherwise; what is added to its logits is the answer to its own mix."""
     tiny, noise = model(), torch.Generator().manual_seed(0)
-    tracks, record = 0.03 * torch.randn(1, 3, 44100, generator=noise), 0.1 * torch.randn(1, 2, 44100, generator=noise)
+    tracks, record = (
+        0.03 * torch.randn(1, 3, 44100, generator=noise),
+        0.1 * torch.randn(1, 2, 44100, generator=noise),
+    )
     sides = torch.tensor([[-1.0, 1.0, 0.5]])
     with torch.no_grad():
         heard, embeddings = tiny.encode_reference(record), tiny.encode_tracks(tracks)
@@ -335,7 +380,9 @@ def test_listening_again_corrects_the_console():
         torch.testing.assert_close(again.style[:, 54:], own - heard.style, rtol=0, atol=1e-4)
         answer = tiny.control(embeddings, again, sides=sides)
         neutral = start_console(sides)
-        expected = [torch.sigmoid(torch.logit(a) + torch.logit(b) - n) for a, b, n in zip(once, answer, neutral)]
+        expected = [
+            torch.sigmoid(torch.logit(a) + torch.logit(b) - n) for a, b, n in zip(once, answer, neutral)
+        ]
         twice = tiny.settle(embeddings, heard, tracks, sides=sides)
     torch.testing.assert_close(twice[2], expected[2], rtol=0, atol=1e-4)
     torch.testing.assert_close(twice[0][..., :-1], expected[0][..., :-1], rtol=0, atol=1e-4)
@@ -347,9 +394,19 @@ def test_listening_again_corrects_the_console():
 
 def test_gradients_of_a_second_listening_are_finite_and_reach_the_network():
     tiny = model().train()
-    for reference in (torch.zeros(1, 2, 22050), torch.ones(1, 2, 22050), torch.randn(1, 1, 22050) * torch.tensor([1.0, -1.0])[:, None]):
-        mix, _ = tiny(torch.stack([torch.zeros(2, 22050), 0.1 * torch.randn(2, 22050)], dim=1).view(1, 4, 22050), reference)
+    for reference in (
+        torch.zeros(1, 2, 22050),
+        torch.ones(1, 2, 22050),
+        torch.randn(1, 1, 22050) * torch.tensor([1.0, -1.0])[:, None],
+    ):
+        mix, _ = tiny(
+            torch.stack([torch.zeros(2, 22050), 0.1 * torch.randn(2, 22050)], dim=1).view(1, 4, 22050),
+            reference,
+        )
         tiny.zero_grad()
         dm.audio_feature_loss(dm.normalize_loudness(mix), reference)["total"].backward()
         grads = [p.grad for p in tiny.parameters() if p.grad is not None]
-        assert all(torch.isfinite(grad).all() for grad in grads) and max(float(grad.abs().max()) for grad in grads) > 0
+        assert (
+            all(torch.isfinite(grad).all() for grad in grads)
+            and max(float(grad.abs().max()) for grad in grads) > 0
+        )

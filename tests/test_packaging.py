@@ -12,10 +12,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from layout import ROOT, chapters, files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-from layout import ROOT, chapters, files
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 DATA = "diffmst_lib/_data/"
@@ -34,7 +33,19 @@ print(json.dumps([diffmst_lib.__file__, str(diffmst_lib.data_dir())]))
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", ".", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        ".",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "-w",
+        folder,
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     (path,) = folder.glob("*.whl")
     return path
@@ -64,7 +75,12 @@ def run(installed, tmp_path):
         folder = tmp_path / "empty"
         folder.mkdir()
         return subprocess.run(
-            [installed / "bin" / command, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=300
+            [installed / "bin" / command, *arguments],
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
 
     return run_command
@@ -89,7 +105,9 @@ def test_command_is_installed(run):
 def test_first_chapter_runs_with_the_wheel_alone(run, installed, tmp_path):
     notebook = nbformat.read(chapters()[0].with_suffix(".ipynb"), 4)
     cells = tmp_path / "cells.json"
-    cells.write_text(json.dumps([cell.source for cell in notebook.cells if cell.cell_type == "code"]), "utf-8")
+    cells.write_text(
+        json.dumps([cell.source for cell in notebook.cells if cell.cell_type == "code"]), "utf-8"
+    )
     result = run("python", "-c", RUN_CELLS, cells)
     assert result.returncode == 0, result.stdout + result.stderr
     package, data = map(Path, json.loads(result.stdout.splitlines()[-1]))
@@ -112,7 +130,9 @@ def test_constraints_are_within_the_bounds():
     exact = dict(line.split("==") for line in lines if not line.startswith("#"))
     exact = {canonicalize_name(name): version for name, version in exact.items()}
     extras = PROJECT["optional-dependencies"].values()
-    for requirement in map(Requirement, [*PROJECT["dependencies"], *(one for extra in extras for one in extra)]):
+    for requirement in map(
+        Requirement, [*PROJECT["dependencies"], *(one for extra in extras for one in extra)]
+    ):
         version = exact.get(canonicalize_name(requirement.name))
         assert version and requirement.specifier.contains(version, prereleases=True), requirement
 
@@ -124,7 +144,11 @@ def test_citation_has_the_version():
 
 
 def test_repository_is_small():
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    sizes = {name: (ROOT / name).stat().st_size for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    sizes = {
+        name: (ROOT / name).stat().st_size for name in listed.split("\0") if name and (ROOT / name).is_file()
+    }
     assert sum(sizes.values()) < 60_000_000
     assert sum(size for name, size in sizes.items() if name.startswith("data/")) < 25_000_000

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from layout import ROOT
 
 
@@ -14,10 +13,19 @@ def test_library_example(tmp_path, monkeypatch, capsys):
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     song = names["song"]
-    assert len(blocks) == 5 and names["mix"].shape == (2, song.audio.shape[-1]) and names["loud"].shape == song.audio.shape
+    assert (
+        len(blocks) == 5
+        and names["mix"].shape == (2, song.audio.shape[-1])
+        and names["loud"].shape == song.audio.shape
+    )
     assert names["mixes"].shape == (2, 2, 441000)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "mix.wav", "model", "params.csv", "params.json", "sheet.pdf"]
+        "mix.wav",
+        "model",
+        "params.csv",
+        "params.json",
+        "sheet.pdf",
+    ]
     assert len(names["run"].validation) == 2
     first, last = map(float, re.findall(r"^\d+ +([\d.]+)$", capsys.readouterr().out, re.MULTILINE)[:2])
     assert last == pytest.approx(0, abs=0.5 * first)

@@ -4,7 +4,7 @@ import pytest
 
 import diffmst_lib as dm
 
-RECORDS = ("vibe_ace", "its_simple", "lets_go_fishin")   # never trained on, as the song
+RECORDS = ("vibe_ace", "its_simple", "lets_go_fishin")  # never trained on, as the song
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,10 @@ def test_size(small, data):
 
 def test_a_song_never_heard_is_mixed_after_the_record_that_was_shown(small, data):
     song = dm.load_multitrack(data / "multitracks" / "caesium").excerpt(2, 10)
-    records = {name: dm.normalize_loudness(dm.load_audio(data / "references" / f"{name}.ogg")[:, : 10 * 44100]) for name in RECORDS}
+    records = {
+        name: dm.normalize_loudness(dm.load_audio(data / "references" / f"{name}.ogg")[:, : 10 * 44100])
+        for name in RECORDS
+    }
     mixes = {name: small.mix(song, record).audio for name, record in records.items()}
     start = dm.equal_loudness(song, panned=True).audio
 

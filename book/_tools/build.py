@@ -44,7 +44,9 @@ def jupyter_book() -> None:
     print("building the site", flush=True)
     command = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "--config", "_config.yml"]
     options = ["--path-output", ".", "-W", "-n", "--keep-going"]
-    result = subprocess.run([*command, *options], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    result = subprocess.run(
+        [*command, *options], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     if result.returncode:
         raise SiteError(f"{result.stdout}\nno site: jupyter-book reported the warnings or errors above")
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import nbformat
+from layout import title
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from pybtex.database import Entry, parse_string
 from pybtex.richtext import Text
-
-from layout import title
 
 ADMONITIONS = "attention caution danger error hint important note seealso tip warning".split()
 HIDING_TAGS = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
@@ -67,7 +66,9 @@ def split(text: str) -> list[Block]:
             while body and (option := re.match(r":([\w-]+):(?: +(.*))?$", body[0])):
                 options[option[1]] = option[2] or ""
                 body.pop(0)
-            blocks.append(Block("directive", "\n".join(body).strip("\n"), fence[3], fence[4].strip(), options))
+            blocks.append(
+                Block("directive", "\n".join(body).strip("\n"), fence[3], fence[4].strip(), options)
+            )
     return [*blocks, Block("text", "\n".join(plain))]
 
 
@@ -88,7 +89,10 @@ class Bibliography:
 
     def names(self, entry: Entry) -> str:
         """Return "A", "A and B" or "A et al."."""
-        names = [str(Text.from_latex(" ".join([*person.prelast_names, *person.last_names]))) for person in entry.persons["author"]]
+        names = [
+            str(Text.from_latex(" ".join([*person.prelast_names, *person.last_names])))
+            for person in entry.persons["author"]
+        ]
         return f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
 
     def url(self, entry: Entry) -> str:
@@ -159,7 +163,9 @@ class Converter:
                     counts[name] += 1
                 if label:
                     caption = block.text.split("\n\n")[0]
-                    words = {"exercise": f"Exercise {counts['exercise']}", "figure": caption}.get(name, block.argument)
+                    words = {"exercise": f"Exercise {counts['exercise']}", "figure": caption}.get(
+                        name, block.argument
+                    )
                     self.labels[label] = Label(page, words, counts.get(name, 0))
                 if block.name not in ("math", "code-block"):
                     self.collect(page, block.text, counts)
@@ -171,8 +177,12 @@ class Converter:
         if not file.exists():
             raise ValueError(f"{self.page}: no such file: {target}")
         if file.suffix == ".md" and file.stem in self.notebooks and file.parent == self.root / "book":
-            return f"https://colab.research.google.com/github/{self.repository}/blob/main/book/{file.stem}.ipynb"
-        return f"https://github.com/{self.repository}/blob/main/{quote(file.relative_to(self.root).as_posix())}"
+            return (
+                f"https://colab.research.google.com/github/{self.repository}/blob/main/book/{file.stem}.ipynb"
+            )
+        return (
+            f"https://github.com/{self.repository}/blob/main/{quote(file.relative_to(self.root).as_posix())}"
+        )
 
     def image(self, target: str, alt: str) -> str:
         """Return a Markdown image that loads from the public repository."""
@@ -242,12 +252,18 @@ class Converter:
                 number = f"Fig. {label.number}: " if label else ""
                 return f"{image}\n\n*{number}{self.prose(block.text)}*" if block.text else image
             case "exercise" | "exercise-start":
-                heading = self.labels[block.options["label"]].text + (f": {block.argument}" if block.argument else "")
+                heading = self.labels[block.options["label"]].text + (
+                    f": {block.argument}" if block.argument else ""
+                )
                 return f"### {heading}\n\n{self.markdown(block.text)}".strip()
             case "exercise-end":
                 return ""
             case "solution":
-                return self.solution_heading(block.argument) + "\n\n" + details("Show it", self.markdown(block.text))
+                return (
+                    self.solution_heading(block.argument)
+                    + "\n\n"
+                    + details("Show it", self.markdown(block.text))
+                )
             case "dropdown":
                 return details(block.argument, self.markdown(block.text))
             case "code-block":
@@ -257,7 +273,9 @@ class Converter:
             case "admonition":
                 return quoted(self.inline(block.argument), self.markdown(block.text))
             case name if name in ADMONITIONS:
-                return quoted("See also" if name == "seealso" else name.capitalize(), self.markdown(block.text))
+                return quoted(
+                    "See also" if name == "seealso" else name.capitalize(), self.markdown(block.text)
+                )
         raise ValueError(f"{self.page}: the directive {{{block.name}}} has no rule in colab.py")
 
     def solution_heading(self, label: str) -> str:
@@ -275,7 +293,9 @@ class Converter:
                 pieces.append(details("Show it", "\n\n".join(filter(None, folded))))
                 self.solution, folded = "", []
             else:
-                converted = {"text": self.prose, "code": str}.get(block.kind, lambda _: self.directive(block))(block.text)
+                converted = {"text": self.prose, "code": str}.get(
+                    block.kind, lambda _: self.directive(block)
+                )(block.text)
                 (folded if self.solution else pieces).append(converted)
         pieces.append(details("Show it", "\n\n".join(filter(None, folded))))
         if self.solution:  # still open: its code is the next cell
@@ -292,14 +312,18 @@ class Converter:
                 markdown = self.markdown(cell.source)
                 new = nbformat.v4.new_markdown_cell(markdown) if markdown else None
             else:
-                new = nbformat.v4.new_code_cell(cell.source, metadata=self.code_metadata(cell.metadata.get("tags", [])))
+                new = nbformat.v4.new_code_cell(
+                    cell.source, metadata=self.code_metadata(cell.metadata.get("tags", []))
+                )
             if new:
                 new.id = cell_id(new, seen)
                 cells.append(new)
         if self.solution:
             raise ValueError(f"{page}: solution-start of {self.solution} without solution-end")
         kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+        return nbformat.v4.new_notebook(
+            cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}}
+        )
 
     def code_metadata(self, tags: list[str]) -> dict:
         """Return a code cell's metadata: its tags and, for code that the site hides or solutions, hidden code.

@@ -19,12 +19,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from layout import BOOK, ROOT, chapters, results_digest
 from myst_nb.core.read import myst_nb_reader_plugin
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
-
-from layout import BOOK, ROOT, chapters, results_digest
 
 STATE = ROOT / ".cache"
 CACHE = STATE / "chapters"
@@ -51,7 +50,9 @@ class Executed:
 
     def stderr(self) -> str:
         """Return what the cells wrote to standard error."""
-        return "".join(output.text for cell in self.cells for output in cell.outputs if output.get("name") == "stderr")
+        return "".join(
+            output.text for cell in self.cells for output in cell.outputs if output.get("name") == "stderr"
+        )
 
 
 @contextmanager
@@ -97,7 +98,9 @@ def find(chapter: Path) -> Executed | None:
         cache = open_cache()
         try:
             record = cache.match_cache_notebook(myst_nb_reader_plugin(str(chapter)))
-            return Executed(cache.get_cache_bundle(record.pk).nb, record.data["execution_seconds"], fresh=False)
+            return Executed(
+                cache.get_cache_bundle(record.pk).nb, record.data["execution_seconds"], fresh=False
+            )
         except KeyError:
             return None
 
@@ -109,7 +112,9 @@ def store(chapter: Path, executed: Executed, depends_on: str) -> None:
             raise ChapterError("the library or the data changed while the chapter ran; run it again")
         bundle = CacheBundleIn(executed.notebook, chapter.name, data={"execution_seconds": executed.seconds})
         open_cache().cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-        (STATE / "seconds.json").write_text(json.dumps(known_seconds() | {chapter.stem: executed.seconds}, indent=1))
+        (STATE / "seconds.json").write_text(
+            json.dumps(known_seconds() | {chapter.stem: executed.seconds}, indent=1)
+        )
 
 
 def known_seconds() -> dict[str, float]:
@@ -171,7 +176,9 @@ def execute_all() -> list[str]:
                 failed.append(name)
                 print(f"{name:32} FAILED\n{error}", flush=True)
             else:
-                print(f"{name:32} {executed.seconds:5.1f} s{'' if executed.fresh else ' (cached)'}", flush=True)
+                print(
+                    f"{name:32} {executed.seconds:5.1f} s{'' if executed.fresh else ' (cached)'}", flush=True
+                )
     return sorted(failed)
 
 

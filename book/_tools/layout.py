@@ -42,7 +42,9 @@ def address() -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     url = project["urls"]["Repository"].rstrip("/")
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
-        raise SystemExit(f"pyproject.toml: Repository must look like https://github.com/OWNER/NAME, not {url}")
+        raise SystemExit(
+            f"pyproject.toml: Repository must look like https://github.com/OWNER/NAME, not {url}"
+        )
     return url
 
 
@@ -58,7 +60,9 @@ def files(*folders: Path) -> Iterator[Path]:
     """Yield the files in some folders, without what Python and Jupyter leave behind."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not {"__pycache__", ".ipynb_checkpoints", "_build"} & set(path.relative_to(ROOT).parts):
+            if path.is_file() and not {"__pycache__", ".ipynb_checkpoints", "_build"} & set(
+                path.relative_to(ROOT).parts
+            ):
                 yield path
 
 
@@ -77,4 +81,10 @@ def results_digest() -> str:
 
 def site_digest() -> str:
     """Return a hash of everything that the built site depends on."""
-    return digest([ROOT / "_config.yml", ROOT / ".ci" / "constraints.txt", *files(ROOT / "diffmst_lib", ROOT / "data", BOOK)])
+    return digest(
+        [
+            ROOT / "_config.yml",
+            ROOT / ".ci" / "constraints.txt",
+            *files(ROOT / "diffmst_lib", ROOT / "data", BOOK),
+        ]
+    )

@@ -7,7 +7,9 @@ We run no live kernels, and Sphinx writes the scripts twice, which is an error i
 def drop_thebe(app, pagename, templatename, context, doctree) -> None:
     """Remove Thebe from the scripts of one page."""
     context["script_files"] = [
-        script for script in context["script_files"] if "thebe" not in f"{script}{script.attributes.get('body')}".lower()
+        script
+        for script in context["script_files"]
+        if "thebe" not in f"{script}{script.attributes.get('body')}".lower()
     ]
 
 

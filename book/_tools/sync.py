@@ -9,7 +9,6 @@ from pathlib import Path
 
 import nbformat
 import yaml
-
 from colab import Converter
 from layout import BOOK, ROOT, address, chapters, files, pages, parts, title
 
@@ -48,8 +47,12 @@ def derived() -> dict[Path, str]:
     converter = Converter({page: texts[page] for page in pages()}, bibtex, address(), ROOT)
     readme = ROOT / "README.md"
     if not CHAPTER_LIST.search(texts[readme]):
-        raise SystemExit("README.md: no place for the chapters, <!-- chapters:start --> and <!-- chapters:end -->")
-    texts[readme] = CHAPTER_LIST.sub(lambda match: match[1] + chapter_list(texts, converter) + match[2], texts[readme])
+        raise SystemExit(
+            "README.md: no place for the chapters, <!-- chapters:start --> and <!-- chapters:end -->"
+        )
+    texts[readme] = CHAPTER_LIST.sub(
+        lambda match: match[1] + chapter_list(texts, converter) + match[2], texts[readme]
+    )
     for chapter in chapters():
         notebook = converter.notebook(chapter.stem, texts[chapter])
         nbformat.validate(notebook)

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
-PREROLL_S = 0.25   # decoded before a part and thrown away: a lossy codec needs some past to come out right
+PREROLL_S = 0.25  # decoded before a part and thrown away: a lossy codec needs some past to come out right
 PREROLL_FRAMES = 10
 LAST_PAGE_S = 4.0
 CHUNK = 2**18
@@ -35,12 +35,14 @@ class AudioFile:
 
     def __init__(self, path: str | Path | io.BytesIO, stream: int = 0):
         if isinstance(path, io.BytesIO):
-            name = io.BytesIO(path.getbuffer())                         # with a position of its own
+            name = io.BytesIO(path.getbuffer())  # with a position of its own
         else:
-            with open(path, "rb") as file:                              # says why it cannot be read, better than decoders
+            with open(path, "rb") as file:  # says why it cannot be read, better than decoders
                 if not file.read(1):
                     raise ValueError("an empty file")
-            name = os.fsencode(path) if os.name == "posix" else str(path)     # a name that is no UTF-8 is read as well
+            name = (
+                os.fsencode(path) if os.name == "posix" else str(path)
+            )  # a name that is no UTF-8 is read as well
         try:
             if stream or _guesses_length(name):
                 raise soundfile.SoundFileError
@@ -75,7 +77,9 @@ class AudioFile:
 
     def resampled(self, sample_rate: int) -> Iterator[np.ndarray]:
         """The whole file at another rate, in blocks of about a second. ValueError for NaN or infinite samples."""
-        resampler = soxr.ResampleStream(self.sample_rate, sample_rate, self.channels, dtype="float32", quality="HQ")
+        resampler = soxr.ResampleStream(
+            self.sample_rate, sample_rate, self.channels, dtype="float32", quality="HQ"
+        )
         for block in self.blocks(self.sample_rate):
             if not np.isfinite(block).all():
                 raise ValueError("holds NaN or infinite samples")
@@ -115,7 +119,9 @@ class _Sndfile:
         # Vorbis at the wrong place.
         lossy = self._file.format in ("MP3", "MPEG", "OGG")
         preroll = int(PREROLL_S * self.sample_rate) if lossy else 0
-        last = self._file.frames - (int(LAST_PAGE_S * self.sample_rate) if self._file.subtype == "VORBIS" else 0)
+        last = self._file.frames - (
+            int(LAST_PAGE_S * self.sample_rate) if self._file.subtype == "VORBIS" else 0
+        )
         while start < self._file.frames and length > 0:
             skip = min(start, max(preroll, start - last))
             self._file.seek(start - skip)
@@ -143,7 +149,7 @@ class _Av:
 
     def decode(self, start: int, length: int) -> Iterator[np.ndarray]:
         rate, base, first = self.sample_rate, self._stream.time_base, self._stream.start_time or 0
-        exact = "mp4" in self._container.format.name              # the only one with a table of contents to the sample
+        exact = "mp4" in self._container.format.name  # the only one with a table of contents to the sample
         target = first + int(Fraction(start - int(PREROLL_S * rate), rate) / base) if exact else first
         self._container.seek(target, stream=self._stream)
         frames = self._container.decode(self._stream)
@@ -152,7 +158,7 @@ class _Av:
         convert = av.AudioResampler(format="fltp")
         for frame in itertools.chain(head, frames):
             for out in convert.resample(frame):
-                part = out.to_ndarray()[:, max(0, start - position):]
+                part = out.to_ndarray()[:, max(0, start - position) :]
                 position += out.samples
                 if part.shape[1]:
                     yield part
@@ -161,8 +167,11 @@ class _Av:
         """Where the first of these frames begins, in samples: by most of them, since single time stamps may jitter."""
         before = itertools.accumulate((frame.samples for frame in frames), initial=0)
         seconds_per_tick = self._stream.time_base
-        places = [round((frame.pts - first) * seconds_per_tick * self.sample_rate) - count
-                  for frame, count in zip(frames, before) if frame.pts is not None]
+        places = [
+            round((frame.pts - first) * seconds_per_tick * self.sample_rate) - count
+            for frame, count in zip(frames, before)
+            if frame.pts is not None
+        ]
         return int(np.median(places)) if places else 0
 
     def close(self) -> None:

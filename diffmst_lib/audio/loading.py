@@ -17,8 +17,26 @@ from .decoding import AudioFile
 from .loudness import SAMPLE_RATE
 from .multitrack import Multitrack
 
-AUDIO_SUFFIXES = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf",
-                  ".w64", ".rf64", ".m4a", ".aac", ".mp4", ".wma"}
+AUDIO_SUFFIXES = {
+    ".wav",
+    ".wave",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".au",
+    ".caf",
+    ".w64",
+    ".rf64",
+    ".m4a",
+    ".aac",
+    ".mp4",
+    ".wma",
+}
 
 
 def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Tensor:
@@ -63,7 +81,9 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
     """
     path = Path(path)
     if audio.ndim != 2 or path.suffix.lower() != ".wav":
-        raise ValueError(f"save_audio writes (channels, num_samples) to a .wav file, got {tuple(audio.shape)}, {path.name}")
+        raise ValueError(
+            f"save_audio writes (channels, num_samples) to a .wav file, got {tuple(audio.shape)}, {path.name}"
+        )
     samples = audio.detach().cpu().float().numpy()
     if not np.isfinite(samples).all():
         raise InputError(f"{path.name}: not written, the audio holds NaN or infinite samples")
@@ -126,7 +146,7 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
         names += [f"{name}.L", f"{name}.R"] if stereo else [name]
         channels += ["left", "right"] if stereo else ["mono"]
     tracks, row = torch.zeros(len(names), longest), 0
-    for path in stems:                       # one stem at a time, so that a long song is in memory once and not twice
+    for path in stems:  # one stem at a time, so that a long song is in memory once and not twice
         audio = loaded.pop(path)
         tracks[row : row + len(audio), : audio.shape[-1]] = audio
         row += len(audio)
@@ -134,5 +154,3 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
         return Multitrack(names, tracks, sample_rate, channels, printable(folder.resolve().name))
     except ValueError as error:
         raise InputError(f"{folder}: {error}") from None
-
-

@@ -28,14 +28,18 @@ def loudness(audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> float:
     if audio.ndim > 2:
         raise ValueError(f"loudness is of one sound, (channels, num_samples), got {tuple(audio.shape)}")
     if not audio.dtype.is_floating_point:
-        raise ValueError(f"audio must be floating point in [-1, 1], got {str(audio.dtype).removeprefix('torch.')}")
+        raise ValueError(
+            f"audio must be floating point in [-1, 1], got {str(audio.dtype).removeprefix('torch.')}"
+        )
     samples = np.atleast_2d(audio.detach().cpu().double().numpy()).T
     if len(samples) == 0:
         return -float("inf")
     if not np.isfinite(samples).all():
         return float("nan")
     block_s = 0.4
-    if len(samples) < block_s * sample_rate:  # half a sample of room, so that rounding cannot make the block too long
+    if (
+        len(samples) < block_s * sample_rate
+    ):  # half a sample of room, so that rounding cannot make the block too long
         block_s = (len(samples) + 0.5) / sample_rate
         samples = np.pad(samples, ((0, 1), (0, 0)))
     with np.errstate(divide="ignore"), warnings.catch_warnings():
@@ -85,8 +89,11 @@ def normalize_tracks(
     if tracks.ndim < 2:
         raise ValueError(f"tracks must be (..., num_tracks, num_samples), got {tuple(tracks.shape)}")
     levels = quick_loudness(tracks.reshape(-1, 1, tracks.shape[-1]), sample_rate)
-    gains_db = torch.tensor([lufs - level if np.isfinite(level) else math.nan for level in levels],
-                            dtype=tracks.dtype, device=tracks.device).view(tracks.shape[:-1])
+    gains_db = torch.tensor(
+        [lufs - level if np.isfinite(level) else math.nan for level in levels],
+        dtype=tracks.dtype,
+        device=tracks.device,
+    ).view(tracks.shape[:-1])
     return tracks * 10.0 ** (gains_db.nan_to_num(0.0)[..., None] / 20.0), gains_db
 
 
@@ -122,8 +129,8 @@ def quick_loudness(sounds: torch.Tensor, sample_rate: int) -> list[float]:
             _weighted_energy(channel, sections, energy)
             power += (energy[last] - energy[first]) / (0.4 * sample_rate)
         with np.errstate(divide="ignore"):
-            power = power[-0.691 + 10 * np.log10(power) >= -70]                 # the absolute gate
-        power = power[power > 0.1 * power.mean()] if len(power) else power      # the relative gate, 10 LU below
+            power = power[-0.691 + 10 * np.log10(power) >= -70]  # the absolute gate
+        power = power[power > 0.1 * power.mean()] if len(power) else power  # the relative gate, 10 LU below
         levels.append(-0.691 + 10 * math.log10(power.mean()) if len(power) else -math.inf)
     return levels
 
@@ -148,7 +155,9 @@ def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SA
     if audio.shape[-1] <= length:
         return 0
     energy = torch.zeros(audio.shape[-1] + 1, dtype=torch.float64, device=audio.device)
-    for channel in audio.reshape(-1, audio.shape[-1]):   # one at a time: a whole song in double precision is large
+    for channel in audio.reshape(
+        -1, audio.shape[-1]
+    ):  # one at a time: a whole song in double precision is large
         energy[1:] += channel.double().square()
     energy = energy.cumsum(0)
     starts = torch.arange(0, audio.shape[-1] - length + 1, hop)

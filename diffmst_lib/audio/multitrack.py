@@ -12,7 +12,7 @@ import torch
 from ..inputs import InputError, InputNote
 from .loudness import SAMPLE_RATE, loudness
 
-MONO_SIDE = 0.5    # of mono stems beside stereo ones
+MONO_SIDE = 0.5  # of mono stems beside stereo ones
 
 
 @dataclass
@@ -39,8 +39,10 @@ class Multitrack:
             kind = getattr(self.audio, "dtype", type(self.audio).__name__)
             raise ValueError(f"audio must be a float32 tensor (num_tracks, num_samples), got {kind}")
         if self.audio.ndim != 2 or self.audio.shape[0] != len(self.names):
-            raise ValueError(f"{len(self.names)} names need audio ({len(self.names)}, num_samples), "
-                             f"got {tuple(self.audio.shape)}")
+            raise ValueError(
+                f"{len(self.names)} names need audio ({len(self.names)}, num_samples), "
+                f"got {tuple(self.audio.shape)}"
+            )
         doubles = sorted({name for name in self.names if self.names.count(name) > 1})
         if doubles:
             raise ValueError(f"several tracks are named {', '.join(doubles)}")
@@ -73,7 +75,10 @@ class Multitrack:
         Mono stems alternate in the order of their names, in whatever order they come.
         """
         left = self._every_other_mono()
-        return [0.18 if channel == "left" or name in left else 0.82 for name, channel in zip(self.names, self.channels)]
+        return [
+            0.18 if channel == "left" or name in left else 0.82
+            for name, channel in zip(self.names, self.channels)
+        ]
 
     def sides(self) -> list[float]:
         """Where each track belongs, -1 left to 1 right. What a network is told of its tracks.
@@ -87,7 +92,10 @@ class Multitrack:
         if self.channels.count("mono") < 2:
             return [sides[channel] for channel in self.channels]
         left, away = self._every_other_mono(), MONO_SIDE if sounding & {"left", "right"} else 1.0
-        return [sides[channel] or (-away if name in left else away) for name, channel in zip(self.names, self.channels)]
+        return [
+            sides[channel] or (-away if name in left else away)
+            for name, channel in zip(self.names, self.channels)
+        ]
 
     def _every_other_mono(self) -> set[str]:
         return set(sorted(name for name, channel in zip(self.names, self.channels) if channel == "mono")[::2])
@@ -112,8 +120,13 @@ class Multitrack:
         if missing:
             raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(dict.fromkeys(owners))}")
         keep = [i for i, name in enumerate(owners) if name in stems]
-        return Multitrack([self.names[i] for i in keep], self.audio[keep], self.sample_rate,
-                          [self.channels[i] for i in keep], self.title)
+        return Multitrack(
+            [self.names[i] for i in keep],
+            self.audio[keep],
+            self.sample_rate,
+            [self.channels[i] for i in keep],
+            self.title,
+        )
 
     def levels(self) -> pd.DataFrame:
         """A table of the stems: channels, LUFS, peak in dBFS, crest factor in dB (silence: -inf)."""
@@ -139,7 +152,9 @@ def check_song(song: Multitrack) -> None:
         raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent")
 
 
-def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rate: float = SAMPLE_RATE) -> torch.Tensor:
+def check_stereo(
+    audio: torch.Tensor, what: str = "the reference", *, sample_rate: float = SAMPLE_RATE
+) -> torch.Tensor:
     """A stereo mix as (2, num_samples), or InputError in one line: not stereo, no audio, silent, not finite.
 
     An offset of more than 1 % of the power of a channel is told in an InputNote.
@@ -147,7 +162,9 @@ def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rat
     if not isinstance(audio, torch.Tensor):
         raise InputError(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
     if not audio.dtype.is_floating_point:
-        raise InputError(f"{what} is {str(audio.dtype).removeprefix('torch.')}; floating point in [-1, 1] is needed")
+        raise InputError(
+            f"{what} is {str(audio.dtype).removeprefix('torch.')}; floating point in [-1, 1] is needed"
+        )
     if audio.ndim == 3:
         if audio.shape[0] != 1:
             raise InputError(f"{what} is a batch of {audio.shape[0]} sounds; one is needed")
@@ -157,13 +174,19 @@ def check_stereo(audio: torch.Tensor, what: str = "the reference", *, sample_rat
     if audio.ndim == 1 or audio.shape[0] != 2:
         channels = 1 if audio.ndim == 1 else audio.shape[0]
         hint = ", so transpose it" if audio.ndim == 2 and audio.shape[1] == 2 else ""
-        raise InputError(f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed{hint}")
+        raise InputError(
+            f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed{hint}"
+        )
     if not bool(torch.isfinite(audio).all()):
         raise InputError(f"{what} holds NaN or infinite samples")
     if not np.isfinite(loudness(audio, sample_rate=sample_rate)):
         raise InputError(f"{what} is silent")
     offset = audio.mean(dim=-1)
     if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
-        warnings.warn(f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears and the features count; "
-                      "subtract its mean to be rid of it", InputNote, stacklevel=3)
+        warnings.warn(
+            f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears and the features count; "
+            "subtract its mean to be rid of it",
+            InputNote,
+            stacklevel=3,
+        )
     return audio

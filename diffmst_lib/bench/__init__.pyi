@@ -1,14 +1,14 @@
-from .console import (
-    _maximum_rss_gb as _maximum_rss_gb,
-    console_table as console_table,
-    loss_step as loss_step,
-    loss_times as loss_times,
-    machine as machine,
-    model_table as model_table,
-    render_table as render_table,
-    rendering as rendering,
-    training_step as training_step,
-    training_step_of_model as training_step_of_model,
-)
+from .console import _maximum_rss_gb as _maximum_rss_gb
+from .console import console_table as console_table
+from .console import loss_step as loss_step
+from .console import loss_times as loss_times
+from .console import machine as machine
+from .console import model_table as model_table
+from .console import render_table as render_table
+from .console import rendering as rendering
+from .console import training_step as training_step
+from .console import training_step_of_model as training_step_of_model
 from .loader import data_table as data_table
-from .training import noise_task as noise_task, step_parts as step_parts, step_table as step_table
+from .training import noise_task as noise_task
+from .training import step_parts as step_parts
+from .training import step_table as step_table

@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..style import features
-from ..console.mixing_console import MixingConsole
-from ..style.losses import feature_distance
 from ..console.engines.memory import keep_large_blocks
-from ..model import DiffMST
+from ..console.mixing_console import MixingConsole
 from ..console.params import EQ_BANDS, ConsoleParams, Strip, param_table
+from ..model import DiffMST
+from ..style import features
+from ..style.losses import feature_distance
 
 SAMPLE_RATE = 44100
 
@@ -48,7 +48,11 @@ def _tracks(num_tracks: int, seconds: float) -> torch.Tensor:
 
 def _unit(num_tracks: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    widths = [(num_tracks, len(param_table("track"))), (len(param_table("fx_bus")),), (len(param_table("master_bus")),)]
+    widths = [
+        (num_tracks, len(param_table("track"))),
+        (len(param_table("fx_bus")),),
+        (len(param_table("master_bus")),),
+    ]
     return [0.1 + 0.8 * torch.rand(width, generator=generator) for width in widths]
 
 
@@ -84,10 +88,14 @@ def _pedalboard_mix(tracks: np.ndarray, params: ConsoleParams) -> np.ndarray:
 
     def chain(strip: Strip) -> pb.Pedalboard:
         filters = [pb.LowShelfFilter, *[pb.PeakFilter] * 4, pb.HighShelfFilter]
-        bands = [filter_(strip[f"{band}_frequency_hz"], strip[f"{band}_gain_db"], strip[f"{band}_q"])
-                 for filter_, band in zip(filters, EQ_BANDS)]
+        bands = [
+            filter_(strip[f"{band}_frequency_hz"], strip[f"{band}_gain_db"], strip[f"{band}_q"])
+            for filter_, band in zip(filters, EQ_BANDS)
+        ]
         dynamics = pb.Compressor(*(strip[k] for k in ("threshold_db", "ratio", "attack_ms", "release_ms")))
-        return pb.Pedalboard([pb.Gain(strip["input_gain_db"]), *bands, dynamics, pb.Gain(strip["makeup_gain_db"])])
+        return pb.Pedalboard(
+            [pb.Gain(strip["input_gain_db"]), *bands, dynamics, pb.Gain(strip["makeup_gain_db"])]
+        )
 
     mix = np.zeros((2, tracks.shape[1]), dtype=np.float32)
     for name, track in zip(params.names, tracks):
@@ -180,13 +188,20 @@ def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int 
             "reference (s)": took["reference"],
             "default (s)": took["default"],
             "times faster": took["reference"] / took["default"],
-            **{f"{preset} (GB)": gb for preset, gb in _peak_memory_gb(training_step, jobs, n, seconds).items()},
+            **{
+                f"{preset} (GB)": gb
+                for preset, gb in _peak_memory_gb(training_step, jobs, n, seconds).items()
+            },
         }
     return pd.DataFrame(rows).T.round(3).rename_axis(f"tracks x {seconds:g} s")
 
 
 def render_table(
-    *, num_tracks: int = 16, seconds: float = 60.0, repeats: int = 3, systems: tuple[str, ...] = ("default", "pedalboard"),
+    *,
+    num_tracks: int = 16,
+    seconds: float = 60.0,
+    repeats: int = 3,
+    systems: tuple[str, ...] = ("default", "pedalboard"),
 ) -> pd.DataFrame:
     """Rendering without gradients: one row a system, median seconds on one thread, times real time, peak GB.
 
@@ -194,12 +209,16 @@ def render_table(
     """
     systems = tuple(s for s in systems if s != "pedalboard" or find_spec("pedalboard"))
     with keep_large_blocks():
-        took = _median_seconds({system: rendering(system, num_tracks, seconds) for system in systems}, repeats)
-    table = pd.DataFrame({
-        "seconds": took,
-        "times real time": {system: seconds / s for system, s in took.items()},
-        "peak (GB)": _peak_memory_gb(rendering, systems, num_tracks, seconds),
-    })
+        took = _median_seconds(
+            {system: rendering(system, num_tracks, seconds) for system in systems}, repeats
+        )
+    table = pd.DataFrame(
+        {
+            "seconds": took,
+            "times real time": {system: seconds / s for system, s in took.items()},
+            "peak (GB)": _peak_memory_gb(rendering, systems, num_tracks, seconds),
+        }
+    )
     return table.round(3).rename_axis(f"{num_tracks} tracks x {seconds:g} s")
 
 
@@ -246,7 +265,9 @@ def training_step_of_model(preset: str, num_tracks: int, seconds: float) -> Call
         model = DiffMST(preset)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
         mix, _ = model(tracks[None], reference[None])
-        feature_distance(features.audio_features(mix), features.audio_features(reference[None]))["total"].backward()
+        feature_distance(features.audio_features(mix), features.audio_features(reference[None]))[
+            "total"
+        ].backward()
         optimizer.step()
 
     return step
@@ -268,10 +289,13 @@ def model_table(
         model = DiffMST(preset).eval()
         with torch.no_grad(), keep_large_blocks():
             params = model.predict(tracks, reference)
-            took = _median_seconds({
-                "network": partial(model.predict, tracks, reference),
-                "console": partial(model.console, tracks, params, fx_bus=False),
-            }, repeats)
+            took = _median_seconds(
+                {
+                    "network": partial(model.predict, tracks, reference),
+                    "console": partial(model.console, tracks, params, fx_bus=False),
+                },
+                repeats,
+            )
         rows[preset] = {
             "parameters": model.parameter_counts()["all"],
             "network (s)": round(took["network"], 3),

@@ -12,9 +12,9 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from ..network.config import ModelConfig
 from ..console.engines.memory import keep_large_blocks
 from ..model import DiffMST
+from ..network.config import ModelConfig
 from ..training.methods import Task, distance_from_neutral, task_loss
 from ..training.recipes import recipe
 
@@ -53,7 +53,9 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
             began = now
 
         for listens in turns:
-            params = model.predict(task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens)
+            params = model.predict(
+                task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens
+            )
             lap("network")
             mix = model.console(task.tracks, params, fx_bus=False, mask=task.mask).mix
             lap("console")
@@ -70,15 +72,19 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
     return step
 
 
-def step_table(preset: str = "small", *, batch_size: int = 1, num_tracks: int = 8, seconds: float = 5.0,
-               repeats: int = 3) -> pd.DataFrame:
+def step_table(
+    preset: str = "small", *, batch_size: int = 1, num_tracks: int = 8, seconds: float = 5.0, repeats: int = 3
+) -> pd.DataFrame:
     """A training step of Method 2 through the released console and through ours: median seconds of alternating runs.
 
     One row a console, of the parts of a step in seconds, their sum, and how many times more steps a second ours does. On
     one thread, after a run of each that compiles.
     """
     task = noise_task(batch_size, num_tracks, seconds)
-    steps = {console: step_parts(replace(ModelConfig.preset(preset), console=console), task) for console in CONSOLES}
+    steps = {
+        console: step_parts(replace(ModelConfig.preset(preset), console=console), task)
+        for console in CONSOLES
+    }
     times: dict[str, list[dict[str, float]]] = {console: [] for console in CONSOLES}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -91,8 +97,13 @@ def step_table(preset: str = "small", *, batch_size: int = 1, num_tracks: int = 
                     times[console].append(step())
     finally:
         torch.set_num_threads(threads)
-    rows = {console: {part: statistics.median(run[part] for run in runs) for part in runs[0]}
-            | {"all": statistics.median(sum(run.values()) for run in runs)} for console, runs in times.items()}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{batch_size} x {num_tracks} tracks x {seconds:g} s")
+    rows = {
+        console: {part: statistics.median(run[part] for run in runs) for part in runs[0]}
+        | {"all": statistics.median(sum(run.values()) for run in runs)}
+        for console, runs in times.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(
+        f"{batch_size} x {num_tracks} tracks x {seconds:g} s"
+    )
     table["steps a second, relative"] = table.loc["reference", "all"] / table["all"]
     return table.round(3)

@@ -11,57 +11,97 @@ from functools import partial
 from pathlib import Path
 
 from .. import __version__
-from . import data as cli_data, train as cli_train
-from ..inputs import InputError, InputNote
-from ..audio.multitrack import check_song, check_stereo
 from ..audio.loading import load_audio, load_multitrack
-from ..mixing.baselines import equal_loudness
-from ..network.config import PRESETS
-from ..data.index import SongIndex
 from ..audio.loudness import SAMPLE_RATE, loudness, normalize_loudness
-from ..style.losses import audio_feature_loss
-from ..model import DiffMST
+from ..audio.multitrack import check_song, check_stereo
+from ..data.index import SongIndex
+from ..disk import output_folder
+from ..inputs import InputError, InputNote
+from ..mixing.baselines import equal_loudness
 from ..mixing.optimize import optimize_mix
 from ..mixing.result import FILES
-from ..disk import output_folder
+from ..model import DiffMST
+from ..network.config import PRESETS
+from ..style.losses import audio_feature_loss
+from . import data as cli_data
+from . import train as cli_train
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(prog="diffmst", description="Mix stems in the style of a reference song.")
+    parser = argparse.ArgumentParser(
+        prog="diffmst", description="Mix stems in the style of a reference song."
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     mix = commands.add_parser("mix", help="stems and a reference in, a stereo mix and console settings out")
     mix.add_argument("tracks", metavar="TRACKS_DIR", help="folder with one audio file a stem, mono or stereo")
     mix.add_argument("--reference", metavar="FILE", help="stereo mix whose style to take")
-    mix.add_argument("--output", metavar="DIR", required=True, help="folder for mix.wav, params.json, params.csv")
-    mix.add_argument("--method", choices=("model", "optimize", "equal-loudness"),
-                     help="ask a network (default with --model), fit the console to the reference (default without), "
-                          "or the baseline without a reference")
-    mix.add_argument("--model", metavar="small|PATH", help="the network: small, or a folder made by save_pretrained")
-    mix.add_argument("--refine", type=partial(_count, least=0), metavar="STEPS",
-                     help="gradient steps that continue from the network's console (default: none)")
+    mix.add_argument(
+        "--output", metavar="DIR", required=True, help="folder for mix.wav, params.json, params.csv"
+    )
+    mix.add_argument(
+        "--method",
+        choices=("model", "optimize", "equal-loudness"),
+        help="ask a network (default with --model), fit the console to the reference (default without), "
+        "or the baseline without a reference",
+    )
+    mix.add_argument(
+        "--model", metavar="small|PATH", help="the network: small, or a folder made by save_pretrained"
+    )
+    mix.add_argument(
+        "--refine",
+        type=partial(_count, least=0),
+        metavar="STEPS",
+        help="gradient steps that continue from the network's console (default: none)",
+    )
     mix.add_argument("--steps", type=_count, help="gradient steps of optimize (default: 200)")
-    mix.add_argument("--fit-seconds", type=_seconds,
-                     help="fit on the loudest window of this length; the whole song is rendered (default: 15)")
+    mix.add_argument(
+        "--fit-seconds",
+        type=_seconds,
+        help="fit on the loudest window of this length; the whole song is rendered (default: 15)",
+    )
     mix.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     mix.set_defaults(run=run_mix)
 
-    bench = commands.add_parser("bench", help="speed and memory: console and loss beside the reference, models")
-    bench.add_argument("--tracks", type=_count, nargs="+",
-                       help="numbers of tracks (default: 4 8 16; --render 16; --model, --train, --data 8)")
-    bench.add_argument("--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60, with --train 5)")
+    bench = commands.add_parser(
+        "bench", help="speed and memory: console and loss beside the reference, models"
+    )
+    bench.add_argument(
+        "--tracks",
+        type=_count,
+        nargs="+",
+        help="numbers of tracks (default: 4 8 16; --render 16; --model, --train, --data 8)",
+    )
+    bench.add_argument(
+        "--seconds", type=_seconds, help="length of the audio (default: 10; with --render 60, with --train 5)"
+    )
     what = bench.add_mutually_exclusive_group()
-    what.add_argument("--render", action="store_true",
-                      help="rendering without gradients instead, beside pedalboard where it is installed")
+    what.add_argument(
+        "--render",
+        action="store_true",
+        help="rendering without gradients instead, beside pedalboard where it is installed",
+    )
     what.add_argument("--loss", action="store_true", help="the audio-feature loss of a stereo pair instead")
-    what.add_argument("--model", nargs="+", choices=tuple(PRESETS), metavar="PRESET",
-                      help="the network of these presets (tiny, small, paper) beside its console instead")
-    what.add_argument("--train", choices=tuple(PRESETS), metavar="PRESET",
-                      help="a training step of this preset through both consoles instead")
-    what.add_argument("--data", metavar="INDEX",
-                      help="a data set's loader beside a training step of small on its examples instead")
+    what.add_argument(
+        "--model",
+        nargs="+",
+        choices=tuple(PRESETS),
+        metavar="PRESET",
+        help="the network of these presets (tiny, small, paper) beside its console instead",
+    )
+    what.add_argument(
+        "--train",
+        choices=tuple(PRESETS),
+        metavar="PRESET",
+        help="a training step of this preset through both consoles instead",
+    )
+    what.add_argument(
+        "--data",
+        metavar="INDEX",
+        help="a data set's loader beside a training step of small on its examples instead",
+    )
     bench.add_argument("--repeats", type=_count, default=3, help="alternating runs of each (default: 3)")
     bench.set_defaults(run=run_bench)
 
@@ -122,8 +162,12 @@ def run_mix(options: argparse.Namespace) -> None:
         raise InputError("--output is empty: name a folder for the mix")
     if Path(options.output).resolve() == Path(options.tracks).resolve():
         raise InputError(f"{options.output}: holds the stems, choose another folder for the mix")
-    if options.reference and Path(options.reference).resolve() in [Path(options.output, f).resolve() for f in FILES]:
-        raise InputError(f"{options.reference}: the reference would be overwritten, choose another output folder")
+    if options.reference and Path(options.reference).resolve() in [
+        Path(options.output, f).resolve() for f in FILES
+    ]:
+        raise InputError(
+            f"{options.reference}: the reference would be overwritten, choose another output folder"
+        )
     with output_folder(options.output, FILES) as folder:
         fit = {"progress": not options.quiet}
         if options.fit_seconds is not None:
@@ -131,20 +175,28 @@ def run_mix(options: argparse.Namespace) -> None:
         if model:
             result = model.mix(song, reference, refine_steps=options.refine or 0, **fit)
         elif method == "optimize":
-            result = optimize_mix(song, reference, **fit | ({"steps": options.steps} if options.steps else {}))
+            result = optimize_mix(
+                song, reference, **fit | ({"steps": options.steps} if options.steps else {})
+            )
         else:
             result = equal_loudness(song)
         result.save(folder)
     if options.quiet:
         return
     peak = result.audio.abs().max().item()
-    print(f"{len(song.stems)} stems, {song.duration_s:.1f} s, {loudness(result.audio, sample_rate=rate):.1f} LUFS, "
-          f"peak {peak:.2f}{' (above full scale: kept, the file is 32-bit float)' if peak > 1 else ''}")
+    print(
+        f"{len(song.stems)} stems, {song.duration_s:.1f} s, {loudness(result.audio, sample_rate=rate):.1f} LUFS, "
+        f"peak {peak:.2f}{' (above full scale: kept, the file is 32-bit float)' if peak > 1 else ''}"
+    )
     if result.history is not None:
-        print(f"audio-feature loss {result.history['total'].iloc[0]:.4f} -> {result.history['total'].min():.4f}")
+        print(
+            f"audio-feature loss {result.history['total'].iloc[0]:.4f} -> {result.history['total'].min():.4f}"
+        )
     elif reference is not None:
         target = normalize_loudness(reference, loudness(result.audio, sample_rate=rate), sample_rate=rate)
-        print(f"audio-feature loss {audio_feature_loss(result.audio, target, sample_rate=rate)['total'].item():.4f}")
+        print(
+            f"audio-feature loss {audio_feature_loss(result.audio, target, sample_rate=rate)['total'].item():.4f}"
+        )
     print(f"written: {folder}/mix.wav, params.json, params.csv")
 
 
@@ -176,7 +228,9 @@ def _load_reference(path: str, sample_rate: int):
 
 def run_bench(options: argparse.Namespace) -> None:
     """`diffmst bench`: tables of times and peak memory."""
-    from ..bench import console as bench, loader as bench_data, training as bench_train
+    from ..bench import console as bench
+    from ..bench import loader as bench_data
+    from ..bench import training as bench_train
 
     if options.loss and options.tracks:
         raise InputError("--tracks has no meaning with --loss, which takes one stereo pair")
@@ -184,16 +238,28 @@ def run_bench(options: argparse.Namespace) -> None:
     try:
         if options.render:
             for n in options.tracks or [16]:
-                print(bench.render_table(num_tracks=n, seconds=options.seconds or 60.0, repeats=options.repeats,
-                                         systems=("default", "reference", "pedalboard")).to_string())
+                print(
+                    bench.render_table(
+                        num_tracks=n,
+                        seconds=options.seconds or 60.0,
+                        repeats=options.repeats,
+                        systems=("default", "reference", "pedalboard"),
+                    ).to_string()
+                )
         elif options.model:
             for n in options.tracks or [8]:
-                print(bench.model_table(options.model, num_tracks=n, seconds=options.seconds or 10.0,
-                                        repeats=options.repeats).to_string())
+                print(
+                    bench.model_table(
+                        options.model, num_tracks=n, seconds=options.seconds or 10.0, repeats=options.repeats
+                    ).to_string()
+                )
         elif options.train:
             for n in options.tracks or [8]:
-                print(bench_train.step_table(options.train, num_tracks=n, seconds=options.seconds or 5.0,
-                                             repeats=options.repeats).to_string())
+                print(
+                    bench_train.step_table(
+                        options.train, num_tracks=n, seconds=options.seconds or 5.0, repeats=options.repeats
+                    ).to_string()
+                )
         elif options.data:
             index = SongIndex.load(options.data)
             for n in options.tracks or [8]:
@@ -201,8 +267,11 @@ def run_bench(options: argparse.Namespace) -> None:
         elif options.loss:
             print(bench.loss_times(seconds=options.seconds or 10.0, repeats=options.repeats).to_string())
         else:
-            print(bench.console_table(options.tracks or [4, 8, 16], seconds=options.seconds or 10.0,
-                                      repeats=options.repeats).to_string())
+            print(
+                bench.console_table(
+                    options.tracks or [4, 8, 16], seconds=options.seconds or 10.0, repeats=options.repeats
+                ).to_string()
+            )
     except RuntimeError as error:
         raise InputError(str(error)) from None
 
@@ -211,7 +280,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = build_parser().parse_args(arguments)
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a name that the terminal has no characters for is no reason to stop
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a name that the terminal has no characters for is no reason to stop
     try:
         with _notes_on_stderr():
             options.run(options)

@@ -1,1 +1,3 @@
-from . import effects as effects, params as params, released as released
+from . import effects as effects
+from . import params as params
+from . import released as released

@@ -16,13 +16,14 @@ import scipy.fft
 import scipy.signal
 import torch
 
+from ..inputs import check_dtype, check_rate
 from .engines.ballistics import smooth
+from .engines.compressor import SILENCE, compress
 from .engines.equalizer import biquad_cascade
 from .ranges import RANGES, as_channels, in_range, per_band, per_item
-from ..inputs import check_dtype, check_rate
-from .engines.compressor import SILENCE, compress
 
 FIR_TAPS = 65_536  # at 44.1 kHz, 1.5 s: a shelf at 20 Hz with Q 5 is below -110 dB after that
+
 
 def db_to_gain(db: torch.Tensor) -> torch.Tensor:
     """Decibels to a factor: 10^(db / 20). Chapter: Gain and pan.
@@ -136,12 +137,15 @@ def eq_sections(
     W = torch.tan(frequency_hz * (math.pi / sample_rate))
     (b0, b1, b2), (a0, a1, a2) = (
         (n2 + n1 * W + n0 * W * W, 2 * (n0 * W * W - n2), n2 - n1 * W + n0 * W * W)
-        for n2, n1, n0 in _prototypes(gain_db, q))
+        for n2, n1, n0 in _prototypes(gain_db, q)
+    )
     return torch.stack([b0, b1, b2, a1, a2], dim=-1) / a0[..., None]
 
 
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)  # it is kept, and a tensor made in inference mode could never take part in a gradient
+@torch.inference_mode(
+    False
+)  # it is kept, and a tensor made in inference mode could never take part in a gradient
 def _half_angle_tangent(num_points: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     w = np.arange(num_points // 2 + 1) * (math.pi / num_points)
     t = np.tan(w).clip(0.0, 1e6)  # finite at Nyquist, where every ratio has reached its limit
@@ -220,7 +224,9 @@ def parametric_eq(
 
 def _fir_eq(x: torch.Tensor, sample_rate: float, settings: dict[str, torch.Tensor]) -> torch.Tensor:
     taps = scaled_samples(FIR_TAPS, sample_rate)
-    fir = torch.fft.irfft(eq_response(taps, sample_rate=sample_rate, **settings), taps)[:, None]  # (B, 1, taps)
+    fir = torch.fft.irfft(eq_response(taps, sample_rate=sample_rate, **settings), taps)[
+        :, None
+    ]  # (B, 1, taps)
     return fft_convolve(x, fir)
 
 
@@ -234,7 +240,9 @@ def gain_computer(level_db: torch.Tensor, *, threshold_db, ratio, knee_db) -> to
     tensor([ -0., -15.])
     """
     threshold_db, ratio, knee_db = (
-        torch.as_tensor(v, dtype=level_db.dtype, device=level_db.device) for v in (threshold_db, ratio, knee_db))
+        torch.as_tensor(v, dtype=level_db.dtype, device=level_db.device)
+        for v in (threshold_db, ratio, knee_db)
+    )
     over = level_db - threshold_db
     inside = torch.clamp(over + knee_db / 2, torch.zeros_like(knee_db), knee_db)
     bent = inside * inside / (2 * knee_db.clamp(min=1e-6)) + (over - knee_db / 2).clamp(min=0.0)
@@ -242,7 +250,15 @@ def gain_computer(level_db: torch.Tensor, *, threshold_db, ratio, knee_db) -> to
 
 
 def compressor(
-    x: torch.Tensor, *, sample_rate: float, threshold_db, ratio, attack_ms, release_ms, knee_db, makeup_gain_db,
+    x: torch.Tensor,
+    *,
+    sample_rate: float,
+    threshold_db,
+    ratio,
+    attack_ms,
+    release_ms,
+    knee_db,
+    makeup_gain_db,
     lookahead_samples: int = 0,
 ) -> torch.Tensor:
     """Feed-forward compressor with a soft knee. Chapter: The compressor.
@@ -270,8 +286,12 @@ def compressor(
     """
     x3, shape = as_channels(x)
     settings = {
-        "threshold_db": threshold_db, "ratio": ratio, "attack_ms": attack_ms, "release_ms": release_ms,
-        "knee_db": knee_db, "makeup_gain_db": makeup_gain_db,
+        "threshold_db": threshold_db,
+        "ratio": ratio,
+        "attack_ms": attack_ms,
+        "release_ms": release_ms,
+        "knee_db": knee_db,
+        "makeup_gain_db": makeup_gain_db,
     }
     s = {name: per_item(value, x3, name) for name, value in settings.items()}
     check_rate(sample_rate)
@@ -280,7 +300,13 @@ def compressor(
     early = min(lookahead_samples, x3.shape[-1] - 1)
     if x.device.type == "cpu":
         poles = (_pole(s[name].double(), sample_rate) for name in ("attack_ms", "release_ms"))
-        columns = (s["threshold_db"], 1.0 / s["ratio"].double() - 1.0, s["knee_db"], *poles, s["makeup_gain_db"])
+        columns = (
+            s["threshold_db"],
+            1.0 / s["ratio"].double() - 1.0,
+            s["knee_db"],
+            *poles,
+            s["makeup_gain_db"],
+        )
         return compress(x3, torch.stack([c.double() for c in columns], dim=-1), early).view(shape)
     return _compress_in_steps(x3, sample_rate, s, early).view(shape)
 
@@ -290,10 +316,14 @@ def _pole(time_ms: torch.Tensor, sample_rate: float) -> torch.Tensor:
     return torch.exp(-math.log(9.0) / (time_ms.clamp(min=0.01) * (sample_rate / 1000.0)))
 
 
-def _compress_in_steps(x: torch.Tensor, sample_rate: float, s: dict[str, torch.Tensor], early: int) -> torch.Tensor:
-    side_chain = x.abs().amax(dim=1)                                                    # (B, T)
+def _compress_in_steps(
+    x: torch.Tensor, sample_rate: float, s: dict[str, torch.Tensor], early: int
+) -> torch.Tensor:
+    side_chain = x.abs().amax(dim=1)  # (B, T)
     level_db = (20.0 / math.log(10.0)) * torch.log(side_chain.clamp(min=SILENCE))
-    curve = gain_computer(level_db, **{name: s[name][:, None] for name in ("threshold_db", "ratio", "knee_db")})
+    curve = gain_computer(
+        level_db, **{name: s[name][:, None] for name in ("threshold_db", "ratio", "knee_db")}
+    )
     gain_db = smooth(curve, *(_pole(s[name], sample_rate) for name in ("attack_ms", "release_ms")))
     if early > 0:
         gain_db = torch.cat([gain_db[:, early:], gain_db[:, -1:].expand(-1, early)], dim=-1)
@@ -336,19 +366,25 @@ def panner(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)
-def _noise_bands(sample_rate: int, num_samples: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def _noise_bands(
+    sample_rate: int, num_samples: int, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
     """Stereo white noise split into twelve bands: below 31.5 Hz's octave, ten octaves, above; (2, 12, num_samples).
 
     Its power per Hz, and so the level of the reverb, is the same at every sample rate.
     """
     taps = 2 * round(511 * sample_rate / 44100) + 1
-    noise = np.random.default_rng(0).standard_normal((2, 12, num_samples + taps - 1)) * math.sqrt(44100 / sample_rate)
+    noise = np.random.default_rng(0).standard_normal((2, 12, num_samples + taps - 1)) * math.sqrt(
+        44100 / sample_rate
+    )
     edges = np.clip(31.5 * 2.0 ** (np.arange(11) - 0.5), None, 0.499 * sample_rate)
     filters = [scipy.signal.firwin(taps, edges[0], fs=sample_rate)]
     for low, high in zip(edges[:-1], edges[1:]):
         silent = low >= high  # an octave above Nyquist
         filters.append(
-            np.zeros(taps) if silent else scipy.signal.firwin(taps, [low, high], fs=sample_rate, pass_zero=False)
+            np.zeros(taps)
+            if silent
+            else scipy.signal.firwin(taps, [low, high], fs=sample_rate, pass_zero=False)
         )
     filters.append(scipy.signal.firwin(taps, edges[-1], fs=sample_rate, pass_zero=False))
     bands = scipy.signal.fftconvolve(noise, np.stack(filters)[None], mode="valid", axes=-1)
@@ -356,7 +392,12 @@ def _noise_bands(sample_rate: int, num_samples: int, dtype: torch.dtype, device:
 
 
 def reverb(
-    x: torch.Tensor, *, sample_rate: float, band_gains: torch.Tensor, band_decays: torch.Tensor, mix: torch.Tensor
+    x: torch.Tensor,
+    *,
+    sample_rate: float,
+    band_gains: torch.Tensor,
+    band_decays: torch.Tensor,
+    mix: torch.Tensor,
 ) -> torch.Tensor:
     """Noise-shaped reverb on a stereo bus. Chapter: The console.
 
@@ -381,13 +422,17 @@ def reverb(
     if x.ndim != 3 or x.shape[1] != 2:
         raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
     band_gains, band_decays = (
-        per_band(value, x, name, 12) for name, value in (("band_gains", band_gains), ("band_decays", band_decays)))
+        per_band(value, x, name, 12)
+        for name, value in (("band_gains", band_gains), ("band_decays", band_decays))
+    )
     in_range(band_gains, "band_gains", *RANGES["band_gains"])
     in_range(band_decays, "band_decays", *RANGES["band_decays"])
     taps = scaled_samples(FIR_TAPS, sample_rate)
     t = torch.linspace(0.0, 1.0, taps, dtype=x.dtype, device=x.device)
-    noise = _noise_bands(int(sample_rate), taps, x.dtype, x.device)                 # (2, 12, taps)
+    noise = _noise_bands(int(sample_rate), taps, x.dtype, x.device)  # (2, 12, taps)
     envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
-    fir = (noise * envelope[:, None]).mean(dim=2)        # (B, 2, taps); no matrix product, which autocast would round
+    fir = (noise * envelope[:, None]).mean(
+        dim=2
+    )  # (B, 2, taps); no matrix product, which autocast would round
     mix = per_item(mix, x, "mix")[:, None, None]
     return (1.0 - mix) * x + mix * fft_convolve(x, fir)

@@ -1,7 +1,7 @@
 """The differentiable mixing console: a strip for each track, an effects bus and a master bus. Fig. 3 of the paper.
 
-    track -> input gain -> equalizer -> compressor -> panner ---+--> sum -> gain -> equalizer -> compressor -> gain
-                                                       \\-> send -> reverb -^
+track -> input gain -> equalizer -> compressor -> panner ---+--> sum -> gain -> equalizer -> compressor -> gain
+                                                   \\-> send -> reverb -^
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from types import ModuleType
 
 import torch
 
+from ..inputs import check_dtype, check_preset
 from . import effects, released
-from ..inputs import check_dtype
 from .engines.memory import keep_large_blocks
 from .params import EQ_BANDS, ConsoleParams
-from ..inputs import check_preset
 
 LOOKAHEAD_MS = 10.0  # of our compressors: in time for a hit, without turning down what comes before it
 RELEASED_LOOKAHEAD = {"track": 2048, "master_bus": 1024}  # samples at any rate, as in the released code
@@ -83,7 +82,9 @@ class MixingConsole:
     def __init__(self, sample_rate: int = 44100, preset: str = "default"):
         check_preset(preset)
         self.sample_rate, self.preset = sample_rate, preset
-        self._lookahead = {name: compressor_lookahead(name, preset, sample_rate) for name in RELEASED_LOOKAHEAD}
+        self._lookahead = {
+            name: compressor_lookahead(name, preset, sample_rate) for name in RELEASED_LOOKAHEAD
+        }
 
     @property
     def fx(self) -> ModuleType:
@@ -91,7 +92,12 @@ class MixingConsole:
         return effects if self.preset == "default" else released
 
     def __call__(
-        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None, master_bus: bool = True,
+        self,
+        tracks: torch.Tensor,
+        params: ConsoleParams,
+        *,
+        fx_bus: bool | None = None,
+        master_bus: bool = True,
         mask: torch.Tensor | None = None,
     ) -> ConsoleOutput:
         """Mix `tracks` (B, N, T) or (N, T). `fx_bus` and `master_bus` switch the two buses.
@@ -114,12 +120,12 @@ class MixingConsole:
         shared = params.tracks.ndim == 2
         track_p = {k: v.expand(batch, num_tracks) if shared else v for k, v in params.values("track").items()}
         if mask is None:
-            wet = self.strip(tracks.reshape(batch * num_tracks, num_samples), track_p)             # (B N, 2, T)
+            wet = self.strip(tracks.reshape(batch * num_tracks, num_samples), track_p)  # (B N, 2, T)
             wet = wet.view(batch, num_tracks, 2, num_samples)
         else:
             wet = tracks.new_zeros(batch, num_tracks, 2, num_samples)
-            wet[mask] = self.strip(tracks[mask], {k: v[mask] for k, v in track_p.items()})         # (K, 2, T)
-        mix = wet.sum(dim=1)                                                       # (B, 2, T)
+            wet[mask] = self.strip(tracks[mask], {k: v[mask] for k, v in track_p.items()})  # (K, 2, T)
+        mix = wet.sum(dim=1)  # (B, 2, T)
         if fx_bus:
             sends = effects.db_to_gain(track_p["send_db"]).to(wet)[..., None, None]
             mix = mix + self.fx_bus((wet * sends).sum(dim=1), params)
@@ -130,14 +136,21 @@ class MixingConsole:
     def _check(self, tracks: torch.Tensor, params: ConsoleParams) -> None:
         check_dtype(tracks)
         if tracks.ndim not in (2, 3) or 0 in tracks.shape:
-            raise ValueError(f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}")
+            raise ValueError(
+                f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
+            )
         if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):
             raise ValueError(
                 f"a {self.preset} console at {self.sample_rate} Hz cannot use parameters of preset {params.preset} "
                 f"at {params.sample_rate} Hz"
             )
-        batches = [values.shape[:-1] for values in (params.tracks[..., 0, :], params.fx_bus_values, params.master_bus_values)]
-        if params.tracks.shape[-2] != tracks.shape[-2] or any(b not in ((), tuple(tracks.shape[:-2])) for b in batches):
+        batches = [
+            values.shape[:-1]
+            for values in (params.tracks[..., 0, :], params.fx_bus_values, params.master_bus_values)
+        ]
+        if params.tracks.shape[-2] != tracks.shape[-2] or any(
+            b not in ((), tuple(tracks.shape[:-2])) for b in batches
+        ):
             raise ValueError(
                 f"tracks {tuple(tracks.shape)} do not fit parameters for tracks {tuple(params.tracks.shape)}, "
                 f"fx bus {tuple(params.fx_bus_values.shape)}, master bus {tuple(params.master_bus_values.shape)}"
@@ -149,7 +162,10 @@ class MixingConsole:
         x = self.fx.gain(x, gain_db=p["input_gain_db"].flatten())
         x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
         x = self.fx.compressor(
-            x, sample_rate=self.sample_rate, lookahead_samples=self._lookahead["track"], **_compressor_settings(p)
+            x,
+            sample_rate=self.sample_rate,
+            lookahead_samples=self._lookahead["track"],
+            **_compressor_settings(p),
         )
         return self.fx.panner(x, pan=p["pan"].flatten())
 
@@ -157,7 +173,10 @@ class MixingConsole:
         """The effects bus: the sum of the sends (B, 2, T) through the reverb, wet only, as in the released code."""
         values = params.fx_bus_values.expand(x.shape[0], -1)
         return self.fx.reverb(
-            x, sample_rate=self.sample_rate, band_gains=values[:, :12], band_decays=values[:, 12:24],
+            x,
+            sample_rate=self.sample_rate,
+            band_gains=values[:, :12],
+            band_decays=values[:, 12:24],
             mix=torch.ones_like(values[:, 24]),
         )
 
@@ -167,12 +186,17 @@ class MixingConsole:
         x = self.fx.gain(x, gain_db=p["input_gain_db"])
         x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
         x = self.fx.compressor(
-            x, sample_rate=self.sample_rate, lookahead_samples=self._lookahead["master_bus"], **_compressor_settings(p)
+            x,
+            sample_rate=self.sample_rate,
+            lookahead_samples=self._lookahead["master_bus"],
+            **_compressor_settings(p),
         )
         return self.fx.gain(x, gain_db=p["output_gain_db"])
 
     @torch.no_grad()
-    def render(self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None) -> torch.Tensor:
+    def render(
+        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None
+    ) -> torch.Tensor:
         """The mix (2, T) of tracks (N, T), one track at a time: the memory of one track, however many there are.
 
         The effects bus runs when something is sent to it, unless `fx_bus` says otherwise. No gradients.

@@ -20,7 +20,9 @@ import torch
 from ..inputs import check_preset
 
 SECTIONS = ("track", "fx_bus", "master_bus")
-UNIT_EDGE = 0.02  # logits start at least this far from the ends of the unit interval, where a sigmoid has no slope
+UNIT_EDGE = (
+    0.02  # logits start at least this far from the ends of the unit interval, where a sigmoid has no slope
+)
 EQ_BANDS = ("low_shelf", "peak_1", "peak_2", "peak_3", "peak_4", "high_shelf")
 
 # Cutoff ranges in Hz. The released code leaves no peaking band below 80 Hz and puts three of four above 2 kHz; the
@@ -68,10 +70,14 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
                 high = min(high, 0.45 * sample_rate)
                 low = min(low, high / 2)
             if not low < high:
-                raise ValueError(f"preset {preset} has no room for its equalizer at a sample rate of {sample_rate} Hz")
+                raise ValueError(
+                    f"preset {preset} has no room for its equalizer at a sample rate of {sample_rate} Hz"
+                )
             specs += [
                 ParamSpec(f"{band}_gain_db", "eq", "dB", -12.0, 12.0, "linear", 0.0),
-                ParamSpec(f"{band}_frequency_hz", "eq", "Hz", float(low), float(high), log, math.sqrt(low * high)),
+                ParamSpec(
+                    f"{band}_frequency_hz", "eq", "Hz", float(low), float(high), log, math.sqrt(low * high)
+                ),
                 ParamSpec(f"{band}_q", "eq", "", 0.1, 5.0, log, math.sqrt(0.5)),
             ]
         return specs
@@ -100,8 +106,12 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
 
 
 @lru_cache(maxsize=64)
-@torch.inference_mode(False)  # a tensor made in inference mode could never take part in a gradient, and this one is kept
-def _ranges(specs: tuple[ParamSpec, ...], dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, ...]:
+@torch.inference_mode(
+    False
+)  # a tensor made in inference mode could never take part in a gradient, and this one is kept
+def _ranges(
+    specs: tuple[ParamSpec, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, ...]:
     low = torch.tensor([s.low for s in specs], dtype=dtype, device=device)
     high = torch.tensor([s.high for s in specs], dtype=dtype, device=device)
     is_log = torch.tensor([s.scale == "log" for s in specs], device=device)
@@ -123,7 +133,9 @@ def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
     _check_inside(unit, specs, torch.zeros_like(unit[..., :1]), torch.ones_like(unit[..., :1]), "unit value")
     low, high, is_log = _ranges(specs, unit.dtype, unit.device)
     linear = low + unit * (high - low)
-    base = torch.where(is_log, high / low, torch.ones_like(low))  # 1 where linear: no division by a range end of 0
+    base = torch.where(
+        is_log, high / low, torch.ones_like(low)
+    )  # 1 where linear: no division by a range end of 0
     return torch.where(is_log, low * base**unit, linear)
 
 
@@ -139,14 +151,18 @@ def normalize(values: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
     low, high, is_log = _ranges(specs, values.dtype, values.device)
     values = torch.minimum(torch.maximum(values, low), high)
     linear = (values - low) / (high - low)
-    safe = torch.where(is_log, values, torch.ones_like(values)) / torch.where(is_log, low, torch.ones_like(low))
+    safe = torch.where(is_log, values, torch.ones_like(values)) / torch.where(
+        is_log, low, torch.ones_like(low)
+    )
     span = torch.where(is_log, high / low, torch.full_like(low, math.e))
     return torch.where(is_log, torch.log(safe) / torch.log(span), linear).clamp(0.0, 1.0)
 
 
 def _check_inside(values, specs, low, high, what: str) -> None:
     if values.shape[-1] != len(specs):
-        raise ValueError(f"expected {len(specs)} parameters in the last dimension, got shape {tuple(values.shape)}")
+        raise ValueError(
+            f"expected {len(specs)} parameters in the last dimension, got shape {tuple(values.shape)}"
+        )
     inside = (values >= low) & (values <= high)  # NaN is outside
     if values.device.type != "cpu" or bool(inside.all()):
         return
@@ -226,7 +242,9 @@ class ConsoleParams:
         for section, values in zip(SECTIONS, (tracks, fx_bus, master_bus)):
             width = len(self.specs(section))
             if values.shape[-1] != width:
-                raise ValueError(f"{section} values need a last dimension of {width}, got {tuple(values.shape)}")
+                raise ValueError(
+                    f"{section} values need a last dimension of {width}, got {tuple(values.shape)}"
+                )
         if tracks.ndim < 2 or tracks.shape[-2] < 1:
             raise ValueError(f"a console needs at least one track, got track values {tuple(tracks.shape)}")
         self.names = list(names) if names is not None else [f"track{i + 1}" for i in range(tracks.shape[-2])]
@@ -240,7 +258,9 @@ class ConsoleParams:
         return param_table(section, self.preset, self.sample_rate)
 
     @classmethod
-    def from_unit(cls, track, fx_bus, master_bus, *, preset="default", sample_rate=44100, names=None) -> ConsoleParams:
+    def from_unit(
+        cls, track, fx_bus, master_bus, *, preset="default", sample_rate=44100, names=None
+    ) -> ConsoleParams:
         """From unit-interval tensors (..., N, 27), (..., 25), (..., 26); differentiable. Raises ValueError outside [0, 1]."""
         sections = zip(SECTIONS, (track, fx_bus, master_bus))
         values = (denormalize(u, param_table(section, preset, sample_rate)) for section, u in sections)
@@ -255,7 +275,8 @@ class ConsoleParams:
     def neutral(cls, names, *, pans=None, preset="default", sample_rate=44100) -> ConsoleParams:
         """A console that only sums: faders at unity, EQ flat, ratio 1, nothing sent, pans at `pans` or the center."""
         rows = [
-            torch.tensor([s.neutral for s in param_table(section, preset, sample_rate)]) for section in SECTIONS
+            torch.tensor([s.neutral for s in param_table(section, preset, sample_rate)])
+            for section in SECTIONS
         ]
         tracks = rows[0].repeat(len(names), 1)
         if pans is not None:
@@ -265,7 +286,9 @@ class ConsoleParams:
 
     def values(self, section: str) -> dict[str, torch.Tensor]:
         """One section as {parameter name: tensor}, track parameters (..., N), bus parameters (...)."""
-        rows = {"track": self.tracks, "fx_bus": self.fx_bus_values, "master_bus": self.master_bus_values}[section]
+        rows = {"track": self.tracks, "fx_bus": self.fx_bus_values, "master_bus": self.master_bus_values}[
+            section
+        ]
         return {spec.name: rows[..., i] for i, spec in enumerate(self.specs(section))}
 
     def track(self, name: str) -> Strip:
@@ -293,7 +316,9 @@ class ConsoleParams:
 
     def _one(self) -> None:
         if self.tracks.ndim != 2:
-            raise ValueError(f"strips by name need one console, not a batch of shape {tuple(self.tracks.shape)}")
+            raise ValueError(
+                f"strips by name need one console, not a batch of shape {tuple(self.tracks.shape)}"
+            )
 
     def check(self) -> None:
         """Raise ValueError, with strip, name, value and range, for a value outside of its range, NaN included.
@@ -309,7 +334,10 @@ class ConsoleParams:
             inside = (values >= low - slack * low.abs()) & (values <= high + slack * high.abs())
             if not bool(inside.all()):
                 where = (~inside).nonzero()[0]
-                spec, strip = specs[int(where[-1])], self.names[int(where[-2])] if section == "track" else section
+                spec, strip = (
+                    specs[int(where[-1])],
+                    self.names[int(where[-2])] if section == "track" else section,
+                )
                 number = f"{values[tuple(where)].item():g} {spec.unit}".rstrip()
                 raise ValueError(f"{strip}: {spec.name} = {number} is outside {spec.low:g} to {spec.high:g}")
 
@@ -329,24 +357,35 @@ class ConsoleParams:
 
     def _each(self, change) -> ConsoleParams:
         parts = (self.tracks, self.fx_bus_values, self.master_bus_values)
-        return ConsoleParams(*map(change, parts), names=self.names, preset=self.preset, sample_rate=self.sample_rate)
+        return ConsoleParams(
+            *map(change, parts), names=self.names, preset=self.preset, sample_rate=self.sample_rate
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row a strip, one column a parameter, units in the names; cells that a strip lacks are NaN."""
         strips = [*map(self.track, self.names), self.fx_bus, self.master_bus]
         columns = dict.fromkeys(spec.name for section in SECTIONS for spec in self.specs(section))
         index = pd.Index([strip.label for strip in strips], name="strip")
-        return pd.DataFrame([{k: strip[k] for k in strip} for strip in strips], index=index, columns=list(columns))
+        return pd.DataFrame(
+            [{k: strip[k] for k in strip} for strip in strips], index=index, columns=list(columns)
+        )
 
     def to_json(self) -> str:
         """JSON with every value by strip and name; `from_json` reads it back."""
         self._one()
-        return json.dumps({
-            "format": "diffmst-console", "version": 1, "preset": self.preset, "sample_rate": self.sample_rate,
-            "tracks": {name: {k: self.track(name)[k] for k in self.track(name)} for name in self.names},
-            "fx_bus": {k: self.fx_bus[k] for k in self.fx_bus},
-            "master_bus": {k: self.master_bus[k] for k in self.master_bus},
-        }, indent=2, ensure_ascii=False)
+        return json.dumps(
+            {
+                "format": "diffmst-console",
+                "version": 1,
+                "preset": self.preset,
+                "sample_rate": self.sample_rate,
+                "tracks": {name: {k: self.track(name)[k] for k in self.track(name)} for name in self.names},
+                "fx_bus": {k: self.fx_bus[k] for k in self.fx_bus},
+                "master_bus": {k: self.master_bus[k] for k in self.master_bus},
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> ConsoleParams:
@@ -355,7 +394,11 @@ class ConsoleParams:
             data = json.loads(text)
             params = cls.neutral(list(data["tracks"]), preset=data["preset"], sample_rate=data["sample_rate"])
             strips = [(params.track(name), row) for name, row in data["tracks"].items()]
-            for strip, row in [*strips, (params.fx_bus, data["fx_bus"]), (params.master_bus, data["master_bus"])]:
+            for strip, row in [
+                *strips,
+                (params.fx_bus, data["fx_bus"]),
+                (params.master_bus, data["master_bus"]),
+            ]:
                 for name in strip:
                     strip[name] = row[name]
             return params

@@ -32,11 +32,27 @@ def parametric_eq(x, *, sample_rate, gain_db, frequency_hz, q):
 
 
 def compressor(
-    x, *, sample_rate, threshold_db, ratio, attack_ms, release_ms, knee_db, makeup_gain_db, lookahead_samples=0
+    x,
+    *,
+    sample_rate,
+    threshold_db,
+    ratio,
+    attack_ms,
+    release_ms,
+    knee_db,
+    makeup_gain_db,
+    lookahead_samples=0,
 ):
     """dasp's compressor: the side-chain is L + R, release has no effect, the look-ahead delays the sound."""
     y = dasp.compressor(
-        _as_channels(x), sample_rate, threshold_db, ratio, attack_ms, release_ms, knee_db, makeup_gain_db,
+        _as_channels(x),
+        sample_rate,
+        threshold_db,
+        ratio,
+        attack_ms,
+        release_ms,
+        knee_db,
+        makeup_gain_db,
         lookahead_samples=lookahead_samples,
     )
     return y.view(x.shape)

@@ -1,9 +1,26 @@
-from .examples import Batch as Batch, Example as Example, Method1 as Method1, Method2 as Method2, Sampling as Sampling, collate as collate, loader as loader
-from .index import SongIndex as SongIndex, build_index as build_index, split_of as split_of
+from .examples import Batch as Batch
+from .examples import Example as Example
+from .examples import Method1 as Method1
+from .examples import Method2 as Method2
+from .examples import Sampling as Sampling
+from .examples import collate as collate
+from .examples import loader as loader
+from .index import SongIndex as SongIndex
+from .index import build_index as build_index
+from .index import split_of as split_of
 from .layouts.finding import find_songs as find_songs
-from .open_set.gathering import build_open_set as build_open_set, published_list as published_list
-from .scale.cache import build_cache as build_cache, cache_size as cache_size
-from .scale.shards import shard_arithmetic as shard_arithmetic, write_shards as write_shards
-from .scale.streams import ShardedMethod1 as ShardedMethod1, ShardedMethod2 as ShardedMethod2
-from .segments import find_windows as find_windows, read_segment as read_segment
-from .songs import FoundSong as FoundSong, Problem as Problem, Song as Song, Source as Source, Track as Track
+from .open_set.gathering import build_open_set as build_open_set
+from .open_set.gathering import published_list as published_list
+from .scale.cache import build_cache as build_cache
+from .scale.cache import cache_size as cache_size
+from .scale.shards import shard_arithmetic as shard_arithmetic
+from .scale.shards import write_shards as write_shards
+from .scale.streams import ShardedMethod1 as ShardedMethod1
+from .scale.streams import ShardedMethod2 as ShardedMethod2
+from .segments import find_windows as find_windows
+from .segments import read_segment as read_segment
+from .songs import FoundSong as FoundSong
+from .songs import Problem as Problem
+from .songs import Song as Song
+from .songs import Source as Source
+from .songs import Track as Track

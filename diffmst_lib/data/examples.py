@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from ..inputs import InputError, InputNote
-from ..audio.multitrack import Multitrack
 from ..audio.loudness import MIX_LUFS, SAMPLE_RATE, normalize_tracks, quick_loudness
+from ..audio.multitrack import Multitrack
+from ..inputs import InputError, InputNote
 from .index import letters
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
 from .songs import Song, Track
 
-DRAWS = 50     # segments tried before a data set is called empty
+DRAWS = 50  # segments tried before a data set is called empty
 
-Places = tuple[Song, Windows]     # a song, and where segments of it may lie
+Places = tuple[Song, Windows]  # a song, and where segments of it may lie
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,15 @@ class Sampling:
     sample_rate: int = SAMPLE_RATE
 
     def __post_init__(self):
-        good = {"seconds": self.seconds >= 1, "min_tracks": 1 <= self.min_tracks <= self.max_tracks,
-                "energy": self.energy > 0, "mixed_songs": 0 <= self.mixed_songs <= 1, "sample_rate": self.sample_rate > 0,
-                "track_lufs": -100 <= self.track_lufs <= 0, "reference_lufs": -100 <= self.reference_lufs <= 0}
+        good = {
+            "seconds": self.seconds >= 1,
+            "min_tracks": 1 <= self.min_tracks <= self.max_tracks,
+            "energy": self.energy > 0,
+            "mixed_songs": 0 <= self.mixed_songs <= 1,
+            "sample_rate": self.sample_rate > 0,
+            "track_lufs": -100 <= self.track_lufs <= 0,
+            "reference_lufs": -100 <= self.reference_lufs <= 0,
+        }
         for name, fine in good.items():
             if not fine:
                 most = f" with max_tracks {self.max_tracks}" if name == "min_tracks" else ""
@@ -135,9 +141,15 @@ def collate(examples: list[Example]) -> Batch:
         count = len(example.names)
         tracks[i, :count], sides[i, :count], mask[i, :count] = example.tracks, example.sides, True
     references = [example.reference for example in examples]
-    return Batch(tracks, sides, mask, None if references[0] is None else torch.stack(references),
-                 [example.names for example in examples], [example.song for example in examples],
-                 [example.reference_song for example in examples])
+    return Batch(
+        tracks,
+        sides,
+        mask,
+        None if references[0] is None else torch.stack(references),
+        [example.names for example in examples],
+        [example.song for example in examples],
+        [example.reference_song for example in examples],
+    )
 
 
 class Method1(Dataset):
@@ -185,8 +197,9 @@ class Method2(Method1):
         return draw(self._songs, self.sampling, np.random.default_rng([self.seed, item]), self._references)
 
 
-def draw(songs: list[Places], sampling: Sampling, rng: np.random.Generator,
-         references: list[Places] | None = None) -> Example:
+def draw(
+    songs: list[Places], sampling: Sampling, rng: np.random.Generator, references: list[Places] | None = None
+) -> Example:
     """One example from songs and, for Method 2, references, each with its windows.
 
     Raises InputError when `DRAWS` in a row were no use.
@@ -224,8 +237,13 @@ def _work(artist: str, title: str, name: str) -> tuple[str, str]:
     return (letters(artist), letters(re.split(r"(?<=.)[(\[]", title)[0])) if artist else ("", name)
 
 
-def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator,
-                 others: list[Places] | None = None) -> Example:
+def draw_example(
+    song: Song,
+    windows: Windows,
+    sampling: Sampling,
+    rng: np.random.Generator,
+    others: list[Places] | None = None,
+) -> Example:
     """One segment of a song with its tracks chosen at random; with `others`, every stem from a song and place of its own.
 
     There may be fewer than `min_tracks` tracks: a channel can be silent although its stem sounds.
@@ -234,10 +252,12 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
     if others:
         places = [_place_anywhere(others, sampling.seconds, rng) for _ in range(2 * sampling.max_tracks)]
     else:
-        places = [(song, stem, start_s) for stem, sounds in zip(song.stems, windows.sounding[:, at]) if sounds]
+        places = [
+            (song, stem, start_s) for stem, sounds in zip(song.stems, windows.sounding[:, at]) if sounds
+        ]
         rng.shuffle(places)
     wanted = int(rng.integers(sampling.min_tracks, sampling.max_tracks + 1))
-    tracks: dict[str, tuple[torch.Tensor, str]] = {}                    # name -> audio, channel
+    tracks: dict[str, tuple[torch.Tensor, str]] = {}  # name -> audio, channel
     for name, stem, stem_start_s in _chosen(places, wanted, sampling, bool(others)):
         channels = {name: "mono"} if stem.mono else {f"{name}.L": "left", f"{name}.R": "right"}
         audio = read_segment(stem, stem_start_s, sampling.seconds, sample_rate=sampling.sample_rate)
@@ -246,16 +266,20 @@ def draw_example(song: Song, windows: Windows, sampling: Sampling, rng: np.rando
     if not names:
         nothing = torch.zeros(0, round(sampling.seconds * sampling.sample_rate))
         return Example(nothing, torch.zeros(0), [], song.name, song.offset_s + start_s)
-    audio, gains_db = normalize_tracks(torch.stack([track for track, _ in tracks.values()]), sampling.track_lufs,
-                                       sample_rate=sampling.sample_rate)
-    heard = sampling.track_lufs - gains_db >= sampling.silence_lufs      # False for NaN, silence
+    audio, gains_db = normalize_tracks(
+        torch.stack([track for track, _ in tracks.values()]),
+        sampling.track_lufs,
+        sample_rate=sampling.sample_rate,
+    )
+    heard = sampling.track_lufs - gains_db >= sampling.silence_lufs  # False for NaN, silence
     names = [name for name, sounds in zip(names, heard) if sounds]
     sides = Multitrack(names, audio[heard], sampling.sample_rate, [tracks[name][1] for name in names]).sides()
     return Example(audio[heard], torch.tensor(sides), names, song.name, song.offset_s + start_s)
 
 
-def _chosen(places: list[tuple[Song, Track, float]], wanted: int, sampling: Sampling,
-            mixed: bool) -> list[tuple[str, Track, float]]:
+def _chosen(
+    places: list[tuple[Song, Track, float]], wanted: int, sampling: Sampling, mixed: bool
+) -> list[tuple[str, Track, float]]:
     """Stems by name that make `wanted` tracks, or one less where a stereo stem does not fit; none if too few fit."""
     chosen, count = {}, 0
     for limit, enough in ((wanted, wanted), (sampling.max_tracks, sampling.min_tracks)):
@@ -267,8 +291,9 @@ def _chosen(places: list[tuple[Song, Track, float]], wanted: int, sampling: Samp
     return list(chosen.values()) if count >= sampling.min_tracks else []
 
 
-def draw_reference(song: Song, windows: Windows, sampling: Sampling,
-                   rng: np.random.Generator) -> tuple[torch.Tensor | None, float]:
+def draw_reference(
+    song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator
+) -> tuple[torch.Tensor | None, float]:
     """A segment of a finished song, (2, num_samples) without its offset at `reference_lufs`, and where it starts.
 
     None where the segment is silent.
@@ -281,7 +306,9 @@ def draw_reference(song: Song, windows: Windows, sampling: Sampling,
     return scaled, song.offset_s + start_s
 
 
-def _place_anywhere(others: list[Places], seconds: float, rng: np.random.Generator) -> tuple[Song, Track, float]:
+def _place_anywhere(
+    others: list[Places], seconds: float, rng: np.random.Generator
+) -> tuple[Song, Track, float]:
     song, windows = others[rng.integers(len(others))]
     at, start_s = _cut(song, windows, seconds, rng)
     return song, song.stems[rng.choice(np.flatnonzero(windows.sounding[:, at]))], start_s
@@ -299,21 +326,47 @@ def _cut(song: Song, windows: Windows, seconds: float, rng: np.random.Generator)
 def _usable(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[Places]:
     """Songs with their windows; those without any are told."""
     if not songs:
-        raise InputError("no songs with stems are given" if min_tracks else "no references are given; mono ones are none")
-    usable = [(song, find_windows(song, sampling.seconds, energy=sampling.energy, silence_lufs=sampling.silence_lufs,
-                                  min_tracks=min_tracks)) for song in songs]
+        raise InputError(
+            "no songs with stems are given" if min_tracks else "no references are given; mono ones are none"
+        )
+    usable = [
+        (
+            song,
+            find_windows(
+                song,
+                sampling.seconds,
+                energy=sampling.energy,
+                silence_lufs=sampling.silence_lufs,
+                min_tracks=min_tracks,
+            ),
+        )
+        for song in songs
+    ]
     without = [song.name for song, windows in usable if not len(windows.starts)]
     if len(without) == len(songs):
         needs = f" with {min_tracks} tracks that sound" if min_tracks else ""
-        raise InputError(f"none of {len(songs)} songs has {sampling.seconds:g} s of energy {sampling.energy:g}{needs}")
+        raise InputError(
+            f"none of {len(songs)} songs has {sampling.seconds:g} s of energy {sampling.energy:g}{needs}"
+        )
     if without:
         names = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
-        warnings.warn(f"left out, no segment of {sampling.seconds:g} s fits: {names}", InputNote, stacklevel=3)
+        warnings.warn(
+            f"left out, no segment of {sampling.seconds:g} s fits: {names}", InputNote, stacklevel=3
+        )
     return [(song, windows) for song, windows in usable if len(windows.starts)]
 
 
-def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, first_step: int = 0, workers: int = 0,
-           rank: int = 0, ranks: int = 1, pin_memory: bool = False) -> Iterable[Batch]:
+def loader(
+    examples: Method1 | IterableDataset,
+    batch_size: int,
+    *,
+    steps: int,
+    first_step: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+    pin_memory: bool = False,
+) -> Iterable[Batch]:
     """Batches `first_step` to `steps - 1`, read ahead by `workers` processes; the same ones for any number of workers.
 
     Step k holds the items from k * batch_size on, so training that was stopped goes on with the batch it would have had.
@@ -328,13 +381,22 @@ def loader(examples: Method1 | IterableDataset, batch_size: int, *, steps: int, 
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    options = {"collate_fn": collate, "num_workers": workers, "pin_memory": pin_memory, "worker_init_fn": _ignore_ctrl_c,
-               "generator": torch.Generator()}                  # its own: nobody else's random numbers change
+    options = {
+        "collate_fn": collate,
+        "num_workers": workers,
+        "pin_memory": pin_memory,
+        "worker_init_fn": _ignore_ctrl_c,
+        "generator": torch.Generator(),
+    }  # its own: nobody else's random numbers change
     if isinstance(examples, IterableDataset):
         if first_step:
-            raise ValueError("a stream from shards cannot be entered in the middle: begin anew with another seed")
+            raise ValueError(
+                "a stream from shards cannot be entered in the middle: begin anew with another seed"
+            )
         return itertools.islice(DataLoader(examples, batch_size=batch_size, **options), steps)
-    return DataLoader(examples, batch_sampler=_Items(range(first_step, steps), batch_size, rank, ranks), **options)
+    return DataLoader(
+        examples, batch_sampler=_Items(range(first_step, steps), batch_size, rank, ranks), **options
+    )
 
 
 @dataclass

@@ -20,13 +20,13 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..inputs import InputError, InputNote
 from ..disk import write_whole
+from ..inputs import InputError, InputNote
 from .measure import measure
 from .songs import SPLITS, FoundSong, Problem, Song, Source, Track
 
 VERSION = 1
-SILENCE_DB = -120.0     # stands for silence in the file
+SILENCE_DB = -120.0  # stands for silence in the file
 FACTS = ("title", "artist", "split", "license", "attribution")
 
 
@@ -76,16 +76,28 @@ class SongIndex:
 
     def to_frame(self) -> pd.DataFrame:
         """A table with a row a song."""
-        rows = [{"song": song.name, "artist": song.artist, "split": song.split, "layout": song.layout,
-                 "stems": len(song.stems), "tracks": song.num_tracks,
-                 "mix": song.mix is not None, "minutes": song.duration_s / 60, "license": song.license}
-                for song in self.songs]
+        rows = [
+            {
+                "song": song.name,
+                "artist": song.artist,
+                "split": song.split,
+                "layout": song.layout,
+                "stems": len(song.stems),
+                "tracks": song.num_tracks,
+                "mix": song.mix is not None,
+                "minutes": song.duration_s / 60,
+                "license": song.license,
+            }
+            for song in self.songs
+        ]
         return pd.DataFrame(rows).set_index("song") if rows else pd.DataFrame()
 
     def save(self, path: str | Path) -> Path:
         """Write the index as JSON, a song a line; songs' files below its folder are named relative to it."""
         path = Path(path)
-        lines = ",\n".join(json.dumps(song_to_json(song, path.parent), ensure_ascii=False) for song in self.songs)
+        lines = ",\n".join(
+            json.dumps(song_to_json(song, path.parent), ensure_ascii=False) for song in self.songs
+        )
         problems = ",\n".join(json.dumps([p.path, p.reason], ensure_ascii=False) for p in self.problems)
         text = f'{{"version": {VERSION},\n"songs": [\n{lines}\n],\n"problems": [\n{problems}\n]}}\n'
         try:
@@ -128,7 +140,11 @@ def index_file(path: str | Path) -> Path:
 
 
 def build_index(
-    found: list[FoundSong], output: str | Path, *, problems: Iterable[Problem] = (), workers: int | None = None,
+    found: list[FoundSong],
+    output: str | Path,
+    *,
+    problems: Iterable[Problem] = (),
+    workers: int | None = None,
     progress: bool = False,
 ) -> SongIndex:
     """Measure songs and write their index to `output`, a .json file or a folder for `index.json`.
@@ -141,14 +157,18 @@ def build_index(
     """
     _check_names(found)
     output = index_file(output)
-    journal = output.with_name(f".{output.name}.part")      # songs measured so far: an interrupted run goes on from there
+    journal = output.with_name(
+        f".{output.name}.part"
+    )  # songs measured so far: an interrupted run goes on from there
     known, songs, problems = _known(output, journal), [], list(problems)
-    _allow_open_files(4096)                    # every stem of a song is open while it is measured
+    _allow_open_files(4096)  # every stem of a song is open while it is measured
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with (open(journal, "a", encoding="utf-8", errors="surrogateescape") as measured,
-              ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool):
-            measured.write("\n")                               # whatever a killed run has left ends here
+        with (
+            open(journal, "a", encoding="utf-8", errors="surrogateescape") as measured,
+            ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
+        ):
+            measured.write("\n")  # whatever a killed run has left ends here
             jobs = [pool.submit(_measured, song, known, output.parent) for song in found]
             try:
                 for job in tqdm(as_completed(jobs), total=len(jobs), unit="song", disable=not progress):
@@ -156,7 +176,9 @@ def build_index(
                     problems += broken
                     if song:
                         songs.append(song)
-                        measured.write(json.dumps(song_to_json(song, output.parent), ensure_ascii=False) + "\n")
+                        measured.write(
+                            json.dumps(song_to_json(song, output.parent), ensure_ascii=False) + "\n"
+                        )
                         measured.flush()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
@@ -175,7 +197,7 @@ def build_index(
 
 
 def _allow_open_files(count: int) -> None:
-    with suppress(ImportError, OSError, ValueError):          # not on Windows, or not allowed
+    with suppress(ImportError, OSError, ValueError):  # not on Windows, or not allowed
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -217,8 +239,10 @@ def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
         if facts.get("split", "train") not in SPLITS:
             wrong.append("split")
         if wrong:
-            raise InputError(f"{path}: {name} has {wrong[0]} {facts[wrong[0]]!r}; "
-                             f"known are {', '.join(FACTS)}, and the splits {', '.join(SPLITS)}")
+            raise InputError(
+                f"{path}: {name} has {wrong[0]} {facts[wrong[0]]!r}; "
+                f"known are {', '.join(FACTS)}, and the splits {', '.join(SPLITS)}"
+            )
     return [replace(song, **about.get(_composed(song.name), {})) for song in found]
 
 
@@ -228,9 +252,15 @@ def _composed(name: str) -> str:
 
 
 def _measured(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song | None, list[Problem]]:
-    about = {"name": song.name, "title": song.title, "layout": song.layout, "artist": song.artist,
-             "license": song.license, "attribution": song.attribution,
-             "split": song.split or split_of(song.artist or song.title)}
+    about = {
+        "name": song.name,
+        "title": song.title,
+        "layout": song.layout,
+        "artist": song.artist,
+        "license": song.license,
+        "attribution": song.attribution,
+        "split": song.split or split_of(song.artist or song.title),
+    }
     sources, problems = _files(song)
     signature = _signature(sources, root)
     if signature in known and not problems:
@@ -245,7 +275,7 @@ def _measured(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song
             mix, power_db = mixes[0], mix_power_db
     if not stems and not mix:
         return None, problems
-    signature = "" if problems else signature               # what was broken is looked at again next time
+    signature = "" if problems else signature  # what was broken is looked at again next time
     return Song(**about, stems=stems, mix=mix, power_db=power_db, signature=signature), problems
 
 
@@ -256,7 +286,7 @@ def _known(output: Path, journal: Path) -> dict[str, Song]:
         songs += SongIndex.load(output).songs
     if journal.is_file():
         for line in journal.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
-            with suppress(ValueError, KeyError, TypeError):   # the last line of a killed run may be cut
+            with suppress(ValueError, KeyError, TypeError):  # the last line of a killed run may be cut
                 songs.append(song_from_json(parse(line), journal.parent))
     return {song.signature: song for song in songs if song.signature}
 
@@ -281,7 +311,9 @@ def _signature(sources: dict[str | None, Source], root: Path) -> str:
     facts = []
     for name, source in sources.items():
         status = os.stat(source.path)
-        facts.append([VERSION, name, _relative(source.path, root), source.stream, status.st_size, status.st_mtime_ns])
+        facts.append(
+            [VERSION, name, _relative(source.path, root), source.stream, status.st_size, status.st_mtime_ns]
+        )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -311,13 +343,26 @@ def letters(name: str) -> str:
 
 def song_to_json(song: Song, root: Path) -> dict:
     """A song as an index writes it, files below `root` by their relative path."""
-    def track(t: Track) -> dict:
-        return {"name": t.name, "path": _relative(t.source.path, root), "stream": t.source.stream,
-                "sample_rate": t.sample_rate, "num_samples": t.num_samples, "channels": t.channels, "mono": t.mono,
-                "peak": round(t.peak, 6), "gain": t.gain, "loudness_lufs": _numbers(t.loudness_lufs)}
 
-    return vars(song) | {"stems": [track(stem) for stem in song.stems], "mix": song.mix and track(song.mix),
-                         "power_db": _numbers(song.power_db)}
+    def track(t: Track) -> dict:
+        return {
+            "name": t.name,
+            "path": _relative(t.source.path, root),
+            "stream": t.source.stream,
+            "sample_rate": t.sample_rate,
+            "num_samples": t.num_samples,
+            "channels": t.channels,
+            "mono": t.mono,
+            "peak": round(t.peak, 6),
+            "gain": t.gain,
+            "loudness_lufs": _numbers(t.loudness_lufs),
+        }
+
+    return vars(song) | {
+        "stems": [track(stem) for stem in song.stems],
+        "mix": song.mix and track(song.mix),
+        "power_db": _numbers(song.power_db),
+    }
 
 
 def _numbers(levels_db: np.ndarray) -> list[float]:
@@ -345,14 +390,21 @@ def song_from_json(content: dict, root: Path) -> Song:
         source = Source(root / facts.pop("path"), facts.pop("stream"))
         return Track(source=source, **facts)
 
-    song = Song(**content | {"stems": [track(stem) for stem in content["stems"]],
-                             "mix": content["mix"] and track(content["mix"])})
+    song = Song(
+        **content
+        | {
+            "stems": [track(stem) for stem in content["stems"]],
+            "mix": content["mix"] and track(content["mix"]),
+        }
+    )
     texts = (song.name, song.title, song.artist, song.layout, song.license, song.attribution)
     if song.split not in SPLITS or not all(isinstance(text, str) for text in texts) or not song.tracks:
         raise ValueError(f"song {song.name!r} of split {song.split!r} with {len(song.tracks)} tracks")
     for t in song.tracks:
         if not all(isinstance(n, int) and n > 0 for n in (t.sample_rate, t.num_samples, t.channels)):
-            raise ValueError(f"track {t.name!r} of {song.name!r} has {t.num_samples!r} samples at {t.sample_rate!r} Hz")
+            raise ValueError(
+                f"track {t.name!r} of {song.name!r} has {t.num_samples!r} samples at {t.sample_rate!r} Hz"
+            )
     return song
 
 
@@ -360,4 +412,3 @@ def _relative(path: str | Path, root: Path) -> str:
     """POSIX path below `root`, or the absolute one."""
     path, root = Path(os.path.abspath(path)), Path(os.path.abspath(root))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-

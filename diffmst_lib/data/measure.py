@@ -12,7 +12,7 @@ from ..audio.decoding import AudioFile
 from ..audio.loudness import SAMPLE_RATE, k_weighting
 from .songs import Problem, Source, Track
 
-MONO_DB = -60.0     # two channels whose difference lies that far below their sum are one
+MONO_DB = -60.0  # two channels whose difference lies that far below their sum are one
 
 
 class _Meter:
@@ -46,8 +46,16 @@ class _Meter:
         """What was measured."""
         mono = bool(self._file.channels == 1 or self.difference <= 10 ** (MONO_DB / 10) * self.total)
         num_samples = round(self.num_samples / SAMPLE_RATE * self._file.sample_rate)
-        return Track(self.name, self.source, self._file.sample_rate, num_samples, self._file.channels, mono, self.peak,
-                     decibels(self.powers) - 0.691)
+        return Track(
+            self.name,
+            self.source,
+            self._file.sample_rate,
+            num_samples,
+            self._file.channels,
+            mono,
+            self.peak,
+            decibels(self.powers) - 0.691,
+        )
 
     def __enter__(self) -> _Meter:
         return self

@@ -9,15 +9,15 @@ import librosa
 import numpy as np
 import torch
 
-from ..inputs import InputError
 from ..audio.decoding import AudioFile
 from ..audio.loudness import SAMPLE_RATE
+from ..inputs import InputError
 from .songs import Song, Track
 
-ENERGY = 0.001          # section 3.1: the mean square that the mix of a segment must reach
-SILENCE_LUFS = -60.0    # a stem below it in a segment is skipped: brought to level, it would be its own noise
-GRID = 25               # segments start on multiples of 1/25 s, a whole number of samples at every usual rate
-MARGIN_S = 2 / GRID     # read on both sides of a part that is resampled
+ENERGY = 0.001  # section 3.1: the mean square that the mix of a segment must reach
+SILENCE_LUFS = -60.0  # a stem below it in a segment is skipped: brought to level, it would be its own noise
+GRID = 25  # segments start on multiples of 1/25 s, a whole number of samples at every usual rate
+MARGIN_S = 2 / GRID  # read on both sides of a part that is resampled
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,14 @@ class Windows:
     slack_s: np.ndarray
 
 
-def find_windows(song: Song, seconds: float = 10.0, *, energy: float = ENERGY, silence_lufs: float = SILENCE_LUFS,
-                 min_tracks: int = 0) -> Windows:
+def find_windows(
+    song: Song,
+    seconds: float = 10.0,
+    *,
+    energy: float = ENERGY,
+    silence_lufs: float = SILENCE_LUFS,
+    min_tracks: int = 0,
+) -> Windows:
     """All windows of `seconds` in which the mix has a mean square of at least `energy` (paper, section 3.1).
 
     Decided from the index, at whole seconds; nothing is read. `min_tracks` asks for so many sounding channels besides.
@@ -65,10 +71,14 @@ def _window_level_db(levels_db: np.ndarray, seconds: float, count: int) -> np.nd
     sums = np.concatenate([[0.0], np.cumsum(powers)])
     first, whole = np.arange(count), math.floor(seconds)
     with np.errstate(divide="ignore"):
-        return 10 * np.log10((sums[first + whole] - sums[first] + (seconds - whole) * powers[first + whole]) / seconds)
+        return 10 * np.log10(
+            (sums[first + whole] - sums[first] + (seconds - whole) * powers[first + whole]) / seconds
+        )
 
 
-def read_segment(track: Track, start_s: float, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> torch.Tensor:
+def read_segment(
+    track: Track, start_s: float, seconds: float, *, sample_rate: int = SAMPLE_RATE
+) -> torch.Tensor:
     """A part of a file, float32 (1 or 2, num_samples) at `sample_rate`; silence where the file has ended.
 
     Only this part is decoded. A mono track has one channel. InputError when the file cannot be read.
@@ -99,8 +109,12 @@ def read_segment(track: Track, start_s: float, seconds: float, *, sample_rate: i
 def _read_resampled(file: AudioFile, start_s: float, seconds: float, sample_rate: int) -> np.ndarray:
     """From `start_s` on, and a little more than asked for."""
     before = min(MARGIN_S, start_s)
-    samples = file.read(round((start_s - before) * file.sample_rate),
-                        math.ceil((before + seconds + MARGIN_S) * file.sample_rate))
+    samples = file.read(
+        round((start_s - before) * file.sample_rate),
+        math.ceil((before + seconds + MARGIN_S) * file.sample_rate),
+    )
     if samples.shape[1] == 0:
         return samples
-    return librosa.resample(samples, orig_sr=file.sample_rate, target_sr=sample_rate)[:, round(before * sample_rate) :]
+    return librosa.resample(samples, orig_sr=file.sample_rate, target_sr=sample_rate)[
+        :, round(before * sample_rate) :
+    ]

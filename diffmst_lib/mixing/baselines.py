@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..audio.multitrack import Multitrack, check_song
 from ..audio.loudness import MIX_LUFS, loudness
+from ..audio.multitrack import Multitrack, check_song
 from ..console.params import ConsoleParams
 from .result import MixResult, finish
 

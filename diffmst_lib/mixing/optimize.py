@@ -8,20 +8,27 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..audio.multitrack import Multitrack, check_song, check_stereo
-from .baselines import neutral_params
-from ..console.mixing_console import MixingConsole, uses_fx_bus
-from ..style.features import audio_features
 from ..audio.loudness import loudest_window, normalize_loudness
-from ..style.losses import feature_distance
+from ..audio.multitrack import Multitrack, check_song, check_stereo
 from ..console.engines.memory import keep_large_blocks
+from ..console.mixing_console import MixingConsole, uses_fx_bus
 from ..console.params import UNIT_EDGE, ConsoleParams
+from ..style.features import audio_features
+from ..style.losses import feature_distance
+from .baselines import neutral_params
 from .result import MixResult, finish
 
 
 def optimize_mix(
-    song: Multitrack, reference: torch.Tensor, *, steps: int = 200, init: ConsoleParams | None = None,
-    start: str = "spread", learning_rate: float = 0.05, fit_seconds: float = 15.0, progress: bool = False,
+    song: Multitrack,
+    reference: torch.Tensor,
+    *,
+    steps: int = 200,
+    init: ConsoleParams | None = None,
+    start: str = "spread",
+    learning_rate: float = 0.05,
+    fit_seconds: float = 15.0,
+    progress: bool = False,
 ) -> MixResult:
     """Mix `song` in the style of `reference`: gradient descent on the console's parameters, no training.
 
@@ -61,15 +68,22 @@ def optimize_mix(
         raise ValueError(f"steps must be 0 or more and fit_seconds above 0, got {steps} and {fit_seconds}")
     init = init.clone() if init is not None else neutral_params(song, panned=start == "spread")
     if init.tracks.ndim != 2 or init.names != song.names:
-        raise ValueError(f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}")
+        raise ValueError(
+            f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}"
+        )
     with torch.inference_mode(False):  # the caller may have switched gradients off
         best, history = _fit(song, reference, init, steps, learning_rate, fit_seconds, progress)
     return finish(song, best, history=history)
 
 
 def _fit(
-    song: Multitrack, reference: torch.Tensor, init: ConsoleParams, steps: int, learning_rate: float,
-    fit_seconds: float, progress: bool,
+    song: Multitrack,
+    reference: torch.Tensor,
+    init: ConsoleParams,
+    steps: int,
+    learning_rate: float,
+    fit_seconds: float,
+    progress: bool,
 ) -> tuple[ConsoleParams, pd.DataFrame]:
     """The best console met, and the loss terms by step."""
     rate = song.sample_rate

@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..disk import output_folder
-from ..audio.multitrack import Multitrack
 from ..audio.loading import save_audio
-from ..console.mixing_console import MixingConsole
 from ..audio.loudness import MIX_LUFS, loudness
+from ..audio.multitrack import Multitrack
+from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
+from ..disk import output_folder
 
 FILES = ("mix.wav", "params.json", "params.csv")  # what a saved mix consists of
 
@@ -54,7 +54,10 @@ class MixResult:
 
     def save(self, folder: str | Path) -> Path:
         """Write mix.wav (32-bit float), params.json and params.csv into `folder`; nothing if one of them cannot be."""
-        with output_folder(folder, FILES) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
+        with (
+            output_folder(folder, FILES) as folder,
+            tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging,
+        ):
             staging = Path(staging)
             save_audio(staging / "mix.wav", self.audio, sample_rate=self.sample_rate)
             (staging / "params.json").write_text(self.params.to_json() + "\n", encoding="utf-8")

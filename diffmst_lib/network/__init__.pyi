@@ -1,1 +1,2 @@
-from . import controller as controller, encoder as encoder
+from . import controller as controller
+from . import encoder as encoder

@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
-from ..inputs import InputError
-from ..disk import data_dir
-from .config import FIELDS, PRESETS, ModelConfig
 from ..console.params import SECTIONS, param_table
+from ..disk import data_dir
+from ..inputs import InputError
+from .config import FIELDS, PRESETS, ModelConfig
 
 if TYPE_CHECKING:
     from ..model import DiffMST
@@ -29,16 +29,24 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 def save(model: DiffMST, folder: str | Path) -> Path:
     """Write model.safetensors and config.json into `folder`; both or, when one of them cannot be written, neither."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    text = json.dumps({
-        "format": FORMAT, "version": VERSION, "config": asdict(model.config), "console": _console(model.config),
-    }, indent=1)
+    text = json.dumps(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "config": asdict(model.config),
+            "console": _console(model.config),
+        },
+        indent=1,
+    )
     if not str(folder):
         raise InputError("an empty name is no folder for a model")
     try:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
-            (Path(staging) / WEIGHTS).write_bytes(serialize(weights))   # save_file would hide it from other users
+            (Path(staging) / WEIGHTS).write_bytes(
+                serialize(weights)
+            )  # save_file would hide it from other users
             (Path(staging) / CONFIG).write_text(text + "\n", encoding="utf-8")
             for name in (WEIGHTS, CONFIG):
                 os.replace(Path(staging) / name, folder / name)
@@ -54,21 +62,31 @@ def load(name: str | Path) -> DiffMST:
     folder = find(name)
     config, weights = _read_config(folder / CONFIG), _read_weights(folder / WEIGHTS)
     try:
-        with torch.device("meta"):  # shapes without numbers: whatever the configuration asks for, it costs nothing
+        with torch.device(
+            "meta"
+        ):  # shapes without numbers: whatever the configuration asks for, it costs nothing
             wanted = DiffMST(config).state_dict()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{folder / CONFIG}: makes no model ({_reason(error)})") from None
     missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which the configuration does not"
-        raise InputError(f"{folder / WEIGHTS}: weights of another model ({what}; {len(missing + extra)} such names)")
+        raise InputError(
+            f"{folder / WEIGHTS}: weights of another model ({what}; {len(missing + extra)} such names)"
+        )
     for key, tensor in weights.items():
         if tensor.shape != wanted[key].shape:
-            raise InputError(f"{folder / WEIGHTS}: weights of another model: {key} is {tuple(tensor.shape)}, the "
-                             f"configuration asks for {tuple(wanted[key].shape)}")
+            raise InputError(
+                f"{folder / WEIGHTS}: weights of another model: {key} is {tuple(tensor.shape)}, the "
+                f"configuration asks for {tuple(wanted[key].shape)}"
+            )
         if tensor.dtype != wanted[key].dtype:
             raise InputError(f"{folder / WEIGHTS}: {key} is {tensor.dtype}, not {wanted[key].dtype}")
-        if not bool(torch.isfinite(tensor).all()) or key.endswith(".deviation") and not bool((tensor > 0).all()):
+        if (
+            not bool(torch.isfinite(tensor).all())
+            or key.endswith(".deviation")
+            and not bool((tensor > 0).all())
+        ):
             raise InputError(f"{folder / WEIGHTS}: {key} holds NaN, infinite or impossible values")
     model = DiffMST(config)
     model.load_state_dict(weights)
@@ -83,10 +101,14 @@ def find(name: str | Path) -> Path:
             folder = data_dir() / "weights" / str(name)
             if not folder.exists():
                 have = ", ".join(sorted(p.name for p in folder.parent.glob("*/")))
-                raise InputError(f"no weights of {name!r} come with this version of diffmst_lib ({have or 'none do'}); "
-                                 "name a folder with a trained model")
+                raise InputError(
+                    f"no weights of {name!r} come with this version of diffmst_lib ({have or 'none do'}); "
+                    "name a folder with a trained model"
+                )
         if not str(name) or not folder.is_dir():
-            raise InputError(f"{name or 'an empty name'}: no such folder with a model ({WEIGHTS} and {CONFIG})")
+            raise InputError(
+                f"{name or 'an empty name'}: no such folder with a model ({WEIGHTS} and {CONFIG})"
+            )
         for file in (CONFIG, WEIGHTS):
             if not (folder / file).is_file():
                 raise InputError(f"{folder}: no model, {file} is missing")
@@ -102,7 +124,9 @@ def _reason(error: Exception) -> str:
 def _console(config: ModelConfig) -> dict:
     """Names and ranges of the knobs that the heads drive: weights for other ranges would turn the wrong way."""
     return {
-        section: [[s.name, s.low, s.high, s.scale] for s in param_table(section, config.console, config.sample_rate)]
+        section: [
+            [s.name, s.low, s.high, s.scale] for s in param_table(section, config.console, config.sample_rate)
+        ]
         for section in SECTIONS
     }
 
@@ -115,7 +139,9 @@ def _read_config(path: Path) -> ModelConfig:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{path}: not the configuration of a Diff-MST model")
     if data.get("version") != VERSION:
-        raise InputError(f"{path}: version {data.get('version')} of the format, this library reads version {VERSION}")
+        raise InputError(
+            f"{path}: version {data.get('version')} of the format, this library reads version {VERSION}"
+        )
     values = data.get("config")
     if not isinstance(values, dict) or values.keys() != FIELDS:
         wrong = sorted(set(values) ^ FIELDS) if isinstance(values, dict) else ["config"]
@@ -126,7 +152,9 @@ def _read_config(path: Path) -> ModelConfig:
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None
     if not same:
-        raise InputError(f"{path}: trained for a console with other knobs or ranges than this diffmst_lib has")
+        raise InputError(
+            f"{path}: trained for a console with other knobs or ranges than this diffmst_lib has"
+        )
     return config
 
 

@@ -66,7 +66,7 @@ class ModelConfig:
     name: str = ""
 
     def __post_init__(self):
-        try:                      # JSON has lists
+        try:  # JSON has lists
             object.__setattr__(self, "channels", tuple(self.channels))
             object.__setattr__(self, "pools", tuple(tuple(pool) for pool in self.pools))
         except TypeError:
@@ -82,14 +82,19 @@ class ModelConfig:
             "hop": _count(self.hop) or not cnn,
             "bands": _count(self.bands) or cnn,
             "chunk": self.chunk is None or _count(self.chunk),
-            "channels": all(map(_count, self.channels)) and (len(self.channels) == len(self.pools) > 0 or not cnn),
+            "channels": all(map(_count, self.channels))
+            and (len(self.channels) == len(self.pools) > 0 or not cnn),
             "pools": all(len(pool) == 2 and all(map(_count, pool)) for pool in self.pools),
             "track_lufs": _number(self.track_lufs) and -100 <= self.track_lufs <= 0,
             "window_seconds": _number(self.window_seconds) and 0.1 <= self.window_seconds <= 600,
         }
-        allowed |= {field: _count(getattr(self, field)) for field in ("width", "heads", "feedforward", "sample_rate")}
-        allowed |= {field: isinstance(getattr(self, field), bool)
-                    for field in ("norm_first", "style", "sides", "neutral_start")}
+        allowed |= {
+            field: _count(getattr(self, field)) for field in ("width", "heads", "feedforward", "sample_rate")
+        }
+        allowed |= {
+            field: isinstance(getattr(self, field), bool)
+            for field in ("norm_first", "style", "sides", "neutral_start")
+        }
         wrong = next((field for field, good in allowed.items() if not good), None)
         if wrong:
             raise ValueError(f"{wrong} cannot be {getattr(self, wrong)!r} in a model's configuration")
@@ -100,24 +105,56 @@ class ModelConfig:
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
-        """"tiny", "small" or "paper". ValueError for another name."""
+        """ "tiny", "small" or "paper". ValueError for another name."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
         return PRESETS[name]
 
 
 _PAPER = ModelConfig(
-    name="paper", width=512, layers=12, heads=8, feedforward=2048, norm_first=False,
-    encoder="cnn", channels=PAPER_CHANNELS, pools=PAPER_POOLS, hop=512, chunk=4, bands=0,
-    views="left/right", style=False, listens=0, sides=False, neutral_start=False, console="reference",
-    track_lufs=-48.0, window_seconds=10.0,
+    name="paper",
+    width=512,
+    layers=12,
+    heads=8,
+    feedforward=2048,
+    norm_first=False,
+    encoder="cnn",
+    channels=PAPER_CHANNELS,
+    pools=PAPER_POOLS,
+    hop=512,
+    chunk=4,
+    bands=0,
+    views="left/right",
+    style=False,
+    listens=0,
+    sides=False,
+    neutral_start=False,
+    console="reference",
+    track_lufs=-48.0,
+    window_seconds=10.0,
 )
 # Tracks at -30 LUFS: the middle of the thresholds' range. At the paper's -48 most thresholds are never reached.
 _SMALL = ModelConfig(
-    name="small", width=128, layers=4, heads=8, feedforward=512, norm_first=True,
-    encoder="statistics", channels=(), pools=(), hop=0, chunk=None, bands=64,
-    views="mid/side", style=True, listens=2, sides=True, neutral_start=True, console="default",
-    track_lufs=-30.0, window_seconds=10.0,
+    name="small",
+    width=128,
+    layers=4,
+    heads=8,
+    feedforward=512,
+    norm_first=True,
+    encoder="statistics",
+    channels=(),
+    pools=(),
+    hop=0,
+    chunk=None,
+    bands=64,
+    views="mid/side",
+    style=True,
+    listens=2,
+    sides=True,
+    neutral_start=True,
+    console="default",
+    track_lufs=-30.0,
+    window_seconds=10.0,
 )
 _TINY = replace(_SMALL, name="tiny", width=32, layers=2, heads=4, feedforward=64, bands=32)
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..console.params import SECTIONS, UNIT_EDGE, ParamSpec, normalize, param_table
 
-PAN_START = 1.5        # logit of a right channel's pan at the start: 0.82; of a left channel's: 0.18
+PAN_START = 1.5  # logit of a right channel's pan at the start: 0.82; of a left channel's: 0.18
 
 
 def start_logits(section: str, preset: str = "default") -> torch.Tensor:
@@ -66,8 +66,17 @@ class Controller(nn.Module):
     """
 
     def __init__(
-        self, *, width: int = 512, layers: int = 12, heads: int = 8, feedforward: int = 2048, mix_tokens: int = 2,
-        style_size: int = 0, sides: bool = False, neutral_start: bool = False, norm_first: bool = False,
+        self,
+        *,
+        width: int = 512,
+        layers: int = 12,
+        heads: int = 8,
+        feedforward: int = 2048,
+        mix_tokens: int = 2,
+        style_size: int = 0,
+        sides: bool = False,
+        neutral_start: bool = False,
+        norm_first: bool = False,
         preset: str = "default",
     ):
         super().__init__()
@@ -84,12 +93,16 @@ class Controller(nn.Module):
         self.style_before = nn.Linear(style_size, width) if style_size else None
         self.style_after = nn.Linear(style_size, width) if style_size else None
         widths = {section: len(param_table(section, preset)) for section in SECTIONS}
-        self.heads = nn.ModuleDict({
-            section: _neutral_head(width, section, preset) if neutral_start else nn.Linear(width, size)
-            for section, size in widths.items()
-        })
+        self.heads = nn.ModuleDict(
+            {
+                section: _neutral_head(width, section, preset) if neutral_start else nn.Linear(width, size)
+                for section, size in widths.items()
+            }
+        )
         names = [spec.name for spec in param_table("track", preset)]
-        self.gain_index, self.pan_index, self.send_index = map(names.index, ("input_gain_db", "pan", "send_db"))
+        self.gain_index, self.pan_index, self.send_index = map(
+            names.index, ("input_gain_db", "pan", "send_db")
+        )
 
     def tokens(self, tracks, mix, *, style=None, sides=None, mask=None) -> tuple[torch.Tensor, torch.Tensor]:
         """What the transformer sees: tokens (B, N + M + 2, width), and which of them are padding (B, N + M + 2)."""
@@ -98,7 +111,7 @@ class Controller(nn.Module):
         tracks = tracks + self.track_type
         if self.side is not None and sides is not None:
             tracks = tracks + sides[..., None] * self.side
-        tokens = torch.cat([tracks, mix + self.mix_types, buses], dim=1)       # (B, N + M + 2, width)
+        tokens = torch.cat([tracks, mix + self.mix_types, buses], dim=1)  # (B, N + M + 2, width)
         if self.style_before is not None:
             tokens = tokens + self.style_before(style)[:, None]
         padding = tokens.new_zeros(tokens.shape[:2], dtype=torch.bool)
@@ -107,8 +120,13 @@ class Controller(nn.Module):
         return tokens, padding
 
     def forward(
-        self, tracks: torch.Tensor, mix: torch.Tensor, *, style: torch.Tensor | None = None,
-        sides: torch.Tensor | None = None, mask: torch.Tensor | None = None,
+        self,
+        tracks: torch.Tensor,
+        mix: torch.Tensor,
+        *,
+        style: torch.Tensor | None = None,
+        sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits of track, fx bus and master bus parameters, (B, N, 27), (B, 25), (B, 26).
 
@@ -117,10 +135,10 @@ class Controller(nn.Module):
         """
         num_tracks = tracks.shape[1]
         tokens, padding = self.tokens(tracks, mix, style=style, sides=sides, mask=mask)
-        out = self.transformer(tokens, src_key_padding_mask=padding)           # (B, N + M + 2, width)
+        out = self.transformer(tokens, src_key_padding_mask=padding)  # (B, N + M + 2, width)
         if self.style_after is not None:
             out = out + self.style_after(style)[:, None]
-        strips = self.heads["track"](out[:, :num_tracks])                      # (B, N, 27)
+        strips = self.heads["track"](out[:, :num_tracks])  # (B, N, 27)
         if self.side is not None and sides is not None:
             start = torch.zeros_like(strips)
             start[..., self.pan_index] = PAN_START * sides

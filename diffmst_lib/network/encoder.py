@@ -13,14 +13,14 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from ..style.features import audio_features
 from ..style.averages import hann_window
+from ..style.features import audio_features
 
 PAPER_CHANNELS = (64, 128, 256, 512, 1024, 2048)
-PAPER_POOLS = ((2, 2), (4, 4), (4, 2), (4, 2), (4, 2), (2, 2))    # (frequency, time)
-POWER = 0.3              # the released code's exponent of the magnitudes; the paper does not mention it
+PAPER_POOLS = ((2, 2), (4, 4), (4, 2), (4, 2), (4, 2), (2, 2))  # (frequency, time)
+POWER = 0.3  # the released code's exponent of the magnitudes; the paper does not mention it
 MEL_FLOOR_DB = -100.0
-ACTIVE_RANGE_DB = 60.0   # frames further below the loudest one count as silence
+ACTIVE_RANGE_DB = 60.0  # frames further below the loudest one count as silence
 
 
 def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
@@ -29,16 +29,20 @@ def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
     >>> magnitude(torch.zeros(1, 44100), 2048, 512).shape
     torch.Size([1, 1025, 87])
     """
-    x = nn.functional.pad(x, (0, max(0, n_fft // 2 + 1 - x.shape[-1])))   # a reflection needs more than half a window
+    x = nn.functional.pad(
+        x, (0, max(0, n_fft // 2 + 1 - x.shape[-1]))
+    )  # a reflection needs more than half a window
     window = hann_window(n_fft, x.device, x.dtype)
     return torch.stft(x, n_fft, hop, window=window, return_complex=True).abs()
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
-def _mel_bank(sample_rate: int, n_fft: int, bands: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+def _mel_bank(
+    sample_rate: int, n_fft: int, bands: int, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
     bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, norm=None)
-    return torch.tensor(bank, device=device, dtype=dtype)                 # (bands, n_fft // 2 + 1)
+    return torch.tensor(bank, device=device, dtype=dtype)  # (bands, n_fft // 2 + 1)
 
 
 def log_mel(
@@ -51,7 +55,7 @@ def log_mel(
     >>> log_mel(torch.zeros(1, 44100)).max()
     tensor(-100.)
     """
-    power = (magnitude(x, n_fft, hop) * (2.0 / n_fft)).square()           # (B, F, frames); windows sum to n_fft / 2
+    power = (magnitude(x, n_fft, hop) * (2.0 / n_fft)).square()  # (B, F, frames); windows sum to n_fft / 2
     bank = _mel_bank(sample_rate, n_fft, bands, x.device, x.dtype)
     return 10.0 * torch.log10(bank @ power + 10.0 ** (MEL_FLOOR_DB / 10.0))
 
@@ -95,8 +99,14 @@ class SpectrogramEncoder(nn.Module):
     """
 
     def __init__(
-        self, width: int = 512, *, channels: tuple[int, ...] = PAPER_CHANNELS,
-        pools: tuple[tuple[int, int], ...] = PAPER_POOLS, n_fft: int = 2048, hop: int = 512, chunk: int | None = None,
+        self,
+        width: int = 512,
+        *,
+        channels: tuple[int, ...] = PAPER_CHANNELS,
+        pools: tuple[tuple[int, int], ...] = PAPER_POOLS,
+        n_fft: int = 2048,
+        hop: int = 512,
+        chunk: int | None = None,
     ):
         super().__init__()
         if len(channels) != len(pools) or not channels:
@@ -111,7 +121,7 @@ class SpectrogramEncoder(nn.Module):
             bins, frames = bins * pool[0], frames * pool[1]
         if bins > n_fft // 2 + 1:
             raise ValueError(f"pooling over {bins} bins leaves nothing of {n_fft // 2 + 1}")
-        self.min_samples = (frames - 1) * hop                             # 65,024 for the paper's network
+        self.min_samples = (frames - 1) * hop  # 65,024 for the paper's network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T) to (B, width)."""
@@ -124,10 +134,10 @@ class SpectrogramEncoder(nn.Module):
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """The network itself, on clips of at least `min_samples`."""
         z = magnitude(x, self.n_fft, self.hop).clamp(min=1e-12) ** POWER  # (B, F, frames)
-        z = self.blocks(z[:, None])                                       # (B, C, F', frames')
-        z = z.mean(dim=2)                                                 # (B, C, frames')
-        z = z.amax(dim=-1) + z.mean(dim=-1)                               # (B, C)
-        return self.project(z)                                            # (B, width)
+        z = self.blocks(z[:, None])  # (B, C, F', frames')
+        z = z.mean(dim=2)  # (B, C, frames')
+        z = z.amax(dim=-1) + z.mean(dim=-1)  # (B, C)
+        return self.project(z)  # (B, width)
 
     def _embed_again(self, x: torch.Tensor) -> torch.Tensor:
         return checkpoint(
@@ -155,7 +165,7 @@ class Standardize(nn.Module):
     tensor([[2.]])
     """
 
-    LIMIT = 5.0   # what no training example was like must not drive the network further than those
+    LIMIT = 5.0  # what no training example was like must not drive the network further than those
 
     def __init__(self, mean, deviation):
         super().__init__()
@@ -194,18 +204,22 @@ class StatisticsEncoder(nn.Module):
         super().__init__()
         self.bands, self.sample_rate = bands, sample_rate
         # A coarse start, from the stems of our tiny data; training puts its own constants there.
-        self.standardize = Standardize([level_db - 39.0] * bands + [12.0] * bands + [level_db, 18.0, 0.7],
-                                       [14.0] * bands + [4.0] * bands + [5.0, 5.0, 0.3])
-        self.network = nn.Sequential(nn.Linear(2 * bands + 3, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.standardize = Standardize(
+            [level_db - 39.0] * bands + [12.0] * bands + [level_db, 18.0, 0.7],
+            [14.0] * bands + [4.0] * bands + [5.0, 5.0, 0.3],
+        )
+        self.network = nn.Sequential(
+            nn.Linear(2 * bands + 3, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def statistics(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T) to (B, 2 bands + 3), in dB but for the last, which is a share."""
         with torch.autocast(x.device.type, enabled=False):
             mel = log_mel(x, sample_rate=self.sample_rate, bands=self.bands)  # (B, bands, frames)
-        frame_db = mel.amax(dim=1)                                        # (B, frames)
+        frame_db = mel.amax(dim=1)  # (B, frames)
         active = (frame_db > frame_db.amax(dim=-1, keepdim=True) - ACTIVE_RANGE_DB).to(x)
-        weight = (active / active.sum(dim=-1, keepdim=True))[:, None]     # (B, 1, frames)
-        mean = (weight * mel).sum(dim=-1)                                 # (B, bands)
+        weight = (active / active.sum(dim=-1, keepdim=True))[:, None]  # (B, 1, frames)
+        mean = (weight * mel).sum(dim=-1)  # (B, bands)
         deviation = (weight * (mel - mean[..., None]).square()).sum(dim=-1).clamp(min=1e-4).sqrt()
         power, peak = x.square().mean(dim=-1).clamp(min=1e-10), x.abs().amax(dim=-1).clamp(min=1e-5)
         level, crest = 10.0 * torch.log10(power), 20.0 * torch.log10(peak) - 10.0 * torch.log10(power)
@@ -232,22 +246,22 @@ class StyleFeatures(nn.Module):
         super().__init__()
         self.sample_rate = sample_rate
         # A coarse start, from the records of our tiny data at -16 LUFS; training puts its own constants there.
-        self.standardize = Standardize([0.13] * 2 + [13.5] * 2 + [0.2, 0.0] + [7.8] * 24 + [6.9] * 24,
-                                       [0.04] * 2 + [3.0] * 2 + [0.15, 0.15] + [0.8] * 48)
+        self.standardize = Standardize(
+            [0.13] * 2 + [13.5] * 2 + [0.2, 0.0] + [7.8] * 24 + [6.9] * 24,
+            [0.04] * 2 + [3.0] * 2 + [0.15, 0.15] + [0.8] * 48,
+        )
 
     def features(self, reference: torch.Tensor) -> torch.Tensor:
         """(B, 2, T) to (B, 54), in the features' own units."""
         found = audio_features(reference, sample_rate=self.sample_rate)
         pair = found["stereo_width"], found["stereo_imbalance"]
-        bark = found["bark_spectrum"].transpose(-1, -2).flatten(1)        # (B, 48): mid, then side
+        bark = found["bark_spectrum"].transpose(-1, -2).flatten(1)  # (B, 48): mid, then side
         return torch.cat([found["rms"], found["crest_factor"], torch.stack(pair, dim=-1), bark], dim=-1)
 
     def forward(self, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 2, T) to (B, 54) twice: of the reference, and of the reference with its channels swapped."""
         raw = self.features(reference)
         mirrored = raw.clone()
-        mirrored[:, :4] = raw[:, [1, 0, 3, 2]]                            # RMS and crest factor change sides
-        mirrored[:, 5] = -raw[:, 5]                                       # so does the imbalance
+        mirrored[:, :4] = raw[:, [1, 0, 3, 2]]  # RMS and crest factor change sides
+        mirrored[:, 5] = -raw[:, 5]  # so does the imbalance
         return self.standardize(raw), self.standardize(mirrored)
-
-

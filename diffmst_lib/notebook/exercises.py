@@ -62,6 +62,7 @@ def checker(function: Callable) -> Callable:
     >>> check_half(lambda x: x / 0)
     Not yet. The answer raised ZeroDivisionError: float division by zero
     """
+
     @functools.wraps(function)
     def guarded(answer):
         try:
@@ -73,7 +74,9 @@ def checker(function: Callable) -> Callable:
 
 
 def _numbers(value) -> np.ndarray:
-    array = np.asarray(value.detach().tolist() if hasattr(value, "detach") else value)  # a list holds any torch dtype
+    array = np.asarray(
+        value.detach().tolist() if hasattr(value, "detach") else value
+    )  # a list holds any torch dtype
     if array.dtype.kind not in "biufc":
         raise TypeError(f"no numbers: {array.dtype}")
     return array.astype(complex)

@@ -11,16 +11,21 @@ import pandas as pd
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 
-from ..plots import figures as plots
+from ..audio.loudness import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness
 from ..audio.multitrack import check_stereo
 from ..inputs import check_rate
-from ..style.features import audio_features, bark_edges_hz
-from ..audio.loudness import MIX_LUFS, SAMPLE_RATE, loudness, normalize_loudness
-from ..style.losses import feature_distance, term_rows
 from ..mixing.result import MixResult
+from ..plots import figures as plots
+from ..style.features import audio_features, bark_edges_hz
+from ..style.losses import feature_distance, term_rows
 
-_TERMS = {"rms": "RMS", "crest_factor": "crest factor", "stereo_width": "width",
-          "stereo_imbalance": "imbalance", "bark_spectrum": "Bark spectrum"}
+_TERMS = {
+    "rms": "RMS",
+    "crest_factor": "crest factor",
+    "stereo_width": "width",
+    "stereo_imbalance": "imbalance",
+    "bark_spectrum": "Bark spectrum",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,29 +62,46 @@ class Comparison:
         for axis in axes[1]:
             axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
         axes[1, 0].set_ylabel("band level (dB, arbitrary zero)")
-        axes[1, 0].legend(axes[1, 0].lines, [_text(_short(label, 18)) for label in self.labels], frameon=False, fontsize=8)
+        axes[1, 0].legend(
+            axes[1, 0].lines, [_text(_short(label, 18)) for label in self.labels], frameon=False, fontsize=8
+        )
         for axis, label, audio, color in zip(axes[2], self.labels, self._audio, plots.COLORS):
             _draw_goniometer(axis, audio, color)
-            axis.set_title(f"{_text(_short(label, 24))}\n{_minus(f'correlation {_correlation(audio):+.2f}')}", fontsize=10)
+            axis.set_title(
+                f"{_text(_short(label, 24))}\n{_minus(f'correlation {_correlation(audio):+.2f}')}",
+                fontsize=10,
+            )
         return figure
 
     def _repr_html_(self) -> str:
         picture = plots.figure_html(
-            self.figure, f"{self.labels[0]} compared with {self.labels[1]}: audio-feature loss {self.total:.4f}; "
-            "tables of features and loss terms, Bark spectra of mid and side, two goniometers.")
-        tables = "".join(table.to_html(float_format=form) for table, form in (
-            (self.features, "{:.3f}".format), (self.terms, "{:.2g}".format)))
-        return (f'{picture}<details><summary>The numbers as tables</summary>'
-                f'<div style="overflow-x: auto">{tables}</div></details>')
+            self.figure,
+            f"{self.labels[0]} compared with {self.labels[1]}: audio-feature loss {self.total:.4f}; "
+            "tables of features and loss terms, Bark spectra of mid and side, two goniometers.",
+        )
+        tables = "".join(
+            table.to_html(float_format=form)
+            for table, form in ((self.features, "{:.3f}".format), (self.terms, "{:.2g}".format))
+        )
+        return (
+            f"{picture}<details><summary>The numbers as tables</summary>"
+            f'<div style="overflow-x: auto">{tables}</div></details>'
+        )
 
     def __repr__(self) -> str:
         terms = self.terms.round(4)
-        return f"{self.features.round(3)}\n\n{terms}\n\naudio-feature loss {self.total:.4f}, {self.compared_at}"
+        return (
+            f"{self.features.round(3)}\n\n{terms}\n\naudio-feature loss {self.total:.4f}, {self.compared_at}"
+        )
 
 
 def compare(
-    mix: torch.Tensor | MixResult, reference: torch.Tensor | MixResult, *, sample_rate: float | None = None,
-    labels: tuple[str, str] = ("mix", "reference"), match_lufs: float | None = MIX_LUFS,
+    mix: torch.Tensor | MixResult,
+    reference: torch.Tensor | MixResult,
+    *,
+    sample_rate: float | None = None,
+    labels: tuple[str, str] = ("mix", "reference"),
+    match_lufs: float | None = MIX_LUFS,
 ) -> Comparison:
     """Put a mix beside its reference: features, Bark spectra, loudness, stereo image and the loss, on one sheet.
 
@@ -105,7 +127,11 @@ def compare(
     >>> bool(sheet.terms["loss"].sum().round(6) == round(sheet.total, 6))
     True
     """
-    if not isinstance(labels, (tuple, list)) or len({str(label) for label in labels}) != 2 or len(labels) != 2:
+    if (
+        not isinstance(labels, (tuple, list))
+        or len({str(label) for label in labels}) != 2
+        or len(labels) != 2
+    ):
         raise ValueError(f"labels must be two different words, got {labels!r}")
     labels = (str(labels[0]), str(labels[1]))
     if match_lufs is not None and not (isinstance(match_lufs, Real) and -70 < match_lufs < 0):
@@ -115,37 +141,49 @@ def compare(
         check_rate(sample_rate)
         rates.add(sample_rate)
     if len(rates) > 1:
-        raise ValueError(f"the two have different sample rates, {' and '.join(f'{rate} Hz' for rate in sorted(rates))}")
+        raise ValueError(
+            f"the two have different sample rates, {' and '.join(f'{rate} Hz' for rate in sorted(rates))}"
+        )
     rate = rates.pop() if rates else SAMPLE_RATE
     came, sounds = [], []
     for label, sound in zip(labels, (mix, reference)):
         audio = check_stereo(sound.audio if isinstance(sound, MixResult) else sound, label, sample_rate=rate)
         came.append(audio.detach().cpu().float())
-        sounds.append(came[-1] if match_lufs is None else normalize_loudness(came[-1], match_lufs, sample_rate=rate))
+        sounds.append(
+            came[-1] if match_lufs is None else normalize_loudness(came[-1], match_lufs, sample_rate=rate)
+        )
     features = [audio_features(sound, sample_rate=rate) for sound in sounds]
     table = pd.DataFrame(term_rows(feature_distance(*features))).set_index("term")
     total = float(table["loss"].sum())
     table["share"] = table["loss"] / max(total, 1e-30)
     numbers = {
-        label: _numbers(audio, sound, values, rate) for label, audio, sound, values in zip(labels, came, sounds, features)
+        label: _numbers(audio, sound, values, rate)
+        for label, audio, sound, values in zip(labels, came, sounds, features)
     }
-    db = {label: values["bark_spectrum"].numpy() * (20 / np.log(10)) for label, values in zip(labels, features)}
+    db = {
+        label: values["bark_spectrum"].numpy() * (20 / np.log(10)) for label, values in zip(labels, features)
+    }
     bark = pd.DataFrame(
-        np.concatenate(list(db.values()), axis=1), index=pd.Index(bark_edges_hz()[1:-1], name="band center (Hz)"),
+        np.concatenate(list(db.values()), axis=1),
+        index=pd.Index(bark_edges_hz()[1:-1], name="band center (Hz)"),
         columns=pd.MultiIndex.from_product([labels, ("mid", "side")]),
     )
     at = "as they came" if match_lufs is None else f"both at {match_lufs:g} LUFS"
     return Comparison(labels, pd.DataFrame(numbers), bark, table, total, at, tuple(sounds))
 
 
-def _numbers(audio: torch.Tensor, sound: torch.Tensor, features: dict[str, torch.Tensor], rate: float) -> dict[str, float]:
+def _numbers(
+    audio: torch.Tensor, sound: torch.Tensor, features: dict[str, torch.Tensor], rate: float
+) -> dict[str, float]:
     rms_db = (20 * features["rms"].log10()).tolist()
     crest_db = features["crest_factor"].tolist()
     return {
         "loudness as it came (LUFS)": loudness(audio, sample_rate=rate),
         "peak as it came (dBFS)": 20 * audio.abs().max().clamp(min=1e-10).log10().item(),
-        "RMS left (dBFS)": rms_db[0], "RMS right (dBFS)": rms_db[1],
-        "crest factor left (dB)": crest_db[0], "crest factor right (dB)": crest_db[1],
+        "RMS left (dBFS)": rms_db[0],
+        "RMS right (dBFS)": rms_db[1],
+        "crest factor left (dB)": crest_db[0],
+        "crest factor right (dB)": crest_db[1],
         "stereo width": features["stereo_width"].item(),
         "stereo imbalance": features["stereo_imbalance"].item(),
         "correlation": _correlation(sound),
@@ -154,7 +192,9 @@ def _numbers(audio: torch.Tensor, sound: torch.Tensor, features: dict[str, torch
 
 def _correlation(audio: torch.Tensor) -> float:
     left, right = audio.double()
-    return float((left * right).mean() / (left.square().mean() * right.square().mean()).sqrt().clamp(min=1e-20))
+    return float(
+        (left * right).mean() / (left.square().mean() * right.square().mean()).sqrt().clamp(min=1e-20)
+    )
 
 
 def _minus(number: str) -> str:
@@ -181,12 +221,20 @@ def _text(label: str) -> str:
 
 def _draw_numbers(axis, features: pd.DataFrame) -> None:
     axis.set_axis_off()
-    digits = [3 if name.split(" (")[0] in ("stereo width", "stereo imbalance", "correlation") else 1 for name in features.index]
+    digits = [
+        3 if name.split(" (")[0] in ("stereo width", "stereo imbalance", "correlation") else 1
+        for name in features.index
+    ]
     cells = [[_minus(f"{value:.{d}f}") for value in row] for row, d in zip(features.to_numpy(), digits)]
     names = [name.replace("stereo ", "").replace(" as it came", "") for name in features.index]
     table = axis.table(
-        cellText=cells, rowLabels=names, colLabels=[_text(_two_lines(label)) for label in features.columns], cellLoc="right",
-        loc="center", edges="horizontal", bbox=(0.52, 0.0, 0.48, 1.0),
+        cellText=cells,
+        rowLabels=names,
+        colLabels=[_text(_two_lines(label)) for label in features.columns],
+        cellLoc="right",
+        loc="center",
+        edges="horizontal",
+        bbox=(0.52, 0.0, 0.48, 1.0),
     )
     table.auto_set_font_size(False)
     table.set_fontsize(8.5)
@@ -218,6 +266,11 @@ def _draw_goniometer(axis, audio: torch.Tensor, color: str) -> None:
     shades = LinearSegmentedColormap.from_list("density", ["white", color])
     axis.pcolormesh(x, y, np.log1p(counts.T), cmap=shades, rasterized=True)
     for end, name, place in (((-1, 1), "L", "left"), ((1, 1), "R", "right")):
-        axis.plot([-reach * end[0], reach * end[0]], [-reach * end[1], reach * end[1]], color="#bbbbbb", linewidth=0.8)
+        axis.plot(
+            [-reach * end[0], reach * end[0]],
+            [-reach * end[1], reach * end[1]],
+            color="#bbbbbb",
+            linewidth=0.8,
+        )
         axis.annotate(name, (0.93 * reach * end[0], 0.93 * reach), ha="center", va="top", fontsize=9)
     axis.set(aspect="equal", xticks=[], yticks=[], xlabel="side", ylabel="mid")

@@ -1,17 +1,15 @@
-from .figures import (
-    COLORS as COLORS,
-    figure_html as figure_html,
-    plot_bark as plot_bark,
-    plot_eq as plot_eq,
-    plot_eq_response as plot_eq_response,
-    plot_gain_reduction as plot_gain_reduction,
-    plot_gradients as plot_gradients,
-    plot_history as plot_history,
-    plot_levels as plot_levels,
-    plot_loss_terms as plot_loss_terms,
-    plot_mixer as plot_mixer,
-    plot_pan_law as plot_pan_law,
-    plot_spectrum as plot_spectrum,
-    plot_static_curve as plot_static_curve,
-    plot_tracks as plot_tracks,
-)
+from .figures import COLORS as COLORS
+from .figures import figure_html as figure_html
+from .figures import plot_bark as plot_bark
+from .figures import plot_eq as plot_eq
+from .figures import plot_eq_response as plot_eq_response
+from .figures import plot_gain_reduction as plot_gain_reduction
+from .figures import plot_gradients as plot_gradients
+from .figures import plot_history as plot_history
+from .figures import plot_levels as plot_levels
+from .figures import plot_loss_terms as plot_loss_terms
+from .figures import plot_mixer as plot_mixer
+from .figures import plot_pan_law as plot_pan_law
+from .figures import plot_spectrum as plot_spectrum
+from .figures import plot_static_curve as plot_static_curve
+from .figures import plot_tracks as plot_tracks

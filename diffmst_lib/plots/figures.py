@@ -13,11 +13,11 @@ import scipy.signal
 import torch
 from matplotlib.ticker import NullFormatter
 
-from ..console import effects
-from ..audio.multitrack import Multitrack
-from ..style.features import audio_features, bark_edges_hz
 from ..audio.loudness import SAMPLE_RATE
+from ..audio.multitrack import Multitrack
+from ..console import effects
 from ..console.params import EQ_BANDS, ConsoleParams
+from ..style.features import audio_features, bark_edges_hz
 
 # Okabe and Ito, color-blind safe
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
@@ -41,8 +41,10 @@ def figure_html(figure, alt: str) -> str:
     figure.savefig(file, format="png", dpi=144)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     data = base64.b64encode(file.getvalue()).decode()
-    return (f'<img style="max-width: 100%; height: auto; background: #fff" width="{width}" height="{height}" '
-            f'alt="{html.escape(alt)}" src="data:image/png;base64,{data}">')
+    return (
+        f'<img style="max-width: 100%; height: auto; background: #fff" width="{width}" height="{height}" '
+        f'alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+    )
 
 
 def _frequency_axis(axis) -> None:
@@ -101,7 +103,9 @@ def plot_bark(sounds: dict[str, torch.Tensor], *, sample_rate: int = SAMPLE_RATE
         axis.set_title(name)
         _frequency_axis(axis)
     axes[0].set_ylabel("band level (dB, arbitrary zero)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sounds), frameon=False)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sounds), frameon=False
+    )
     return figure
 
 
@@ -110,7 +114,9 @@ def plot_history(histories: dict[str, pd.DataFrame], *, goal: float | None = Non
     figure, axis = _axes(1, 3.0)
     for (label, history), color in zip(histories.items(), COLORS):
         axis.semilogy(history.index, history["total"], color=color, label=label)
-        axis.annotate(f" {history['total'].iloc[-1]:.3g}", (history.index[-1], history["total"].iloc[-1]), color=color)
+        axis.annotate(
+            f" {history['total'].iloc[-1]:.3g}", (history.index[-1], history["total"].iloc[-1]), color=color
+        )
     if goal is not None:
         axis.axhline(goal, color="#888888", linestyle=":", linewidth=1, label=f"goal {goal:g}")
     axis.set(xlabel="gradient step", ylabel="audio-feature loss")
@@ -129,7 +135,9 @@ def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]):
         heights = table[label].clip(lower=1e-6)
         axis.bar(places + (i + 0.5) * width - 0.4, heights, width, bottom=1e-6, color=color, label=label)
     axis.set_yscale("log")
-    axis.set(xticks=places, xticklabels=[name.replace("_", "\n") for name in table.index], ylabel="weighted term")
+    axis.set(
+        xticks=places, xticklabels=[name.replace("_", "\n") for name in table.index], ylabel="weighted term"
+    )
     axis.legend(frameon=False)
     return figure
 
@@ -138,10 +146,18 @@ def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None):
     """Faders and pans of every track; with `start`, a thin line from where each of them began."""
     figure, axes = _axes(1, 0.26 * len(params.names) + 1.0, columns=2, sharey=True)
     rows = np.arange(len(params.names))
-    for axis, name, label in zip(axes, ("input_gain_db", "pan"), ("input gain (dB)", "pan (0 left, 1 right)")):
+    for axis, name, label in zip(
+        axes, ("input_gain_db", "pan"), ("input gain (dB)", "pan (0 left, 1 right)")
+    ):
         values = params.values("track")[name].detach().cpu().numpy()
         if start is not None:
-            axis.hlines(rows, start.values("track")[name].detach().cpu().numpy(), values, color="#bbbbbb", linewidth=1.5)
+            axis.hlines(
+                rows,
+                start.values("track")[name].detach().cpu().numpy(),
+                values,
+                color="#bbbbbb",
+                linewidth=1.5,
+            )
         axis.plot(values, rows, "o", color=COLORS[0])
         axis.set(yticks=rows, yticklabels=params.names, xlabel=label)
         axis.axvline(0.0 if name == "input_gain_db" else 0.5, color="#dddddd", zorder=0)
@@ -158,13 +174,24 @@ def plot_eq(params: ConsoleParams, names: list[str] | None = None):
     names = names or params.names
     figure, axis = _axes(1, 3.0)
     curves = {name: params.track(name) for name in names} | {"master bus": params.master_bus}
-    bands = [spec.name[:-8] for spec in params.specs("track") if spec.name.endswith("_gain_db") and spec.effect == "eq"]
+    bands = [
+        spec.name[:-8]
+        for spec in params.specs("track")
+        if spec.name.endswith("_gain_db") and spec.effect == "eq"
+    ]
     for (label, strip), color in zip(curves.items(), COLORS * len(curves)):
         settings = {
-            key: [np.mean(strip[f"{band}_{key}"]) for band in bands] for key in ("gain_db", "frequency_hz", "q")
+            key: [np.mean(strip[f"{band}_{key}"]) for band in bands]
+            for key in ("gain_db", "frequency_hz", "q")
         }
-        _draw_eq(axis, settings, params.sample_rate, color=color, label=label,
-                 linewidth=2.5 if label == "master bus" else 1.2)
+        _draw_eq(
+            axis,
+            settings,
+            params.sample_rate,
+            color=color,
+            label=label,
+            linewidth=2.5 if label == "master bus" else 1.2,
+        )
     _eq_axis(axis)
     figure.legend(loc="outside right upper", frameon=False)
     return figure
@@ -234,7 +261,9 @@ def _draw_bands(axis, settings: dict, sample_rate: int) -> None:
             alone = torch.zeros_like(gains)
             alone[band] = gains[band]
             label = name.replace("_", " ")
-            _draw_eq(axis, settings | {"gain_db": alone}, sample_rate, color=color, label=label, linewidth=1.2)
+            _draw_eq(
+                axis, settings | {"gain_db": alone}, sample_rate, color=color, label=label, linewidth=1.2
+            )
     _eq_axis(axis)
 
 
@@ -326,7 +355,9 @@ def _draw_static_curves(axis, curves: dict[str, dict]) -> None:
         axis.plot(level, out, color=color, label=label)
         inside = (level - curve["threshold_db"]).abs() <= curve["knee_db"] / 2
         axis.plot(level[inside], out[inside], color=color, linewidth=4, solid_capstyle="butt")
-    axis.set(xlim=(-60, 0), ylim=(-60, 6), xlabel="level in (dBFS)", ylabel="level out (dBFS)", aspect="equal")
+    axis.set(
+        xlim=(-60, 0), ylim=(-60, 6), xlabel="level in (dBFS)", ylabel="level out (dBFS)", aspect="equal"
+    )
     axis.legend(loc="upper left", frameon=False)
 
 
@@ -343,8 +374,10 @@ def plot_gain_reduction(x: torch.Tensor, y: torch.Tensor, sample_rate: int = SAM
 
 def _draw_gain_reduction(axes, x: torch.Tensor, y: torch.Tensor, sample_rate: int) -> None:
     if x.shape != y.shape or x.ndim not in (1, 2) or 0 in x.shape:
-        raise ValueError(f"x and y need one shape, (num_samples,) or (channels, num_samples), "
-                         f"got {tuple(x.shape)} and {tuple(y.shape)}")
+        raise ValueError(
+            f"x and y need one shape, (num_samples,) or (channels, num_samples), "
+            f"got {tuple(x.shape)} and {tuple(y.shape)}"
+        )
     step = max(round(0.01 * sample_rate), x.shape[-1] // 1000, 1)
     blocks = []
     for audio in (x, y):
@@ -354,11 +387,15 @@ def _draw_gain_reduction(axes, x: torch.Tensor, y: torch.Tensor, sample_rate: in
     powers = [block.square().sum(dim=(0, 2)) for block in blocks]
     peaks = [20 * torch.log10(block.abs().amax(dim=(0, 2)).clamp(min=1e-6)) for block in blocks]
     heard = powers[0] > 1e-8 * step * blocks[0].shape[0]
-    gain_db = torch.where(heard, 10 * torch.log10(powers[1].clamp(min=1e-20) / powers[0].clamp(min=1e-20)), torch.nan)
+    gain_db = torch.where(
+        heard, 10 * torch.log10(powers[1].clamp(min=1e-20) / powers[0].clamp(min=1e-20)), torch.nan
+    )
     time = np.arange(len(gain_db)) * step / sample_rate
     for label, peak, color in zip(("in", "out"), peaks, ("#888888", COLORS[0])):
         axes[0].plot(time, peak, color=color, linewidth=1, label=label)
-    axes[0].set(ylim=(-60, max(3.0, 3.0 + max(float(peak.max()) for peak in peaks))), ylabel="peak level\n(dBFS)")
+    axes[0].set(
+        ylim=(-60, max(3.0, 3.0 + max(float(peak.max()) for peak in peaks))), ylabel="peak level\n(dBFS)"
+    )
     axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     axes[1].axhline(0, color="#dddddd", zorder=0)
     axes[1].plot(time, gain_db, color=COLORS[1], linewidth=1)

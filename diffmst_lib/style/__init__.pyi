@@ -1,1 +1,2 @@
-from . import features as features, losses as losses
+from . import features as features
+from . import losses as losses

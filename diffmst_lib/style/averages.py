@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 
-TOGETHER = 8    # windows at a time: a few megabytes, near the processor's cache
+TOGETHER = 8  # windows at a time: a few megabytes, near the processor's cache
 
 
 @lru_cache(maxsize=8)
@@ -45,7 +45,7 @@ class _MeanMagnitude(torch.autograd.Function):
         window, half = hann_window(n_fft, x.device, x.dtype), n_fft // 2
         padded = torch.cat([x[:, 1 : half + 1].flip(-1), x, x[:, -half - 1 : -1].flip(-1)], dim=-1)
         total, parts = x.new_zeros(x.shape[0], half + 1), []
-        for frames in padded.unfold(-1, n_fft, hop).split(TOGETHER, dim=1):             # (B, TOGETHER, n_fft)
+        for frames in padded.unfold(-1, n_fft, hop).split(TOGETHER, dim=1):  # (B, TOGETHER, n_fft)
             spectrum = torch.fft.rfft(frames * window)
             magnitude = (spectrum.real * spectrum.real).addcmul_(spectrum.imag, spectrum.imag).sqrt_()
             total += magnitude.sum(dim=1)
@@ -57,23 +57,25 @@ class _MeanMagnitude(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: torch.Tensor):
         if torch.is_grad_enabled():
-            raise RuntimeError("the gradient of a mean magnitude cannot be differentiated again (create_graph=True)")
+            raise RuntimeError(
+                "the gradient of a mean magnitude cannot be differentiated again (create_graph=True)"
+            )
         n_fft, hop, half = ctx.n_fft, ctx.hop, ctx.n_fft // 2
         window = hann_window(n_fft, grad.device, grad.dtype) / ((ctx.shape[-1] - n_fft) // hop + 1)
         grad = grad.clone()
-        grad[:, 1:half] *= 0.5                   # the inverse transform counts these bins twice
+        grad[:, 1:half] *= 0.5  # the inverse transform counts these bins twice
         out, start = grad.new_zeros(ctx.shape), 0
-        saved = ctx.saved_tensors               # once: checkpointing gives them a single time
+        saved = ctx.saved_tensors  # once: checkpointing gives them a single time
         for spectrum, magnitude in zip(saved[::2], saved[1::2]):
-            tiny = torch.finfo(magnitude.dtype).tiny ** 0.5    # its square is the smallest; |X| = 0: slope 0
+            tiny = torch.finfo(magnitude.dtype).tiny ** 0.5  # its square is the smallest; |X| = 0: slope 0
             scale = grad[:, None] / magnitude.clamp(min=tiny)
             scaled = torch.complex(spectrum.real * scale, spectrum.imag * scale)
             frames = torch.fft.irfft(scaled, n=n_fft, norm="forward")
-            for frame in (frames * window).unbind(dim=1):      # (B, n_fft)
+            for frame in (frames * window).unbind(dim=1):  # (B, n_fft)
                 out[:, start : start + n_fft] += frame
                 start += hop
         inner = out[:, half:-half]
-        inner[:, 1 : half + 1] += out[:, :half].flip(-1)       # what was reflected
+        inner[:, 1 : half + 1] += out[:, :half].flip(-1)  # what was reflected
         inner[:, -half - 1 : -1] += out[:, -half:].flip(-1)
         return inner, None, None
 
@@ -91,6 +93,6 @@ def mean_magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
     True
     """
     half = n_fft // 2
-    if x.shape[-1] <= half:                                    # a reflection needs more than the half
+    if x.shape[-1] <= half:  # a reflection needs more than the half
         x = torch.nn.functional.pad(x, (0, half + 1 - x.shape[-1]))
     return _MeanMagnitude.apply(x, n_fft, hop)

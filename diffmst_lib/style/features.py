@@ -16,14 +16,13 @@ import numpy as np
 import scipy.fft
 import torch
 
-from ..inputs import check_rate
-from ..inputs import check_preset
+from ..inputs import check_preset, check_rate
 from .averages import hann_window, mean_magnitude, mean_square
 
-POWER_FLOOR = 1e-8        # -80 dB: mean squares below count as this
-WIDTH_KNEE = 4.0          # from here on "default" counts the width in logarithms
-BARK_FFT, BARK_HOP, BARK_BANDS = 32_768, 8_192, 24                  # at 44.1 kHz: 743 ms every 186 ms
-BARK_FLOOR = {"reference": 1e-8, "default": 1.0}                    # added to every band before the logarithm
+POWER_FLOOR = 1e-8  # -80 dB: mean squares below count as this
+WIDTH_KNEE = 4.0  # from here on "default" counts the width in logarithms
+BARK_FFT, BARK_HOP, BARK_BANDS = 32_768, 8_192, 24  # at 44.1 kHz: 743 ms every 186 ms
+BARK_FLOOR = {"reference": 1e-8, "default": 1.0}  # added to every band before the logarithm
 BARK_RANGE_HZ = (20.0, 20_000.0)
 
 
@@ -32,7 +31,9 @@ def _stereo(x: torch.Tensor) -> torch.Tensor:
         got = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
         raise ValueError(f"features need stereo audio (batch, 2, samples) or (2, samples), got {got}")
     if not x.dtype.is_floating_point:
-        raise ValueError(f"audio must be floating point in [-1, 1], got {str(x.dtype).removeprefix('torch.')}")
+        raise ValueError(
+            f"audio must be floating point in [-1, 1], got {str(x.dtype).removeprefix('torch.')}"
+        )
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
@@ -74,7 +75,7 @@ def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
     """
     check_preset(preset)
     level = rms(x)
-    at = x.detach().abs().argmax(dim=-1, keepdim=True)     # of equal peaks the first has the gradient
+    at = x.detach().abs().argmax(dim=-1, keepdim=True)  # of equal peaks the first has the gradient
     peak = x.gather(-1, at).abs().squeeze(-1)
     if preset == "reference":
         peak = peak.clamp(min=1e-8)
@@ -211,15 +212,15 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = 
     check_preset(preset)
     check_rate(sample_rate)
     left, right = x.unbind(dim=-2)
-    both = torch.stack([left + right, left - right], dim=-2)                # (B, 2, T)
-    flat = both.reshape(-1, both.shape[-1])                                 # (B 2, T)
+    both = torch.stack([left + right, left - right], dim=-2)  # (B, 2, T)
+    flat = both.reshape(-1, both.shape[-1])  # (B 2, T)
     if preset == "reference":
         magnitude, n_fft, scale = _released_magnitude(flat), BARK_FFT, 1.0
     else:
         n_fft = bark_fft_size(sample_rate)
         magnitude, scale = mean_magnitude(flat, n_fft, n_fft // 4), BARK_FFT / n_fft
     bank = _bark_filterbank(sample_rate, n_fft, preset, x.device, x.dtype)
-    bands = torch.log(scale * (magnitude @ bank) + BARK_FLOOR[preset])      # (B 2, 24)
+    bands = torch.log(scale * (magnitude @ bank) + BARK_FLOOR[preset])  # (B 2, 24)
     return bands.view(*both.shape[:-1], BARK_BANDS).transpose(-1, -2)
 
 
@@ -230,7 +231,9 @@ def _released_magnitude(x: torch.Tensor) -> torch.Tensor:
     return torch.stft(x, BARK_FFT, BARK_HOP, window=window, return_complex=True).abs().mean(dim=-1)
 
 
-def audio_features(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default") -> dict[str, torch.Tensor]:
+def audio_features(
+    x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default"
+) -> dict[str, torch.Tensor]:
     """The five features by name: rms, crest_factor, stereo_width, stereo_imbalance, bark_spectrum. Equations 3 to 7.
 
     Args:

@@ -8,11 +8,15 @@ import pandas as pd
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 
-from .features import audio_features
 from ..inputs import check_preset
+from .features import audio_features
 
 AF_WEIGHTS = {  # w_1 to w_5 of the paper
-    "rms": 0.1, "crest_factor": 0.001, "stereo_width": 1.0, "stereo_imbalance": 1.0, "bark_spectrum": 0.1,
+    "rms": 0.1,
+    "crest_factor": 0.001,
+    "stereo_width": 1.0,
+    "stereo_imbalance": 1.0,
+    "bark_spectrum": 0.1,
 }
 MRSTFT_WINDOWS = (512, 2048, 8192)
 
@@ -60,8 +64,12 @@ def feature_distance(
     """
     for features in (mix, reference):
         if not isinstance(features, dict) or not set(AF_WEIGHTS) <= set(features):
-            raise ValueError(f"features as audio_features returns them are needed, got {type(features).__name__}")
-    batches = [len(features["stereo_width"]) if features["stereo_width"].ndim else 1 for features in (mix, reference)]
+            raise ValueError(
+                f"features as audio_features returns them are needed, got {type(features).__name__}"
+            )
+    batches = [
+        len(features["stereo_width"]) if features["stereo_width"].ndim else 1 for features in (mix, reference)
+    ]
     if batches[0] != batches[1] and 1 not in batches:
         raise ValueError(f"{batches[0]} mixes cannot be compared with {batches[1]} references")
     squared = {name: (mix[name] - reference[name]) ** 2 for name in AF_WEIGHTS}
@@ -74,7 +82,11 @@ def feature_distance(
 
 
 def loss_table(
-    mixes: dict[str, torch.Tensor], reference: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default"
+    mixes: dict[str, torch.Tensor],
+    reference: torch.Tensor,
+    *,
+    sample_rate: float = 44100,
+    preset: str = "default",
 ) -> pd.DataFrame:
     """The audio-feature loss of several mixes, term by term, as a tidy table: one row a mix and term.
 
@@ -124,7 +136,9 @@ def _mrstft(preset: str, device: torch.device, dtype: torch.dtype) -> MultiResol
     hops = [size // 2 for size in MRSTFT_WINDOWS]
     weights = {"w_sc": 0.0, "w_log_mag": 1.0, "w_lin_mag": 1.0} if preset == "default" else {}
     with torch.device(device):
-        module = MultiResolutionSTFTLoss(list(MRSTFT_WINDOWS), hops, list(MRSTFT_WINDOWS), output="full", **weights)
+        module = MultiResolutionSTFTLoss(
+            list(MRSTFT_WINDOWS), hops, list(MRSTFT_WINDOWS), output="full", **weights
+        )
     for resolution in module.stft_losses:
         resolution.window = resolution.window.to(dtype)
     return module
@@ -134,12 +148,21 @@ def _mrstft_parts(mix: torch.Tensor, target: torch.Tensor, preset: str):
     """auraloss's total and its lists of terms by window: convergence, logarithmic, linear, phase."""
     check_preset(preset)
     for x in (mix, target):
-        if not isinstance(x, torch.Tensor) or x.ndim not in (2, 3) or 0 in x.shape or not x.dtype.is_floating_point:
+        if (
+            not isinstance(x, torch.Tensor)
+            or x.ndim not in (2, 3)
+            or 0 in x.shape
+            or not x.dtype.is_floating_point
+        ):
             got = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(f"a loss needs audio (batch, channels, samples) or (channels, samples), got {got}")
+            raise ValueError(
+                f"a loss needs audio (batch, channels, samples) or (channels, samples), got {got}"
+            )
     if mix.shape != target.shape:
-        raise ValueError(f"a full-reference loss needs equal shapes, got {tuple(mix.shape)}, {tuple(target.shape)}")
-    short = max(0, MRSTFT_WINDOWS[-1] // 2 + 1 - mix.shape[-1])     # a reflection needs more than half a window
+        raise ValueError(
+            f"a full-reference loss needs equal shapes, got {tuple(mix.shape)}, {tuple(target.shape)}"
+        )
+    short = max(0, MRSTFT_WINDOWS[-1] // 2 + 1 - mix.shape[-1])  # a reflection needs more than half a window
     dtype = torch.promote_types(torch.promote_types(mix.dtype, target.dtype), torch.float32)
     both = [torch.nn.functional.pad(x.to(dtype), (0, short)).contiguous() for x in (mix, target)]
     return _mrstft(preset, mix.device, dtype)(*(x if x.ndim == 3 else x[None] for x in both))

@@ -1,13 +1,19 @@
-from .loop import Run as Run, Stopped as Stopped, examples_of as examples_of, train as train, update as update
-from .methods import (
-    Task as Task,
-    distance_from_neutral as distance_from_neutral,
-    make_task as make_task,
-    method1_task as method1_task,
-    method2_task as method2_task,
-    random_params as random_params,
-    task_loss as task_loss,
-    vary as vary,
-)
-from .recipes import Recipe as Recipe, VARIANTS as VARIANTS, recipe as recipe
-from .validation import held_out as held_out, judge as judge, summary as summary
+from .loop import Run as Run
+from .loop import Stopped as Stopped
+from .loop import examples_of as examples_of
+from .loop import train as train
+from .loop import update as update
+from .methods import Task as Task
+from .methods import distance_from_neutral as distance_from_neutral
+from .methods import make_task as make_task
+from .methods import method1_task as method1_task
+from .methods import method2_task as method2_task
+from .methods import random_params as random_params
+from .methods import task_loss as task_loss
+from .methods import vary as vary
+from .recipes import VARIANTS as VARIANTS
+from .recipes import Recipe as Recipe
+from .recipes import recipe as recipe
+from .validation import held_out as held_out
+from .validation import judge as judge
+from .validation import summary as summary

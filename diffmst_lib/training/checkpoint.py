@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
-from ..inputs import InputError, InputNote
 from ..disk import write_whole
+from ..inputs import InputError, InputNote
 from .recipes import Recipe
 
 FORMAT, VERSION = "diffmst-training", 1
@@ -45,8 +45,14 @@ class Progress:
         """A row of the log, with the mean loss since the one before."""
         mean = sum(self.losses) / len(self.losses)
         self.losses.clear()
-        return {"step": self.step, "seconds": round(self.seconds, 2), "loss": mean, "learning_rate": learning_rate,
-                "gradient_norm": norm, "skipped": self.skipped}
+        return {
+            "step": self.step,
+            "seconds": round(self.seconds, 2),
+            "loss": mean,
+            "learning_rate": learning_rate,
+            "gradient_norm": norm,
+            "skipped": self.skipped,
+        }
 
 
 def save_state(
@@ -58,8 +64,10 @@ def save_state(
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        tensors |= {f"optimizer.{key}.{name}": torch.as_tensor(value)
-                    for key, value in optimizer.state.get(parameter, {}).items()}
+        tensors |= {
+            f"optimizer.{key}.{name}": torch.as_tensor(value)
+            for key, value in optimizer.state.get(parameter, {}).items()
+        }
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     about = {"format": FORMAT, "version": VERSION, "begun": begun, "progress": asdict(progress)}
     data = serialize(tensors, {"about": json.dumps(about)})
@@ -76,7 +84,9 @@ def description(recipe: Recipe, seed: int, names: list[str], devices: int) -> di
     return config | {"seed": seed, "data": songs, "devices": devices}
 
 
-def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, begun: dict) -> Progress:
+def load_state(
+    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, begun: dict
+) -> Progress:
     """Put a checkpoint into model and optimizer. InputError when there is none, when it is broken or of another recipe.
 
     Other data or another number of devices are told in an `InputNote`.
@@ -87,7 +97,9 @@ def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Opti
             about = json.loads((file.metadata() or {}).get("about", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a whole checkpoint ({getattr(error, 'strerror', None) or error})") from None
+        raise InputError(
+            f"{path}: not a whole checkpoint ({getattr(error, 'strerror', None) or error})"
+        ) from None
     if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: not a checkpoint of a training by this version of diffmst_lib")
     before = about["begun"]
@@ -98,13 +110,20 @@ def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Opti
     if differs:
         name = differs[0]
         values = "another model" if name == "model" else f"{name} {before.get(name)}, not {begun[name]}"
-        raise InputError(f"{path}: a training with {values}: go on as it began, or begin anew in another folder")
-    model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items()
-                           if name.startswith("model.")})
+        raise InputError(
+            f"{path}: a training with {values}: go on as it began, or begin anew in another folder"
+        )
+    model.load_state_dict(
+        {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    )
     for name, parameter in model.named_parameters():
-        state = {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
-                 if f"optimizer.{key}.{name}" in tensors}
+        state = {
+            key: tensors[f"optimizer.{key}.{name}"]
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"optimizer.{key}.{name}" in tensors
+        }
         if state:
-            optimizer.state[parameter] = {key: value if key == "step" else value.to(parameter)
-                                          for key, value in state.items()}
+            optimizer.state[parameter] = {
+                key: value if key == "step" else value.to(parameter) for key, value in state.items()
+            }
     return Progress(**about["progress"])

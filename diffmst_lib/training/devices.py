@@ -32,11 +32,15 @@ def make_fabric(accelerator: str, devices: int, num_nodes: int, precision: str) 
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator == "cuda" and torch.cuda.device_count() < devices:
         raise InputError(f"{devices} GPUs are asked for, {torch.cuda.device_count()} are there")
-    many = devices * num_nodes > 1      # the effects bus, which is off, has a head that gets no gradient
+    many = devices * num_nodes > 1  # the effects bus, which is off, has a head that gets no gradient
     mixed = MIXED[precision]
-    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes,
-                    plugins=[_NetworkPrecision(mixed, accelerator)] if mixed else None,
-                    strategy=DDPStrategy(find_unused_parameters=True) if many else "auto")
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        plugins=[_NetworkPrecision(mixed, accelerator)] if mixed else None,
+        strategy=DDPStrategy(find_unused_parameters=True) if many else "auto",
+    )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric.launch()
     return fabric

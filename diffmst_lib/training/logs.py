@@ -11,13 +11,13 @@ import pandas as pd
 import soundfile
 import torch
 
-from ..inputs import InputNote
-from ..disk import write_whole
 from ..console.params import ConsoleParams
+from ..disk import write_whole
+from ..inputs import InputNote
 from .validation import HeldOut
 
 LOG, VALIDATION, EXAMPLES, BOARD = "log.csv", "validation.csv", "examples", "tensorboard"
-EXAMPLE_SECONDS = 10     # libsndfile crashes on minutes of Vorbis at once
+EXAMPLE_SECONDS = 10  # libsndfile crashes on minutes of Vorbis at once
 
 
 class Logs:
@@ -35,7 +35,11 @@ class Logs:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            warnings.warn("TensorBoard is not installed, its log is not written; the CSV files are", InputNote, stacklevel=4)
+            warnings.warn(
+                "TensorBoard is not installed, its log is not written; the CSV files are",
+                InputNote,
+                stacklevel=4,
+            )
             self.board = None
         else:
             self.board = SummaryWriter(str(folder / BOARD), purge_step=step + 1 if step else None)
@@ -43,8 +47,9 @@ class Logs:
     def add(self, name: str, row: dict[str, float]) -> None:
         """Append a row, with its "step", to one of the two tables."""
         self.tables[name].append(row)
-        pd.DataFrame(self.tables[name][-1:]).to_csv(self.folder / name, mode="a", index=False,
-                                                    header=len(self.tables[name]) == 1)
+        pd.DataFrame(self.tables[name][-1:]).to_csv(
+            self.folder / name, mode="a", index=False, header=len(self.tables[name]) == 1
+        )
         if self.board:
             group = "validation" if name == VALIDATION else "training"
             for key, value in row.items():
@@ -55,7 +60,9 @@ class Logs:
         """One of the two tables."""
         return pd.DataFrame(self.tables[name])
 
-    def add_example(self, number: int, example: HeldOut, mix: torch.Tensor, params: ConsoleParams, step: int) -> None:
+    def add_example(
+        self, number: int, example: HeldOut, mix: torch.Tensor, params: ConsoleParams, step: int
+    ) -> None:
         """The mix of a validation example as Ogg, its console as CSV; beside them, once, what it is compared with."""
         folder, rate = self.folder / EXAMPLES, params.sample_rate
         folder.mkdir(exist_ok=True)
@@ -65,12 +72,19 @@ class Logs:
         name = f"{number}-step{step:07d}"
         _write_ogg(folder / f"{name}.ogg", mix, rate)
         sounding = example.task.mask[0]
-        only = ConsoleParams(params.tracks[0].cpu()[sounding], params.fx_bus_values[0].cpu(),
-                             params.master_bus_values[0].cpu(), preset=params.preset, sample_rate=rate,
-                             names=[n for n, sounds in zip(example.names, sounding) if sounds])
+        only = ConsoleParams(
+            params.tracks[0].cpu()[sounding],
+            params.fx_bus_values[0].cpu(),
+            params.master_bus_values[0].cpu(),
+            preset=params.preset,
+            sample_rate=rate,
+            names=[n for n, sounds in zip(example.names, sounding) if sounds],
+        )
         only.to_frame().to_csv(folder / f"{name}.csv")
         if self.board:
-            self.board.add_audio(f"example {number}", mix.mean(dim=0, keepdim=True).clamp(-1, 1), step, sample_rate=rate)
+            self.board.add_audio(
+                f"example {number}", mix.mean(dim=0, keepdim=True).clamp(-1, 1), step, sample_rate=rate
+            )
 
     def close(self) -> None:
         """Everything is on disk afterwards."""

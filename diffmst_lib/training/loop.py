@@ -20,25 +20,28 @@ import torch
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from ..inputs import InputError, InputNote
-from ..network.checkpoint import WEIGHTS
-from ..model import NotFinite
+from ..console.engines.memory import keep_large_blocks
 from ..data.examples import Batch, Method1, Method2, loader
 from ..data.index import SongIndex
-from ..console.engines.memory import keep_large_blocks
-from ..model import DiffMST
+from ..inputs import InputError, InputNote
+from ..model import DiffMST, NotFinite
+from ..network.checkpoint import WEIGHTS
+from .checkpoint import CHECKPOINT, Progress, description, load_state, save_state
 from .logs import LOG, VALIDATION, Logs
 from .methods import distance_from_neutral, make_task, task_loss
 from .recipes import Recipe
-from .checkpoint import CHECKPOINT, Progress, description, load_state, save_state
 from .validation import constants, held_out, judge, summary
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-LOG_EVERY = 10            # steps
-EXAMPLES_KEPT = 2         # examples of a validation whose sound is kept
-SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}     # so many updates may be skipped at first, then 1 % of them
+LOG_EVERY = 10  # steps
+EXAMPLES_KEPT = 2  # examples of a validation whose sound is kept
+SKIPPED_AT_LEAST = {
+    "float32": 1,
+    "bf16": 1,
+    "fp16": 10,
+}  # so many updates may be skipped at first, then 1 % of them
 PRECISIONS = ("float32", "bf16", "fp16")
 
 
@@ -57,7 +60,12 @@ class Stopped(Exception):
 
 
 def examples_of(
-    recipe: Recipe, index: SongIndex, references: SongIndex | None = None, *, split: str = "train", seed: int = 0
+    recipe: Recipe,
+    index: SongIndex,
+    references: SongIndex | None = None,
+    *,
+    split: str = "train",
+    seed: int = 0,
 ) -> Dataset:
     """The data set of a recipe: `Method1` or `Method2` on one split of an index, references from their own if given.
 
@@ -67,8 +75,10 @@ def examples_of(
     torch.Size([2, 88200])
     """
     songs, records = index.multitracks(split), (references or index).references(split)
-    for what, found, all_found in (("songs with stems", songs, index.multitracks()),
-                                   ("references", records, (references or index).references())):
+    for what, found, all_found in (
+        ("songs with stems", songs, index.multitracks()),
+        ("references", records, (references or index).references()),
+    ):
         if not found and (recipe.method == 2 or found is songs):
             why = f"the {split} split has none of the {len(all_found)} {what}: `diffmst data index --about` sets splits"
             raise InputError(why if all_found else f"there are no {what}")
@@ -78,10 +88,22 @@ def examples_of(
 
 
 def train(
-    recipe: Recipe, index: SongIndex, output: str | Path, *, references: SongIndex | None = None,
-    init: DiffMST | None = None, resume: bool = False, seed: int = 0, workers: int = 0, accelerator: str = "auto",
-    devices: int = 1, num_nodes: int = 1, precision: str = "float32", compiled: bool = False,
-    validation_examples: int = 16, progress: bool = False,
+    recipe: Recipe,
+    index: SongIndex,
+    output: str | Path,
+    *,
+    references: SongIndex | None = None,
+    init: DiffMST | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    workers: int = 0,
+    accelerator: str = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
+    precision: str = "float32",
+    compiled: bool = False,
+    validation_examples: int = 16,
+    progress: bool = False,
 ) -> Run:
     """Train a model by a recipe on the "train" split of an index; judge it on the "validation" split.
 
@@ -120,7 +142,9 @@ def train(
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if validation_examples < 2:
-        raise ValueError(f"validation needs at least 2 examples, a right and a wrong reference, not {validation_examples}")
+        raise ValueError(
+            f"validation needs at least 2 examples, a right and a wrong reference, not {validation_examples}"
+        )
     if compiled and recipe.config.encoder != "cnn":
         raise ValueError(f"compiled is for CNN encoders, not for {recipe.config.encoder}")
     if init and init.config != recipe.config:
@@ -128,19 +152,31 @@ def train(
     folder = _folder(output, resume)
     resume = resume and (folder / CHECKPOINT).exists()
     if recipe.starts_from and init is None and not resume:
-        raise InputError(f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init")
+        raise InputError(
+            f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init"
+        )
     from .devices import anybody, make_fabric  # takes a second, which only those who train should wait for
 
     fabric = make_fabric(accelerator, devices, num_nodes, precision)
     examples = examples_of(recipe, index, references, seed=seed)
     progress = progress and fabric.is_global_zero
-    judged = held_out(_validation(recipe, index, references, seed + 1), recipe, validation_examples, seed=seed + 1,
-                      progress="to judge by" if progress else None)
+    judged = held_out(
+        _validation(recipe, index, references, seed + 1),
+        recipe,
+        validation_examples,
+        seed=seed + 1,
+        progress="to judge by" if progress else None,
+    )
     if len({example.reference for example in judged}) == 1:
-        warnings.warn(f"validation has one reference, {judged[0].reference}: \"wrong\" is another moment of it", InputNote,
-                      stacklevel=2)
+        warnings.warn(
+            f'validation has one reference, {judged[0].reference}: "wrong" is another moment of it',
+            InputNote,
+            stacklevel=2,
+        )
     model = init or _new_model(recipe, examples, seed, look=not resume, progress=progress)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
     if compiled:
         for encoder in (model.track_encoder, model.mix_encoder):
             encoder.embed = torch.compile(encoder.embed)
@@ -151,9 +187,18 @@ def train(
     if done.scaler:
         fabric.strategy.precision.load_state_dict(done.scaler)
     logs = Logs(folder, done.step) if fabric.is_global_zero else None
-    batches = _read(loader(examples, recipe.batch_size, steps=recipe.steps * recipe.accumulate, workers=workers,
-                           first_step=done.step * recipe.accumulate, rank=fabric.global_rank, ranks=fabric.world_size,
-                           pin_memory=fabric.device.type == "cuda"))
+    batches = _read(
+        loader(
+            examples,
+            recipe.batch_size,
+            steps=recipe.steps * recipe.accumulate,
+            workers=workers,
+            first_step=done.step * recipe.accumulate,
+            rank=fabric.global_rank,
+            ranks=fabric.world_size,
+            pin_memory=fabric.device.type == "cuda",
+        )
+    )
 
     bar = tqdm(total=recipe.steps, initial=done.step, unit="step", disable=not progress)
 
@@ -175,7 +220,7 @@ def train(
             if logs and not done.step:
                 validate()
             elif logs:
-                model.save_pretrained(folder)       # which the run before may not have come to
+                model.save_pretrained(folder)  # which the run before may not have come to
             while done.step < recipe.steps and not anybody(fabric, stop.is_set()):
                 began = time.perf_counter()
                 loss, norm = update(fabric, network, optimizer, recipe, batches, done.step, seed)
@@ -191,8 +236,10 @@ def train(
                     validate()
                     save()
                 if done.skipped > max(SKIPPED_AT_LEAST[precision], 0.01 * done.step):
-                    raise InputError(f"{done.skipped} of {done.step} updates had gradients that are not finite: lower the "
-                                     "learning rate, or train in float32")
+                    raise InputError(
+                        f"{done.skipped} of {done.step} updates had gradients that are not finite: lower the "
+                        "learning rate, or train in float32"
+                    )
             if done.step < recipe.steps:
                 if logs:
                     save()
@@ -203,18 +250,27 @@ def train(
         raise InputError(f"{folder}: not written ({error})") from None
     except RuntimeError:
         if not stop.is_set():
-            raise        # otherwise a signal has ended the processes that read ahead, maybe in the middle of an update
-        raise Stopped(f"stopped in step {done.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint") from None
+            raise  # otherwise a signal has ended the processes that read ahead, maybe in the middle of an update
+        raise Stopped(
+            f"stopped in step {done.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint"
+        ) from None
     finally:
-        batches.close()                # and with them the processes that read ahead
+        batches.close()  # and with them the processes that read ahead
         if logs:
             logs.close()
-    return Run(model.eval(), *(logs.frame(name) if logs else pd.DataFrame() for name in (LOG, VALIDATION)), folder)
+    return Run(
+        model.eval(), *(logs.frame(name) if logs else pd.DataFrame() for name in (LOG, VALIDATION)), folder
+    )
 
 
 def update(
-    fabric: Fabric, network: torch.nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, batches: Iterator[Batch],
-    step: int, seed: int,
+    fabric: Fabric,
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    batches: Iterator[Batch],
+    step: int,
+    seed: int,
 ) -> tuple[float, float]:
     """One update of the weights from `recipe.accumulate` batches. Returns loss and length of the gradient.
 
@@ -223,22 +279,31 @@ def update(
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(step)
     optimizer.zero_grad()
-    listens = 1 + step % max(1, recipe.config.listens)       # the first console and its corrections take turns
+    listens = 1 + step % max(1, recipe.config.listens)  # the first console and its corrections take turns
     total = 0.0
     for part in range(recipe.accumulate):
         batch = next(batches).to(fabric.device, non_blocking=True)
-        first = ((step * recipe.accumulate + part) * fabric.world_size + fabric.global_rank) * recipe.batch_size
+        first = (
+            (step * recipe.accumulate + part) * fabric.world_size + fabric.global_rank
+        ) * recipe.batch_size
         task = make_task(batch, recipe, range(first, first + recipe.batch_size), seed)
         last = part + 1 == recipe.accumulate
         with fabric.no_backward_sync(network, enabled=not last and fabric.world_size > 1):
-            mix, params = network(task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens)
+            mix, params = network(
+                task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens
+            )
             loss = task_loss(mix, task, recipe) / recipe.accumulate
             apart = distance_from_neutral(params, task.sides, task.mask) / recipe.accumulate
             fabric.backward(loss + recipe.pull * apart)
         total += loss.item()
-    norm = float(fabric.clip_gradients(network, optimizer, max_norm=recipe.clip_norm or math.inf,
-                                       error_if_nonfinite=False))
-    if math.isfinite(norm) or fabric.strategy.precision.state_dict():     # in fp16 the scaler skips, and learns from it
+    norm = float(
+        fabric.clip_gradients(
+            network, optimizer, max_norm=recipe.clip_norm or math.inf, error_if_nonfinite=False
+        )
+    )
+    if (
+        math.isfinite(norm) or fabric.strategy.precision.state_dict()
+    ):  # in fp16 the scaler skips, and learns from it
         optimizer.step()
     return total, norm
 
@@ -283,7 +348,9 @@ def _new_model(recipe: Recipe, examples: Dataset, seed: int, *, look: bool, prog
         torch.default_generator.manual_seed(seed)
         model = DiffMST(recipe.config)
     if look and (recipe.config.style or recipe.config.encoder == "statistics"):
-        first = held_out(examples, recipe, recipe.first_look, seed=seed, progress="first look" if progress else None)
+        first = held_out(
+            examples, recipe, recipe.first_look, seed=seed, progress="first look" if progress else None
+        )
         model.standardize(*constants(first))
     return model
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..audio.loudness import normalize_loudness, normalize_tracks
 from ..console import effects
 from ..console.mixing_console import MixingConsole
-from ..network.controller import start_console
-from ..data.examples import Batch
-from ..style.features import audio_features
-from ..audio.loudness import normalize_loudness, normalize_tracks
-from ..style.losses import feature_distance, mrstft_loss
 from ..console.params import SECTIONS, ConsoleParams, param_table
+from ..data.examples import Batch
+from ..network.controller import start_console
+from ..style.features import audio_features
+from ..style.losses import feature_distance, mrstft_loss
 from .recipes import GAIN_DB, Recipe
 
 FADERS = ("input_gain_db", "output_gain_db")
@@ -38,7 +38,11 @@ class Task:
 
 
 def random_params(
-    num_tracks: int, rng: np.random.Generator, *, gain_db: float = GAIN_DB, preset: str = "default",
+    num_tracks: int,
+    rng: np.random.Generator,
+    *,
+    gain_db: float = GAIN_DB,
+    preset: str = "default",
     sample_rate: int = 44100,
 ) -> ConsoleParams:
     """A console with every knob at random, uniform in the unit interval, as the paper's random mixes have it.
@@ -71,17 +75,31 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
     in it are left out, unless all are.
     """
     config = recipe.config
-    drawn = [random_params(batch.tracks.shape[1], rng, gain_db=recipe.random_gain_db, preset=config.console,
-                           sample_rate=config.sample_rate) for rng in rngs]
+    drawn = [
+        random_params(
+            batch.tracks.shape[1],
+            rng,
+            gain_db=recipe.random_gain_db,
+            preset=config.console,
+            sample_rate=config.sample_rate,
+        )
+        for rng in rngs
+    ]
     params = _stack(drawn, batch.tracks.device)
     console = MixingConsole(config.sample_rate, preset=config.console)
     with torch.no_grad():
         mix = console(batch.tracks, params, fx_bus=False, mask=batch.mask).mix
-        mix = mix / mix.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)     # a faint mix would be gated as silence
+        mix = mix / mix.abs().amax(dim=(1, 2), keepdim=True).clamp(
+            min=1e-12
+        )  # a faint mix would be gated as silence
         half = mix.shape[-1] // 2
-        reference, target = (normalize_loudness(part.contiguous(), sample_rate=config.sample_rate)
-                             for part in (mix[..., :half], mix[..., half : 2 * half]))
-        tracks, gains_db = normalize_tracks(batch.halves()[1], config.track_lufs, sample_rate=config.sample_rate)
+        reference, target = (
+            normalize_loudness(part.contiguous(), sample_rate=config.sample_rate)
+            for part in (mix[..., :half], mix[..., half : 2 * half])
+        )
+        tracks, gains_db = normalize_tracks(
+            batch.halves()[1], config.track_lufs, sample_rate=config.sample_rate
+        )
     sounding = batch.mask & torch.isfinite(gains_db)
     mask = torch.where(sounding.any(dim=1, keepdim=True), sounding, batch.mask)
     return Task(tracks, batch.sides, mask, reference, target, params)
@@ -90,8 +108,10 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
 def method2_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
     """Method 2: the reference is a real song, or now and then another master of it; the mix is compared with it."""
     rate = recipe.config.sample_rate
-    varied = [vary(record, rng, sample_rate=rate) if rng.random() < recipe.varied else record
-              for record, rng in zip(batch.reference, rngs)]
+    varied = [
+        vary(record, rng, sample_rate=rate) if rng.random() < recipe.varied else record
+        for record, rng in zip(batch.reference, rngs)
+    ]
     reference = torch.stack(varied)
     return Task(batch.tracks, batch.sides, batch.mask, reference, reference)
 
@@ -108,13 +128,21 @@ def vary(record: torch.Tensor, rng: np.random.Generator, *, sample_rate: int = 4
     >>> vary(torch.randn(2, 44100), np.random.default_rng(0)).shape
     torch.Size([2, 44100])
     """
-    knobs = {"gain_db": rng.normal(0, 3, 6).clip(-9, 9), "frequency_hz": EQ_CENTERS_HZ * 2 ** rng.uniform(-0.7, 0.7, 6),
-             "q": np.full(6, 0.7)}
-    knobs = {name: torch.tensor(value[None], dtype=record.dtype, device=record.device) for name, value in knobs.items()}
+    knobs = {
+        "gain_db": rng.normal(0, 3, 6).clip(-9, 9),
+        "frequency_hz": EQ_CENTERS_HZ * 2 ** rng.uniform(-0.7, 0.7, 6),
+        "q": np.full(6, 0.7),
+    }
+    knobs = {
+        name: torch.tensor(value[None], dtype=record.dtype, device=record.device)
+        for name, value in knobs.items()
+    }
     left, right = effects.parametric_eq(record[None], sample_rate=sample_rate, **knobs)[0]
     wider, balance = 10 ** (rng.normal(0, 4) / 20), 10 ** (rng.normal(0, 1) / 20)
     mid, side = (left + right) / 2, (left - right) / 2 * wider
-    return normalize_loudness(torch.stack([(mid + side) * balance, (mid - side) / balance]), sample_rate=sample_rate)
+    return normalize_loudness(
+        torch.stack([(mid + side) * balance, (mid - side) / balance]), sample_rate=sample_rate
+    )
 
 
 def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
@@ -128,8 +156,10 @@ def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
     if recipe.loss == "mrstft":
         return mrstft_loss(mix, task.target)
     features = (audio_features(sound, sample_rate=rate) for sound in (mix, task.target))
-    losses = feature_distance(*features, each=True)["total"]                     # (B,)
-    return losses.mean() if recipe.soft_limit is None else (losses / (1.0 + losses / recipe.soft_limit)).mean()
+    losses = feature_distance(*features, each=True)["total"]  # (B,)
+    return (
+        losses.mean() if recipe.soft_limit is None else (losses / (1.0 + losses / recipe.soft_limit)).mean()
+    )
 
 
 def distance_from_neutral(params: ConsoleParams, sides: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -137,14 +167,17 @@ def distance_from_neutral(params: ConsoleParams, sides: torch.Tensor, mask: torc
 
     Of an example it is the mean over its tracks of the sum over their knobs, plus the sum over the master's.
     """
-    strips, _, master_bus = params.to_unit()                                     # (B, N, 27), (B, 26)
+    strips, _, master_bus = params.to_unit()  # (B, N, 27), (B, 26)
     neutral = [torch.sigmoid(z) for z in start_console(sides, params.preset)]
-    apart = (strips - neutral[0]).square().sum(dim=-1)                            # (B, N)
+    apart = (strips - neutral[0]).square().sum(dim=-1)  # (B, N)
     tracks = (apart * mask).sum(dim=-1) / mask.sum(dim=-1)
     return (tracks + (master_bus - neutral[2]).square().sum(dim=-1)).mean()
 
 
 def _stack(params: list[ConsoleParams], device: torch.device) -> ConsoleParams:
     parts = ([getattr(p, name) for p in params] for name in ("tracks", "fx_bus_values", "master_bus_values"))
-    return ConsoleParams(*(torch.stack(part).to(device) for part in parts), preset=params[0].preset,
-                         sample_rate=params[0].sample_rate)
+    return ConsoleParams(
+        *(torch.stack(part).to(device) for part in parts),
+        preset=params[0].preset,
+        sample_rate=params[0].sample_rate,
+    )

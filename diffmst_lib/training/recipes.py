@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from ..network.config import ModelConfig
 from ..data.examples import Sampling
+from ..network.config import ModelConfig
 
 # The five variants of the paper: method, loss, most tracks, and the variant whose weights it begins with.
 VARIANTS = {
@@ -16,7 +16,7 @@ VARIANTS = {
     "mrstft+af-16": (1, "af", 16, "mrstft-16"),
     "af-16": (2, "af", 16, None),
 }
-GAIN_DB = 12.0          # the faders of our random mixes move within +-12 dB
+GAIN_DB = 12.0  # the faders of our random mixes move within +-12 dB
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Recipe:
     first_look: int = 160
 
     def __post_init__(self):
-        self.sampling                                          # a look at what it and the configuration check
+        self.sampling  # a look at what it and the configuration check
         counts = ("steps", "batch_size", "accumulate", "validate_every", "first_look")
         good = {
             "method": self.method in (1, 2),
@@ -92,7 +92,11 @@ class Recipe:
         } | {name: isinstance(getattr(self, name), int) and getattr(self, name) >= 1 for name in counts}
         for name, fine in good.items():
             if not fine:
-                why = " with method 2, which has no mix to be compared with sample by sample" if name == "loss" else ""
+                why = (
+                    " with method 2, which has no mix to be compared with sample by sample"
+                    if name == "loss"
+                    else ""
+                )
                 raise ValueError(f"{name} cannot be {getattr(self, name)!r}{why}")
 
     @property
@@ -103,8 +107,14 @@ class Recipe:
     @property
     def sampling(self) -> Sampling:
         """How its examples are drawn, at the level and sample rate that the model expects."""
-        return Sampling(track_lufs=self.config.track_lufs, seconds=self.seconds, min_tracks=self.min_tracks,
-                        max_tracks=self.max_tracks, mixed_songs=self.mixed_songs, sample_rate=self.config.sample_rate)
+        return Sampling(
+            track_lufs=self.config.track_lufs,
+            seconds=self.seconds,
+            min_tracks=self.min_tracks,
+            max_tracks=self.max_tracks,
+            mixed_songs=self.mixed_songs,
+            sample_rate=self.config.sample_rate,
+        )
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0.
@@ -146,24 +156,50 @@ def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes) -
     method, loss, max_tracks, starts_from = VARIANTS[name]
     settings = SETTINGS[size] | {"steps": SETTINGS[size]["steps"]["fine" if starts_from else method]}
     if method == 1 and size != "paper":
-        settings["seconds"] *= 2                              # of which the model hears a half
-    settings |= {"name": name, "model": model, "method": method, "loss": loss, "max_tracks": max_tracks,
-                 "starts_from": starts_from}
+        settings["seconds"] *= 2  # of which the model hears a half
+    settings |= {
+        "name": name,
+        "model": model,
+        "method": method,
+        "loss": loss,
+        "max_tracks": max_tracks,
+        "starts_from": starts_from,
+    }
     return Recipe(**settings | changes)
 
 
 SETTINGS = {
     "paper": {
-        "steps": {1: 1_160_000, 2: 1_160_000, "fine": 20_000}, "learning_rate": 1e-5, "batch_size": 2, "accumulate": 4,
-        "seconds": 10.0, "schedule": "constant", "clip_norm": None, "weight_decay": 0.0, "pull": 0.0, "soft_limit": None,
+        "steps": {1: 1_160_000, 2: 1_160_000, "fine": 20_000},
+        "learning_rate": 1e-5,
+        "batch_size": 2,
+        "accumulate": 4,
+        "seconds": 10.0,
+        "schedule": "constant",
+        "clip_norm": None,
+        "weight_decay": 0.0,
+        "pull": 0.0,
+        "soft_limit": None,
         "validate_every": 2000,
     },
     "small": {
-        "steps": {1: 6500, 2: 6500, "fine": 1000}, "learning_rate": 1e-3, "batch_size": 4, "accumulate": 1,
-        "seconds": 3.0, "mixed_songs": 0.5, "varied": 0.3, "validate_every": 250,
+        "steps": {1: 6500, 2: 6500, "fine": 1000},
+        "learning_rate": 1e-3,
+        "batch_size": 4,
+        "accumulate": 1,
+        "seconds": 3.0,
+        "mixed_songs": 0.5,
+        "varied": 0.3,
+        "validate_every": 250,
     },
     "tiny": {
-        "steps": {1: 200, 2: 200, "fine": 50}, "learning_rate": 3e-3, "batch_size": 2, "accumulate": 1,
-        "seconds": 2.0, "mixed_songs": 0.5, "validate_every": 25, "first_look": 24,
+        "steps": {1: 200, 2: 200, "fine": 50},
+        "learning_rate": 3e-3,
+        "batch_size": 2,
+        "accumulate": 1,
+        "seconds": 2.0,
+        "mixed_songs": 0.5,
+        "validate_every": 25,
+        "first_look": 24,
     },
 }

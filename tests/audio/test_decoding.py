@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from sound_files import music, write_sound
 
 from diffmst_lib.audio import decoding as files_module
 from diffmst_lib.audio.decoding import AudioFile
-from sound_files import music, write_sound
 
 KINDS = ["a.wav", "a.flac", "a.ogg", "a.opus", "a.mp3", "a.aiff", "a.m4a"]
 RATES = {"a.opus": 48000, "a.mp3": 48000}
@@ -32,16 +32,22 @@ def test_whole_file(files, kind):
     with AudioFile(path) as file:
         assert (file.channels, file.sample_rate) == (2, RATES.get(kind, 44100))
     assert whole.dtype == np.float32
-    assert 0 <= whole.shape[1] - 8 * RATES.get(kind, 44100) < 4096          # a coder may fill its last frame
+    assert 0 <= whole.shape[1] - 8 * RATES.get(kind, 44100) < 4096  # a coder may fill its last frame
     original = music(8, RATES.get(kind, 44100))
     error = whole[:, : original.shape[1]] - original
-    assert np.square(error).mean() < 0.02 * np.square(original).mean()      # in place, and the same sound
+    assert np.square(error).mean() < 0.02 * np.square(original).mean()  # in place, and the same sound
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_part_is_that_part_of_the_whole(files, kind):
     path, whole = files[kind]
-    for start, length in [(0, 1000), (1, 44100), (1152, 20000), (100_003, 70_000), (whole.shape[1] - 500, 500)]:
+    for start, length in [
+        (0, 1000),
+        (1, 44100),
+        (1152, 20000),
+        (100_003, 70_000),
+        (whole.shape[1] - 500, 500),
+    ]:
         with AudioFile(path) as file:
             part = file.read(start, length)
         assert part.shape == (2, length)
@@ -114,8 +120,13 @@ def test_time_stamps_that_jitter(tmp_path, monkeypatch):
             return getattr(self._frame, name)
 
     real = files_module._Av._place
-    monkeypatch.setattr(files_module._Av, "_place", lambda self, frames, first: real(
-        self, [Frame(frame, 412 * (i % 4 == 0)) for i, frame in enumerate(frames)], first))
+    monkeypatch.setattr(
+        files_module._Av,
+        "_place",
+        lambda self, frames, first: real(
+            self, [Frame(frame, 412 * (i % 4 == 0)) for i, frame in enumerate(frames)], first
+        ),
+    )
     for start in range(20_000, 150_000, 7001):
         with AudioFile(path) as file:
             assert np.abs(file.read(start, 3000) - whole[:, start : start + 3000]).max() < 1e-6, start
@@ -126,8 +137,10 @@ def test_mp3_without_a_table_is_not_cut(tmp_path, tag):
     """Frames alone, of very different sizes: their number cannot be told from the first."""
     sound = music(8)
     sound[:, : 3 * 44100] *= 1e-4
-    with av.open(str(tmp_path / "a.mp3"), "w", options={"write_xing": "0", "id3v2_version": "0"}) as container:
-        quality = {"flags": "+qscale", "global_quality": "236"}                  # instead of a bit rate
+    with av.open(
+        str(tmp_path / "a.mp3"), "w", options={"write_xing": "0", "id3v2_version": "0"}
+    ) as container:
+        quality = {"flags": "+qscale", "global_quality": "236"}  # instead of a bit rate
         stream = container.add_stream("libmp3lame", rate=44100, layout="stereo", options=quality)
         frame = av.AudioFrame.from_ndarray(sound, "fltp", "stereo")
         frame.sample_rate, frame.pts = 44100, 0
@@ -138,7 +151,7 @@ def test_mp3_without_a_table_is_not_cut(tmp_path, tag):
     with AudioFile(path) as file:
         whole = file.read()
     assert 0 <= whole.shape[1] - sound.shape[1] < 5000
-    assert soundfile.info(path).frames < 0.9 * sound.shape[1]               # what libsndfile makes of it
+    assert soundfile.info(path).frames < 0.9 * sound.shape[1]  # what libsndfile makes of it
     with AudioFile(path) as file:
         assert np.abs(file.read(300_000, 5000) - whole[:, 300_000:305_000]).max() < 1e-6
 
@@ -154,7 +167,9 @@ def test_streams_of_one_file(tmp_path):
         AudioFile(path, 5)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"no sound", b"RIFF\x10\0\0\0WAVE", b"OggS" + bytes(100), bytes(1000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"no sound", b"RIFF\x10\0\0\0WAVE", b"OggS" + bytes(100), bytes(1000)]
+)
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.m4a"])
 def test_no_sound_file(tmp_path, content, name):
     (tmp_path / name).write_bytes(content)

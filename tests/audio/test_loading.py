@@ -53,8 +53,16 @@ def test_save_says_in_one_line_that_it_cannot(tmp_path, noise, target):
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(
     ("suffix", "subtype", "error"),
-    [("wav", "PCM_16", 2**-15), ("wav", "PCM_24", 2**-23), ("wav", "FLOAT", 0.0), ("flac", "PCM_16", 2**-15),
-     ("flac", "PCM_24", 2**-23), ("aiff", "PCM_24", 2**-23), ("ogg", "VORBIS", 0.05), ("mp3", "MPEG_LAYER_III", 0.05)],
+    [
+        ("wav", "PCM_16", 2**-15),
+        ("wav", "PCM_24", 2**-23),
+        ("wav", "FLOAT", 0.0),
+        ("flac", "PCM_16", 2**-15),
+        ("flac", "PCM_24", 2**-23),
+        ("aiff", "PCM_24", 2**-23),
+        ("ogg", "VORBIS", 0.05),
+        ("mp3", "MPEG_LAYER_III", 0.05),
+    ],
 )
 def test_readable_formats(write, channels, suffix, subtype, error):
     x = 0.4 * torch.stack([sine(440), sine(660)])[:channels]
@@ -70,7 +78,9 @@ def test_opus(tmp_path):
     soundfile.write(tmp_path / "x.opus", x.T.numpy(), 48000, format="OGG", subtype="OPUS")
     y = load_audio(tmp_path / "x.opus", sample_rate=48000)
     assert y.shape == x.shape
-    torch.testing.assert_close(y[:, :-1000], x[:, :-1000], rtol=0, atol=0.05)  # libsndfile's encoder fades the end
+    torch.testing.assert_close(
+        y[:, :-1000], x[:, :-1000], rtol=0, atol=0.05
+    )  # libsndfile's encoder fades the end
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 48000, 96000])
@@ -100,7 +110,9 @@ def test_missing_file(tmp_path, name):
 
 
 @bad_suffix
-@pytest.mark.parametrize("content", [b"", b"\n", b"not audio at all\n" * 500], ids=["nothing", "newline", "text"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"not audio at all\n" * 500], ids=["nothing", "newline", "text"]
+)
 def test_file_that_is_not_audio(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:
@@ -110,8 +122,11 @@ def test_file_that_is_not_audio(tmp_path, name, content):
 
 @pytest.mark.parametrize(
     ("samples", "reason"),
-    [(torch.zeros(2, 0), "length 0"), (torch.tensor([0.0, math.nan]), "NaN or infinite"),
-     (torch.tensor([[0.0, -math.inf]] * 2), "NaN or infinite")],
+    [
+        (torch.zeros(2, 0), "length 0"),
+        (torch.tensor([0.0, math.nan]), "NaN or infinite"),
+        (torch.tensor([[0.0, -math.inf]] * 2), "NaN or infinite"),
+    ],
 )
 def test_file_that_cannot_be_used(write, samples, reason):
     path = write("stem.wav", samples)

@@ -6,19 +6,21 @@ import warnings
 import pyloudnorm
 import pytest
 import torch
+from audio_helpers import RATE, sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from audio_helpers import RATE, sine
 
 from diffmst_lib import InputNote, loudness, normalize_loudness, normalize_tracks
-from diffmst_lib.audio.multitrack import check_stereo
 from diffmst_lib.audio.loudness import loudest_window, quick_loudness
+from diffmst_lib.audio.multitrack import check_stereo
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_loudness_is_that_of_pyloudnorm(noise, channels):
     x = noise(channels, 3 * RATE) * torch.linspace(0, 1, 3 * RATE)  # quiet blocks for the relative gate
-    assert loudness(x) == pytest.approx(pyloudnorm.Meter(RATE).integrated_loudness(x.T.double().numpy()), abs=1e-6)
+    assert loudness(x) == pytest.approx(
+        pyloudnorm.Meter(RATE).integrated_loudness(x.T.double().numpy()), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("rate", [RATE, 48000])
@@ -31,7 +33,9 @@ def test_loudness_of_a_997_hz_sine(rate, seconds, amplitude):
     assert loudness(torch.stack([x, x]), sample_rate=rate) == pytest.approx(level, abs=0.1)
 
 
-@pytest.mark.parametrize("x", [torch.zeros(2, RATE), torch.zeros(2, 1), torch.zeros(2, 0), 1e-5 * torch.ones(2, RATE)])
+@pytest.mark.parametrize(
+    "x", [torch.zeros(2, RATE), torch.zeros(2, 1), torch.zeros(2, 0), 1e-5 * torch.ones(2, RATE)]
+)
 def test_silence_has_no_loudness(x):
     assert loudness(x) == -math.inf
 
@@ -57,7 +61,9 @@ def test_normalized_silence_stays_silence():
 
 def test_normalization_has_a_gradient_that_does_not_know_the_level(noise):
     x = noise(2, RATE).requires_grad_()
-    weights = noise(2, RATE, seed=1) + x.detach()  # with x in it: without normalization, louder would be better
+    weights = (
+        noise(2, RATE, seed=1) + x.detach()
+    )  # with x in it: without normalization, louder would be better
     (normalize_loudness(x) * weights).sum().backward()
     assert torch.isfinite(x.grad).all() and x.grad.abs().sum() > 0
     along = (x.grad * x).sum()
@@ -113,7 +119,9 @@ def test_tracks_are_measured_as_by_the_library(noise, rate, seconds):
     _, gains_db = normalize_tracks(x, -30.0, sample_rate=rate)
     for track, gain_db in zip(x, gains_db):
         level = loudness(track, sample_rate=rate)
-        assert gain_db.isnan() if math.isinf(level) else gain_db.item() == pytest.approx(-30.0 - level, abs=1e-4)
+        assert (
+            gain_db.isnan() if math.isinf(level) else gain_db.item() == pytest.approx(-30.0 - level, abs=1e-4)
+        )
 
 
 def test_a_record_is_measured_as_by_the_library(noise):
@@ -127,7 +135,9 @@ def test_tracks_that_are_no_sound_have_no_gain(noise):
     x[0, 5], x[1, 9] = math.nan, math.inf
     assert normalize_tracks(x, -30.0)[1].isnan().tolist() == [True, True, False]
     exact = normalize_tracks(x.double(), -30.0)[1]
-    assert exact.dtype == torch.float64 and exact[2].item() == pytest.approx(normalize_tracks(x, -30.0)[1][2].item(), abs=1e-4)
+    assert exact.dtype == torch.float64 and exact[2].item() == pytest.approx(
+        normalize_tracks(x, -30.0)[1][2].item(), abs=1e-4
+    )
 
 
 def test_tracks_of_a_batch_come_to_their_levels_one_by_one(noise):
@@ -141,7 +151,9 @@ def test_tracks_of_a_batch_come_to_their_levels_one_by_one(noise):
 
 
 def test_a_batch_is_normalized_item_by_item():
-    batch = torch.randn(4, 2, 44100, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.01, 0.0, 5.0]).view(4, 1, 1)
+    batch = torch.randn(4, 2, 44100, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [1.0, 0.01, 0.0, 5.0]
+    ).view(4, 1, 1)
     batch.requires_grad_()
     level = normalize_loudness(batch)
     assert [round(loudness(x), 3) for x in level] == [-16.0, -16.0, -math.inf, -16.0]

@@ -123,13 +123,21 @@ def tiny_song():
 
 def test_stems_are_the_files_again():
     stems = tiny_song().stems
-    assert {name: tuple(stem.shape) for name, stem in stems.items()} == {"gtr": (1, 10), "gtr_2": (1, 10), "keys": (2, 10)}
+    assert {name: tuple(stem.shape) for name, stem in stems.items()} == {
+        "gtr": (1, 10),
+        "gtr_2": (1, 10),
+        "keys": (2, 10),
+    }
     assert torch.equal(stems["keys"], tiny_song().audio[2:])
 
 
 def test_select():
     song = tiny_song()
-    assert song.select("keys", "gtr").names == ["gtr", "keys.L", "keys.R"]  # gtr_2 starts like gtr, and is not it
+    assert song.select("keys", "gtr").names == [
+        "gtr",
+        "keys.L",
+        "keys.R",
+    ]  # gtr_2 starts like gtr, and is not it
     assert torch.equal(song.select("gtr_2").audio, song.audio[1:2])
     assert song.select("keys").channels == ["left", "right"]
     with pytest.raises(KeyError, match="no stem drums: there are gtr, gtr_2, keys"):
@@ -157,7 +165,7 @@ def test_sides_of_mono_stems_alone_alternate_by_name_in_whatever_order_they_come
     assert Multitrack(["b", "c", "a"], noise(3, 10)).sides() == [1.0, -1.0, -1.0]
     assert Multitrack(["a"], noise(1, 10)).sides() == [0.0]
     silent = Multitrack(["b", "a", "c.L", "c.R"], torch.cat([noise(2, 10), torch.zeros(2, 10)]))
-    assert silent.sides() == [1.0, -1.0, -1.0, 1.0]             # a stereo stem that does not sound gives no sides
+    assert silent.sides() == [1.0, -1.0, -1.0, 1.0]  # a stereo stem that does not sound gives no sides
     assert Multitrack(["b", "a"], noise(2, 10)).spread_pans() == [0.82, 0.18]
 
 
@@ -181,6 +189,8 @@ def test_stems_as_m4a(tmp_path):
     for i, name in enumerate(("bass", "vox")):
         write_sound(tmp_path / f"{name}.m4a", music(2, seed=i))
     song = load_multitrack(tmp_path)
-    assert song.names == ["bass.L", "bass.R", "vox.L", "vox.R"] and song.duration_s == pytest.approx(2, abs=0.05)
+    assert song.names == ["bass.L", "bass.R", "vox.L", "vox.R"] and song.duration_s == pytest.approx(
+        2, abs=0.05
+    )
     error = song.stems["vox"][:, :88200].numpy() - music(2, seed=1)
     assert abs(error).mean() < 0.2 * abs(music(2, seed=1)).mean()

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from diffmst_lib import ConsoleParams, MixingConsole
-from diffmst_lib.bench import console as bench, training as bench_train
+from diffmst_lib.bench import console as bench
+from diffmst_lib.bench import training as bench_train
 
 
 def test_table_of_times_and_memory():
@@ -38,14 +39,15 @@ def test_pedalboard_gets_the_same_chain():
     pytest.importorskip("pedalboard")
     generator = torch.Generator().manual_seed(1)
     tracks = 0.1 * torch.randn(2, 22050, generator=generator)
-    params = ConsoleParams.from_unit(torch.rand(2, 27, generator=generator), torch.rand(25), torch.rand(26, generator=generator))
+    params = ConsoleParams.from_unit(
+        torch.rand(2, 27, generator=generator), torch.rand(25), torch.rand(26, generator=generator)
+    )
     for strip in (params.track("track1"), params.track("track2"), params.master_bus):
         strip["ratio"] = 1.0
     params.track("track1")["pan"], params.track("track2")["pan"] = 0.0, 1.0  # where all pan laws agree
     ours = MixingConsole(44100).render(tracks, params, fx_bus=False).numpy()
     theirs = bench._pedalboard_mix(tracks.numpy(), params)
     assert np.abs(ours - theirs).max() < 1e-3 * np.abs(ours).max()
-
 
 
 def test_a_failed_measurement_names_the_system(monkeypatch):
@@ -62,7 +64,7 @@ def test_times_are_medians_of_alternating_runs():
         assert bench._median_seconds(jobs, repeats=3) == {"a": 6, "b": 1}
     finally:
         bench.time.perf_counter = times
-    assert calls == list("abababab")                             # one of each to warm up
+    assert calls == list("abababab")  # one of each to warm up
 
 
 def test_table_of_the_loss():
@@ -70,17 +72,30 @@ def test_table_of_the_loss():
     assert table.index.tolist() == ["reference, filterbank built anew", "reference", "default"]
     assert table.index.name == "stereo pair x 0.5 s" and list(table) == ["seconds", "times faster"]
     assert (table["seconds"] > 0).all() and table["times faster"].iloc[0] == 1
-    assert (table["times faster"] * table["seconds"]).tolist() == pytest.approx([table["seconds"].iloc[0]] * 3, rel=0.02)
+    assert (table["times faster"] * table["seconds"]).tolist() == pytest.approx(
+        [table["seconds"].iloc[0]] * 3, rel=0.02
+    )
     from diffmst_lib.style import features
+
     bench.loss_step("reference", 0.1, rebuild=True)()
-    assert features._bark_filterbank.cache_info().misses == 1  # the second sound's; the counter was cleared with the cache
+    assert (
+        features._bark_filterbank.cache_info().misses == 1
+    )  # the second sound's; the counter was cleared with the cache
 
 
 def test_table_of_models():
     table = bench.model_table(["tiny"], num_tracks=2, seconds=0.5, repeats=1)
     assert table.index.tolist() == ["tiny"] and table.index.name == "2 tracks x 0.5 s"
-    assert list(table) == ["parameters", "network (s)", "console (s)", "network / console", "training step, 0.25 s (GB)"]
-    assert (table > 0).all(axis=None) or table["training step, 0.25 s (GB)"].item() == 0   # little enough to be lost in rounding
+    assert list(table) == [
+        "parameters",
+        "network (s)",
+        "console (s)",
+        "network / console",
+        "training step, 0.25 s (GB)",
+    ]
+    assert (table > 0).all(axis=None) or table[
+        "training step, 0.25 s (GB)"
+    ].item() == 0  # little enough to be lost in rounding
     assert table["parameters"].item() == sum(p.numel() for p in bench.DiffMST("tiny").parameters())
 
 

@@ -3,13 +3,14 @@
 import re
 
 import pytest
-
 from execute import execute
 from layout import chapters, setup_cell
 
 LIMIT_S = 60
 LIMIT_ALL_S = 600
-NOISE = 2  # machines that others use as well take longer; a chapter that is twice over is not the machine's fault
+NOISE = (
+    2  # machines that others use as well take longer; a chapter that is twice over is not the machine's fault
+)
 
 
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.stem)
@@ -21,7 +22,9 @@ def test_runs_through(chapter):
     assert all(cell.execution_count for cell in cells), "a cell was not executed"
     assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
     assert executed.stderr() == ""
-    assert executed.seconds <= NOISE * LIMIT_S, f"{chapter.name} took {executed.seconds} s, more than {LIMIT_S} s"
+    assert executed.seconds <= NOISE * LIMIT_S, (
+        f"{chapter.name} took {executed.seconds} s, more than {LIMIT_S} s"
+    )
 
 
 def test_all_together():

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from myst_nb.core.read import myst_nb_reader_plugin
-
 from colab import Converter
 from layout import ROOT, address, chapters, setup_cell
+from myst_nb.core.read import myst_nb_reader_plugin
 from sync import derived, orphans
 
 each_chapter = pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.stem)
@@ -20,22 +19,31 @@ each_chapter = pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter
 def tracked() -> list[Path]:
     """Return the files that are, or soon will be, in the repository."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def test_derived_files_are_up_to_date():
-    stale = [path.name for path, text in derived().items() if not path.exists() or path.read_text("utf-8") != text]
+    stale = [
+        path.name for path, text in derived().items() if not path.exists() or path.read_text("utf-8") != text
+    ]
     assert stale + orphans() == [], "run `make sync`"
 
 
 @each_chapter
 def test_code_cells_equal_those_of_the_source(chapter):
     source = [cell for cell in myst_nb_reader_plugin(str(chapter)).cells if cell.cell_type == "code"]
-    copy = [cell for cell in nbformat.read(chapter.with_suffix(".ipynb"), 4).cells if cell.cell_type == "code"]
+    copy = [
+        cell for cell in nbformat.read(chapter.with_suffix(".ipynb"), 4).cells if cell.cell_type == "code"
+    ]
     assert [cell.source for cell in copy] == [cell.source for cell in source]
-    assert [cell.metadata.get("tags", []) for cell in copy] == [cell.metadata.get("tags", []) for cell in source]
+    assert [cell.metadata.get("tags", []) for cell in copy] == [
+        cell.metadata.get("tags", []) for cell in source
+    ]
     assert copy[0].source == setup_cell()
 
 
@@ -53,7 +61,9 @@ def test_notebook_is_valid_and_without_outputs(chapter):
 def test_notebook_has_no_myst_syntax(chapter):
     for cell in nbformat.read(chapter.with_suffix(".ipynb"), 4).cells:
         if cell.cell_type == "markdown":
-            assert not re.search(r"^[ >]*([`:~]{3,})\{|^[ >]*:::|\{[\w:-]+\}`|^\([\w:-]+\)=|^%", cell.source, re.MULTILINE)
+            assert not re.search(
+                r"^[ >]*([`:~]{3,})\{|^[ >]*:::|\{[\w:-]+\}`|^\([\w:-]+\)=|^%", cell.source, re.MULTILINE
+            )
 
 
 def convert(text: str) -> str:
@@ -63,7 +73,9 @@ def convert(text: str) -> str:
     whole = f"{front}(top)=\n# Page\n\n{text}"
     bibtex = "@book{key, author = {Doe, Jane and Roe, Richard}, title = {T}, year = {1999}, doi = {10.1/2}}"
     converter = Converter({page: whole}, bibtex, "https://github.com/a/b", ROOT)
-    return "\n\n".join(cell.source for cell in converter.notebook("page", whole).cells).removeprefix("# Page\n\n")
+    return "\n\n".join(cell.source for cell in converter.notebook("page", whole).cells).removeprefix(
+        "# Page\n\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +86,10 @@ def convert(text: str) -> str:
         ("````{tip}\n```{math}\na\n```\n````", "> **Tip**\n>\n> $$\n> a\n> $$"),
         ("```{math}\n:label: e\na\n```\n\n{eq}`e`", "$$\na\n\\tag{1}\n$$\n\n(1)"),
         ("$$a$$ (e)\n\nSee {eq}`e`.", "$$a\\tag{1}$$\n\nSee (1)."),
-        ("{cite:t}`key`, {cite:p}`key`", "[Doe and Roe (1999)](https://doi.org/10.1/2), ([Doe and Roe, 1999](https://doi.org/10.1/2))"),
+        (
+            "{cite:t}`key`, {cite:p}`key`",
+            "[Doe and Roe (1999)](https://doi.org/10.1/2), ([Doe and Roe, 1999](https://doi.org/10.1/2))",
+        ),
         ("{ref}`top`, {ref}`up <top>`", "Page, up"),
         ("A `{role}` and `x[0](y)`, $f[a](b)$", "A `{role}` and `x[0](y)`, $f[a](b)$"),
         (
@@ -92,7 +107,9 @@ def test_converts(myst, markdown):
     assert convert(myst) == markdown
 
 
-@pytest.mark.parametrize("myst", ["```{unheard-of}\n```", "{unheard-of}`x`", "{ref}`nowhere`", "![](none.png)", "[x](none.md)"])
+@pytest.mark.parametrize(
+    "myst", ["```{unheard-of}\n```", "{unheard-of}`x`", "{ref}`nowhere`", "![](none.png)", "[x](none.md)"]
+)
 def test_refuses(myst):
     with pytest.raises(ValueError, match="page: "):
         convert(myst)
@@ -112,11 +129,15 @@ def test_sync_carries_a_new_address_everywhere(tmp_path):
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
     project = tmp_path / "pyproject.toml"
-    project.write_text(project.read_text("utf-8").replace(address(), "https://github.com/someone/some-fork"), "utf-8")
+    project.write_text(
+        project.read_text("utf-8").replace(address(), "https://github.com/someone/some-fork"), "utf-8"
+    )
     subprocess.run([sys.executable, "book/_tools/sync.py"], cwd=tmp_path, check=True)
     ours = address().removeprefix("https://github.com/").encode()
     assert [path for path in tmp_path.rglob("*") if path.is_file() and ours in path.read_bytes()] == []
     for path in chapters():
         for derived_file in (path, path.with_suffix(".ipynb")):
-            assert "git+https://github.com/someone/some-fork" in (tmp_path / derived_file.relative_to(ROOT)).read_text("utf-8")
+            assert "git+https://github.com/someone/some-fork" in (
+                tmp_path / derived_file.relative_to(ROOT)
+            ).read_text("utf-8")
     assert "url: https://github.com/someone/some-fork" in (tmp_path / "_config.yml").read_text("utf-8")

@@ -9,7 +9,6 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-
 from build import build
 from layout import BOOK, address, chapters, pages
 
@@ -34,7 +33,9 @@ def server(site):
         def log_message(self, *args):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as running:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=site)
+    ) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
@@ -49,7 +50,10 @@ class Visit:
         self.tab.route("**/*", lambda route: self.guard(route, server))
         self.tab.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.tab.on("response", lambda response: response.ok or self.errors.append(f"{response.status} {response.url}"))
+        self.tab.on(
+            "response",
+            lambda response: response.ok or self.errors.append(f"{response.status} {response.url}"),
+        )
         self.tab.goto(f"{server}/{name}.html", wait_until="load")
         # Formulas and widgets are drawn after the load event; what they ask for must be seen as well.
         self.tab.wait_for_function(READY, timeout=20_000)
@@ -120,7 +124,10 @@ def test_page_works_without_the_network(visit, name):
     assert page.outside == []
     for player in page.tab.query_selector_all("audio"):
         player.evaluate(PLAY)
-    assert page.tab.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)") == []
+    assert (
+        page.tab.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)")
+        == []
+    )
     unnamed = "[...document.images].filter(i => !i.alt || i.alt.includes('_images/')).map(i => i.src)"
     assert page.tab.evaluate(unnamed) == [], "a picture without words for those who cannot see it"
     assert page.tab.evaluate(BAD_FORMULAS) == []
@@ -138,12 +145,18 @@ def parsed(site: Path, name: str) -> BeautifulSoup:
 
 
 def test_site_has_these_pages_only(site):
-    assert sorted(path.stem for path in site.glob("**/*.html") if "_static" not in path.parts) == sorted(PAGES)
+    assert sorted(path.stem for path in site.glob("**/*.html") if "_static" not in path.parts) == sorted(
+        PAGES
+    )
 
 
 @each_page
 def test_page_is_light(site, name):
-    images = {site / unquote(image["src"]) for image in parsed(site, name).find_all("img") if "_images/" in image["src"]}
+    images = {
+        site / unquote(image["src"])
+        for image in parsed(site, name).find_all("img")
+        if "_images/" in image["src"]
+    }
     total = sum(path.stat().st_size for path in {site / f"{name}.html", *images})
     assert total <= PAGE_LIMIT_BYTES, f"{name}.html and its images weigh {total / 1e6:.1f} MB"
 
@@ -153,7 +166,11 @@ def test_page_loads_local_files_only(site, name):
     loads = parsed(site, name).select("[src], link[rel~=stylesheet], link[rel~=icon], link[rel~=preload]")
     addresses = [element.get("src") or element.get("href") for element in loads]
     assert [url for url in addresses if re.match(r"(https?:)?//", url)] == []
-    missing = [url for url in addresses if not url.startswith("data:") and not (site / unquote(urlsplit(url).path)).is_file()]
+    missing = [
+        url
+        for url in addresses
+        if not url.startswith("data:") and not (site / unquote(urlsplit(url).path)).is_file()
+    ]
     assert missing == []
 
 
@@ -167,7 +184,9 @@ def test_internal_links_resolve(site):
             if url.scheme or link["href"] in ("#", ""):
                 continue
             target = Path(unquote(url.path))
-            if not (site / target).is_file() or (url.fragment and unquote(url.fragment) not in anchors[target.stem]):
+            if not (site / target).is_file() or (
+                url.fragment and unquote(url.fragment) not in anchors[target.stem]
+            ):
                 broken.append(f"{name}.html: {link['href']}")
     assert broken == []
 
@@ -177,7 +196,10 @@ def test_chapter_has_a_colab_button(site, chapter):
     notebook = f"book/{chapter.stem}.ipynb"
     assert (BOOK.parent / notebook).is_file()
     colab = address().replace("https://github.com", "https://colab.research.google.com/github")
-    links = {link["href"] for link in parsed(site, chapter.stem).select("a[href^='https://colab.research.google.com']")}
+    links = {
+        link["href"]
+        for link in parsed(site, chapter.stem).select("a[href^='https://colab.research.google.com']")
+    }
     assert f"{colab}/blob/main/{notebook}" in links
 
 

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from sound_files import music, write_sound
 
 from diffmst_lib.command.main import main
 from diffmst_lib.data.index import SongIndex
-from sound_files import music, write_sound
 
 
 @pytest.fixture
@@ -32,9 +32,18 @@ def run(capsys, *arguments):
 def test_index(songs, capsys):
     about = songs / "about.json"
     about.write_text(json.dumps({"two": {"split": "test", "license": "CC0 1.0"}}))
-    code, out, err = run(capsys, "index", songs / "songs", "--references", songs / "records", "--about", about,
-                         "--output", songs / "set.json")
-    assert code == 0 and "song/s" in err                                      # a progress bar
+    code, out, err = run(
+        capsys,
+        "index",
+        songs / "songs",
+        "--references",
+        songs / "records",
+        "--about",
+        about,
+        "--output",
+        songs / "set.json",
+    )
+    assert code == 0 and "song/s" in err  # a progress bar
     index = SongIndex.load(songs / "set.json")
     assert [song.name for song in index.songs] == ["one", "record", "records/one", "two"]
     assert [song.name for song in index.multitracks("test")] == ["two"]
@@ -44,8 +53,16 @@ def test_index(songs, capsys):
 
 def test_names_from_several_folders(songs, capsys):
     write_sound(songs / "more" / "records" / "one.wav", music(2, channels=1))
-    code, out, _ = run(capsys, "index", songs / "songs", "--references", songs / "records", songs / "more" / "records",
-                       "--output", songs / "set.json")
+    code, out, _ = run(
+        capsys,
+        "index",
+        songs / "songs",
+        "--references",
+        songs / "records",
+        songs / "more" / "records",
+        "--output",
+        songs / "set.json",
+    )
     names = [song.name for song in SongIndex.load(songs / "set.json").songs]
     assert code == 0 and names == ["one", "record", "records/one", "records/one (2)", "two"]
     assert "mono, so no references: records/one (2)" in out
@@ -63,7 +80,10 @@ def test_cache_says_its_size_first(songs, capsys):
     code, out, _ = run(capsys, "cache", songs / "songs" / "index.json", "--output", songs / "cache")
     assert code == 0 and out.startswith("2 songs take 0.00 GB")
     cached = SongIndex.load(songs / "cache")["one"].stems
-    assert [stem.source.path.parent.parent for stem in cached] == [songs / "songs", songs / "cache"]      # WAV stays
+    assert [stem.source.path.parent.parent for stem in cached] == [
+        songs / "songs",
+        songs / "cache",
+    ]  # WAV stays
 
 
 def test_an_index_and_a_cache_inside_the_folder_are_no_songs(songs, capsys):
@@ -117,19 +137,26 @@ def test_shard(songs, capsys):
     assert (code, out) == (0, "")
 
 
-@pytest.mark.parametrize(("arguments", "why"), [
-    (["index", "nowhere"], "nowhere: no such folder"),
-    (["index", "empty"], "no audio"),
-    (["index", "songs", "--references", "nowhere"], "nowhere: no such folder"),
-    (["index", "songs", "--about", "nowhere.json"], "nowhere.json: No such file"),
-    (["index", "songs", "--layout", "medleydb"], "songs"),
-    (["index", "songs", "--output", "songs/one/kick.wav/x.json"], "kick.wav"),
-    (["cache", "songs", "--output", "out"], "no such index"),
-    (["index", "songs", "--references", "songs"], "songs: holds stems of the songs"),
-    (["shard", "songs", "--output", "out"], "no such index"),
-    (["open", "--source", "nowhere", "--output", "out"], "nowhere: no such folder"),
-    (["open", "--source", "songs", "--output", "out"], "songs: no finished song of the open set is in it"),
-], ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["index", "nowhere"], "nowhere: no such folder"),
+        (["index", "empty"], "no audio"),
+        (["index", "songs", "--references", "nowhere"], "nowhere: no such folder"),
+        (["index", "songs", "--about", "nowhere.json"], "nowhere.json: No such file"),
+        (["index", "songs", "--layout", "medleydb"], "songs"),
+        (["index", "songs", "--output", "songs/one/kick.wav/x.json"], "kick.wav"),
+        (["cache", "songs", "--output", "out"], "no such index"),
+        (["index", "songs", "--references", "songs"], "songs: holds stems of the songs"),
+        (["shard", "songs", "--output", "out"], "no such index"),
+        (["open", "--source", "nowhere", "--output", "out"], "nowhere: no such folder"),
+        (
+            ["open", "--source", "songs", "--output", "out"],
+            "songs: no finished song of the open set is in it",
+        ),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
 def test_bad_input(songs, capsys, monkeypatch, arguments, why):
     monkeypatch.chdir(songs)
     (songs / "empty").mkdir()

@@ -56,6 +56,7 @@ def notes(lines):
 
 # Good runs
 
+
 @pytest.mark.parametrize("arguments", ["--reference ref.wav --steps 2", "--method equal-loudness"])
 def test_mix_writes_three_files_and_reports_levels(inputs, diffmst, arguments):
     code, out, err = diffmst("mix stems --output out/new", arguments)
@@ -98,15 +99,21 @@ def test_mix_by_a_model(model, diffmst):
     assert (code, out, err) == (0, [], []) and sorted(os.listdir("out")) == FILES
     song, reference = diffmst_lib.load_multitrack("stems"), load_audio("ref.wav")
     want = diffmst_lib.DiffMST.from_pretrained("tiny").mix(song, reference)
-    assert ConsoleParams.from_json(Path("out/params.json").read_text("utf-8")).to_json() == want.params.to_json()
+    assert (
+        ConsoleParams.from_json(Path("out/params.json").read_text("utf-8")).to_json() == want.params.to_json()
+    )
     assert torch.equal(load_audio("out/mix.wav"), want.audio)
     code, out, _ = diffmst("mix stems --reference ref.wav --output out --model tiny --refine 0")
-    loss = diffmst_lib.audio_feature_loss(want.audio, diffmst_lib.normalize_loudness(reference))["total"].item()
+    loss = diffmst_lib.audio_feature_loss(want.audio, diffmst_lib.normalize_loudness(reference))[
+        "total"
+    ].item()
     assert code == 0 and float(out[1].removeprefix("audio-feature loss ")) == pytest.approx(loss, rel=1e-3)
 
 
 def test_refining_starts_from_the_models_console(model, diffmst):
-    code, out, _ = diffmst("mix stems --reference ref.wav --output out --model tiny --refine 3 --fit-seconds 0.5")
+    code, out, _ = diffmst(
+        "mix stems --reference ref.wav --output out --model tiny --refine 3 --fit-seconds 0.5"
+    )
     start, end = map(float, out[1].removeprefix("audio-feature loss ").split(" -> "))
     assert code == 0 and end < start
     song = diffmst_lib.load_multitrack("stems")
@@ -150,7 +157,10 @@ def test_stems_are_read_at_the_models_rate(inputs, diffmst):
 
 def test_a_model_needs_a_reference(model, diffmst):
     assert diffmst("mix stems --output out --model tiny") == (
-        2, [], ["diffmst: error: --method model needs a --reference"])
+        2,
+        [],
+        ["diffmst: error: --method model needs a --reference"],
+    )
 
 
 @pytest.mark.parametrize("arguments", ["--reference ref.wav --steps 2", "--method equal-loudness"])
@@ -174,10 +184,12 @@ def test_what_was_changed_is_said_on_stderr(inputs, diffmst, write, noise):
     Path("stems/lyrics.txt").touch()
     code, out, err = diffmst("mix stems --reference ref.wav --output out --steps 1 --quiet")
     assert (code, out) == (0, [])
-    assert err == ["diffmst: note: not audio, left out: lyrics.txt",
-                   "diffmst: note: resampled to 44100 Hz: vox.wav (48000 Hz)",
-                   "diffmst: note: padded with silence to 0.50 s: vox.wav",
-                   "diffmst: note: ref.wav: resampled from 48000 Hz to 44100 Hz"]
+    assert err == [
+        "diffmst: note: not audio, left out: lyrics.txt",
+        "diffmst: note: resampled to 44100 Hz: vox.wav (48000 Hz)",
+        "diffmst: note: padded with silence to 0.50 s: vox.wav",
+        "diffmst: note: ref.wav: resampled from 48000 Hz to 44100 Hz",
+    ]
 
 
 def test_level_above_full_scale_is_said_and_kept(diffmst, write, tmp_path, monkeypatch):
@@ -198,18 +210,28 @@ def test_help(diffmst, arguments):
 
 def test_bench_prints_a_table(diffmst, monkeypatch):
     table = pd.DataFrame({"default (s)": [0.25]}, index=[1])
-    monkeypatch.setattr("diffmst_lib.bench.console_table", lambda tracks, seconds, repeats: table * len(tracks))
+    monkeypatch.setattr(
+        "diffmst_lib.bench.console_table", lambda tracks, seconds, repeats: table * len(tracks)
+    )
     code, out, _ = diffmst("bench --tracks 1 2 --seconds 0.2 --repeats 1")
     assert code == 0 and "torch" in out[0] and "default (s)" in out[1] and "0.5" in out[2]
     monkeypatch.setattr("diffmst_lib.bench.loss_times", lambda **options: pd.DataFrame([options]))
     code, out, _ = diffmst("bench --loss --seconds 2")
     assert code == 0 and "repeats" in out[1] and out[2].split()[1:] == ["2.0", "3"]
-    monkeypatch.setattr("diffmst_lib.bench.model_table", lambda presets, **options: pd.DataFrame([options], index=presets))
+    monkeypatch.setattr(
+        "diffmst_lib.bench.model_table", lambda presets, **options: pd.DataFrame([options], index=presets)
+    )
     code, out, _ = diffmst("bench --model tiny --tracks 4")
     assert code == 0 and out[2].split() == ["tiny", "4", "10.0", "3"]
     monkeypatch.setattr("diffmst_lib.bench.render_table", lambda **options: pd.DataFrame([options]))
     code, out, _ = diffmst("bench --render --repeats 7 --tracks 3 --seconds 2")
-    assert code == 0 and "num_tracks" in out[1] and out[2].split()[1:4] == ["3", "2.0", "7"] and "pedalboard" in out[2]
+    assert (
+        code == 0
+        and "num_tracks" in out[1]
+        and out[2].split()[1:4] == ["3", "2.0", "7"]
+        and "pedalboard" in out[2]
+    )
+
 
 def test_bench_of_the_loss_takes_no_tracks(diffmst):
     code, out, err = diffmst("bench --loss --tracks 4")
@@ -237,33 +259,82 @@ BAD_INPUT = {
     "garbage stem": ("stems/kick.wav", OPTIMIZE, "stems/kick.wav: not an audio file"),
     "m4a stem": ("stems/kick.m4a", OPTIMIZE, "stems/kick.m4a: not an audio file that can be read here"),
     "empty stem": (("stems/kick.wav", torch.zeros(2, 0)), OPTIMIZE, "stems/kick.wav: no audio in it"),
-    "stem with NaN": (("stems/kick.wav", torch.tensor([0.1, math.nan])), OPTIMIZE, "stems/kick.wav: holds NaN"),
-    "infinite stem": (("stems/kick.wav", torch.tensor([0.1, math.inf])), OPTIMIZE, "stems/kick.wav: holds NaN or inf"),
+    "stem with NaN": (
+        ("stems/kick.wav", torch.tensor([0.1, math.nan])),
+        OPTIMIZE,
+        "stems/kick.wav: holds NaN",
+    ),
+    "infinite stem": (
+        ("stems/kick.wav", torch.tensor([0.1, math.inf])),
+        OPTIMIZE,
+        "stems/kick.wav: holds NaN or inf",
+    ),
     "stem of 6 channels": (("stems/kick.wav", torch.ones(6, 10)), OPTIMIZE, "stems/kick.wav: 6 channels"),
     "stem twice": (("stems/keys.aiff", torch.ones(2, 10)), OPTIMIZE, "stems: several files are named keys"),
-    "silence": (("quiet/kick.wav", torch.zeros(2, 999)), "mix quiet --output out --method equal-loudness",
-                "quiet: all 1 tracks are silent"),
+    "silence": (
+        ("quiet/kick.wav", torch.zeros(2, 999)),
+        "mix quiet --output out --method equal-loudness",
+        "quiet: all 1 tracks are silent",
+    ),
     "no reference": (None, MIX, "--method optimize needs a --reference"),
     "no such reference": (None, MIX + "--reference r.wav", "r.wav: no such file"),
     "folder as reference": (None, MIX + "--reference stems", "stems: no such file"),
     "garbage reference": ("r.wav", MIX + "--reference r.wav", "r.wav: not an audio file"),
     "empty reference": (("r.wav", torch.zeros(2, 0)), MIX + "--reference r.wav", "r.wav: no audio in it"),
-    "mono reference": (("r.wav", torch.ones(1, 10)), MIX + "--reference r.wav", "r.wav: the reference has 1 channel;"),
-    "reference of 6 channels": (("r.wav", torch.ones(6, 10)), MIX + "--reference r.wav", "r.wav: the reference has 6 ch"),
-    "silent reference": (("r.wav", torch.zeros(2, 999)), MIX + "--reference r.wav", "r.wav: the reference is silent"),
-    "reference with NaN": (("r.wav", torch.full((2, 9), math.nan)), MIX + "--reference r.wav", "r.wav: holds NaN"),
-    "infinite reference": (("r.wav", torch.full((2, 9), math.inf)), MIX + "--reference r.wav", "r.wav: holds NaN or inf"),
-    "output is a file": (None, "mix stems --output ref.wav --method equal-loudness", "ref.wav: cannot write there"),
-    "output below a file": (None, "mix stems --output ref.wav/a/b --method equal-loudness", "ref.wav/a/b: cannot write"),
-    "output has a long name": (None, f"mix stems --output new/{300 * 'n'} --method equal-loudness", "cannot write there"),
+    "mono reference": (
+        ("r.wav", torch.ones(1, 10)),
+        MIX + "--reference r.wav",
+        "r.wav: the reference has 1 channel;",
+    ),
+    "reference of 6 channels": (
+        ("r.wav", torch.ones(6, 10)),
+        MIX + "--reference r.wav",
+        "r.wav: the reference has 6 ch",
+    ),
+    "silent reference": (
+        ("r.wav", torch.zeros(2, 999)),
+        MIX + "--reference r.wav",
+        "r.wav: the reference is silent",
+    ),
+    "reference with NaN": (
+        ("r.wav", torch.full((2, 9), math.nan)),
+        MIX + "--reference r.wav",
+        "r.wav: holds NaN",
+    ),
+    "infinite reference": (
+        ("r.wav", torch.full((2, 9), math.inf)),
+        MIX + "--reference r.wav",
+        "r.wav: holds NaN or inf",
+    ),
+    "output is a file": (
+        None,
+        "mix stems --output ref.wav --method equal-loudness",
+        "ref.wav: cannot write there",
+    ),
+    "output below a file": (
+        None,
+        "mix stems --output ref.wav/a/b --method equal-loudness",
+        "ref.wav/a/b: cannot write",
+    ),
+    "output has a long name": (
+        None,
+        f"mix stems --output new/{300 * 'n'} --method equal-loudness",
+        "cannot write there",
+    ),
     "output holds a folder": ("out/mix.wav/", MIX + "--method equal-loudness", "out/mix.wav: is a folder"),
-    "names too long": (None, f"mix {300 * 'n'} --output out --method equal-loudness", "n: File name too long"),
+    "names too long": (
+        None,
+        f"mix {300 * 'n'} --output out --method equal-loudness",
+        "n: File name too long",
+    ),
 }
 
 
 @pytest.mark.parametrize("existing", [False, True], ids=["new output", "existing output"])
 @pytest.mark.parametrize(("made", "arguments", "message"), BAD_INPUT.values(), ids=BAD_INPUT)
-def test_bad_input_costs_one_line_and_writes_nothing(inputs, diffmst, write, existing, made, arguments, message):
+def test_bad_input_costs_one_line_and_writes_nothing(
+    inputs, diffmst, write, existing, made, arguments, message
+):
     if isinstance(made, tuple):
         write(*made)
     elif made:
@@ -329,9 +400,11 @@ def test_disk_full(inputs, diffmst, monkeypatch):
 
 # Being stopped
 
+
 @pytest.fixture(params=["fitting", "saving"])
 def stopped(request, inputs, monkeypatch):
     """Ctrl-C arrives while the fit runs, or after the first of three files."""
+
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -357,6 +430,7 @@ def test_control_c_leaves_an_existing_folder_as_it_was(inputs, stopped, diffmst)
 
 # The command itself
 
+
 def test_real_control_c(inputs):
     command = [DIFFMST, "mix", "stems", "--reference", "ref.wav", "--output", "new/out", "--steps", "100000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -371,15 +445,23 @@ def test_real_control_c(inputs):
 def test_the_reader_of_the_report_may_leave_and_the_terminal_may_know_no_umlauts(inputs):
     command = [DIFFMST, "mix", "stems", "--method", "equal-loudness", "--output", "Mischung für Zoë"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
     assert sorted(os.listdir("Mischung für Zoë")) == FILES
 
 
-@pytest.mark.parametrize(("output", "reference", "words"), [
-    ("stems", "ref.wav", "holds the stems"), ("", "ref.wav", "--output is empty"), ("out", "out/mix.wav", "would be overwritten")])
+@pytest.mark.parametrize(
+    ("output", "reference", "words"),
+    [
+        ("stems", "ref.wav", "holds the stems"),
+        ("", "ref.wav", "--output is empty"),
+        ("out", "out/mix.wav", "would be overwritten"),
+    ],
+)
 def test_nothing_of_the_users_is_overwritten(inputs, capsys, write, output, reference, words):
     write("out/mix.wav", torch.rand(2, 8000) - 0.5)
     before = tree(Path("."))

@@ -3,16 +3,30 @@
 import signal
 
 import pytest
+from sound_files import music, write_sound
+from training_helpers import miniature
 
 import diffmst_lib as dm
 from diffmst_lib.command.main import main
 from diffmst_lib.data.index import SongIndex
 from diffmst_lib.training import loop
-from sound_files import music, write_sound
-from training_helpers import miniature
 
-SHORT = ["--preset", "tiny", "--seconds", "1", "--steps", "2", "--batch-size", "1", "--validate-every", "1", "--workers", "0",
-         "--validation-examples", "2"]
+SHORT = [
+    "--preset",
+    "tiny",
+    "--seconds",
+    "1",
+    "--steps",
+    "2",
+    "--batch-size",
+    "1",
+    "--validate-every",
+    "1",
+    "--workers",
+    "0",
+    "--validation-examples",
+    "2",
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +45,16 @@ def run(capsys, *arguments):
 
 def test_an_index(root, tmp_path, capsys):
     code, out, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model")
-    assert code == 0 and "af-16, tiny: 2 updates of 1 x 1 examples; songs to train on: 2" in out and "step/s" in err
+    assert (
+        code == 0
+        and "af-16, tiny: 2 updates of 1 x 1 examples; songs to train on: 2" in out
+        and "step/s" in err
+    )
     assert "right" in out and "written:" in out
     assert dm.DiffMST.from_pretrained(tmp_path / "model").config.name == "tiny"
-    code, out, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--resume", "--quiet")
+    code, out, err = run(
+        capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--resume", "--quiet"
+    )
     assert (code, out) == (0, "") and "step/s" not in err
 
 
@@ -56,7 +76,11 @@ def test_folders_of_audio(tmp_path, capsys):
     found = {name: SongIndex.load(tmp_path / "model" / name) for name in ("tracks.json", "references.json")}
     assert [len(index) for index in found.values()] == [5, 12]
     judged = {split: len(found["tracks.json"].multitracks(split)) for split in ("train", "validation")}
-    assert code == 0 and judged["train"] and ("judged on what it is trained on" in err) == (judged["validation"] == 0), err
+    assert (
+        code == 0
+        and judged["train"]
+        and ("judged on what it is trained on" in err) == (judged["validation"] == 0)
+    ), err
 
 
 def test_stems_are_no_references(tmp_path, capsys):
@@ -64,7 +88,9 @@ def test_stems_are_no_references(tmp_path, capsys):
     for song in ("Alpha", "Beta", "Gamma", "Delta", "Epsilon"):
         for i in range(4):
             write_sound(songs / song / f"stem {i}.wav", music(2, channels=2, seed=i))
-    code, _, err = run(capsys, *SHORT, "--tracks", songs, "--references", songs, "--output", tmp_path / "model", "--quiet")
+    code, _, err = run(
+        capsys, *SHORT, "--tracks", songs, "--references", songs, "--output", tmp_path / "model", "--quiet"
+    )
     assert code == 2 and "holds stems of the songs" in err
 
 
@@ -72,12 +98,24 @@ def test_an_output_inside_of_the_songs(tmp_path, capsys):
     """The sounds of a training are no songs of the next."""
     songs, records = folders_of_audio(tmp_path)
     for records_too in ([], ["--resume"]):
-        code, _, err = run(capsys, *SHORT, "--tracks", songs, "--references", records, "--output", songs / "model", *records_too)
+        code, _, err = run(
+            capsys,
+            *SHORT,
+            "--tracks",
+            songs,
+            "--references",
+            records,
+            "--output",
+            songs / "model",
+            *records_too,
+        )
         assert code == 0, err
         assert len(SongIndex.load(songs / "model" / "tracks.json")) == 5
     (songs / "model" / "model.safetensors").unlink()
     (songs / "model" / "checkpoint.safetensors").unlink()
-    assert run(capsys, *SHORT, "--tracks", songs, "--references", records, "--output", songs / "model")[0] == 0
+    assert (
+        run(capsys, *SHORT, "--tracks", songs, "--references", records, "--output", songs / "model")[0] == 0
+    )
     assert len(SongIndex.load(songs / "model" / "tracks.json")) == 5
 
 
@@ -86,42 +124,66 @@ def test_splits_that_leave_nothing_to_train_on(root, tmp_path, capsys):
     for song in index.songs:
         song.split = "test"
     index.save(tmp_path / "set" / "index.json")
-    code, _, err = run(capsys, *SHORT, "--tracks", tmp_path / "set", "--output", tmp_path / "model", "--quiet")
+    code, _, err = run(
+        capsys, *SHORT, "--tracks", tmp_path / "set", "--output", tmp_path / "model", "--quiet"
+    )
     assert code == 2 and "the train split has none of the 3 songs with stems" in err and "--about" in err
 
 
 def test_method_1_and_fine_tuning(root, tmp_path, capsys):
     short = [*SHORT, "--seconds", 2, "--tracks", root, "--quiet"]
     assert run(capsys, *short, "--method", 1, "--max-tracks", 8, "--output", tmp_path / "first")[0] == 0
-    code, _, err = run(capsys, *short, "--method", 1, "--loss", "af", "--max-tracks", 8, "--output", tmp_path / "second")
+    code, _, err = run(
+        capsys, *short, "--method", 1, "--loss", "af", "--max-tracks", 8, "--output", tmp_path / "second"
+    )
     assert code == 2 and "trained as mrstft-8" in err
-    code, _, err = run(capsys, *short, "--recipe", "mrstft+af-8", "--output", tmp_path / "second", "--init", tmp_path / "first")
+    code, _, err = run(
+        capsys,
+        *short,
+        "--recipe",
+        "mrstft+af-8",
+        "--output",
+        tmp_path / "second",
+        "--init",
+        tmp_path / "first",
+    )
     assert code == 0, err
 
 
-@pytest.mark.parametrize("more, parts", [
-    (["--method", "2", "--loss", "mrstft"], ["sample by sample"]),
-    (["--recipe", "af-16", "--method", "1"], ["leave out"]),
-    (["--method", "1", "--references", "x"], ["no meaning with method 1"]),
-    (["--learning-rate", "-1"], ["learning_rate cannot be -1"]),
-    (["--varied", "2"], ["varied"]),
-    (["--init", "nowhere"], ["nowhere"]),
-    (["--references", "nowhere"], ["nowhere"]),
-    (["--output", ""], ["--output is empty"]),
-    (["--init", "small"], ["preset small, not tiny"]),
-    (["--seconds", "100"], ["100 s"]),
-    (["--compile"], ["CNN", "tiny"]),
-    (["--method", "1", "--varied", "0.5"], ["--varied has no meaning with method 1"]),
-    (["--random-gain-db", "3"], ["--random-gain-db has no meaning with method 2"]),
-])
+@pytest.mark.parametrize(
+    "more, parts",
+    [
+        (["--method", "2", "--loss", "mrstft"], ["sample by sample"]),
+        (["--recipe", "af-16", "--method", "1"], ["leave out"]),
+        (["--method", "1", "--references", "x"], ["no meaning with method 1"]),
+        (["--learning-rate", "-1"], ["learning_rate cannot be -1"]),
+        (["--varied", "2"], ["varied"]),
+        (["--init", "nowhere"], ["nowhere"]),
+        (["--references", "nowhere"], ["nowhere"]),
+        (["--output", ""], ["--output is empty"]),
+        (["--init", "small"], ["preset small, not tiny"]),
+        (["--seconds", "100"], ["100 s"]),
+        (["--compile"], ["CNN", "tiny"]),
+        (["--method", "1", "--varied", "0.5"], ["--varied has no meaning with method 1"]),
+        (["--random-gain-db", "3"], ["--random-gain-db has no meaning with method 2"]),
+    ],
+)
 def test_bad_input(root, tmp_path, capsys, more, parts):
     code, out, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--quiet", *more)
     lines = [line for line in err.splitlines() if "note:" not in line]
     assert code == 2 and len(lines) == 1 and all(part in lines[0] for part in parts), err
 
 
-@pytest.mark.parametrize("arguments", [["--steps", "0"], ["--preset", "huge"], ["--max-tracks", "7"], ["--seed", "-1"],
-                                       ["--precision", "int8"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--steps", "0"],
+        ["--preset", "huge"],
+        ["--max-tracks", "7"],
+        ["--seed", "-1"],
+        ["--precision", "int8"],
+    ],
+)
 def test_options_that_argparse_refuses(root, tmp_path, capsys, arguments):
     with pytest.raises(SystemExit) as caught:
         run(capsys, "--tracks", root, "--output", tmp_path, *arguments)
@@ -137,6 +199,8 @@ def test_a_folder_without_songs(tmp_path, capsys):
 
 def test_stopping_says_how_to_go_on(root, tmp_path, capsys, monkeypatch):
     update = loop.update
-    monkeypatch.setattr(loop, "update", lambda *arguments: (signal.raise_signal(signal.SIGTERM), update(*arguments))[1])
+    monkeypatch.setattr(
+        loop, "update", lambda *arguments: (signal.raise_signal(signal.SIGTERM), update(*arguments))[1]
+    )
     code, _, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--quiet")
     assert code == 130 and err.startswith("diffmst: stopped after step 1 of 2") and "--resume" in err

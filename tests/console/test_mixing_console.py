@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmst_lib import ConsoleParams, MixingConsole, param_table
-from diffmst_lib.console.mixing_console import compressor_lookahead
 from diffmst_lib.console.effects import pan_gains
+from diffmst_lib.console.mixing_console import compressor_lookahead
 
 CONSOLE = MixingConsole(44100)
 
@@ -23,7 +23,11 @@ def noise(*shape, seed=0):
 
 def unit(num_tracks, seed=0, batch=()):
     generator = torch.Generator().manual_seed(seed)
-    widths = (num_tracks, len(param_table("track"))), (len(param_table("fx_bus")),), (len(param_table("master_bus")),)
+    widths = (
+        (num_tracks, len(param_table("track"))),
+        (len(param_table("fx_bus")),),
+        (len(param_table("master_bus")),),
+    )
     return [torch.rand(*batch, *width, generator=generator) for width in widths]
 
 
@@ -51,8 +55,12 @@ def test_batch_equals_loop_and_render_equals_call():
     for i in range(2):
         one = ConsoleParams(params.tracks[i], params.fx_bus_values[i], params.master_bus_values[i])
         scale = mix[i].abs().max().item()
-        torch.testing.assert_close(CONSOLE(tracks[i], one, fx_bus=True).mix, mix[i], rtol=0, atol=1e-5 * scale)
-        torch.testing.assert_close(CONSOLE.render(tracks[i], one, fx_bus=True), mix[i], rtol=0, atol=1e-5 * scale)
+        torch.testing.assert_close(
+            CONSOLE(tracks[i], one, fx_bus=True).mix, mix[i], rtol=0, atol=1e-5 * scale
+        )
+        torch.testing.assert_close(
+            CONSOLE.render(tracks[i], one, fx_bus=True), mix[i], rtol=0, atol=1e-5 * scale
+        )
 
 
 @pytest.mark.parametrize("num_tracks", [1, 64])
@@ -66,7 +74,10 @@ def test_any_number_of_tracks_and_samples(num_tracks, num_samples):
 @pytest.mark.parametrize("corner", [0.0, 1.0])
 @pytest.mark.parametrize("kind", ["noise", "silence", "one silent track"])
 def test_corners_are_finite_in_value_and_gradient(kind, corner, fx_bus):
-    tracks = noise(2, 3000) * {"noise": 1.0, "silence": 0.0, "one silent track": torch.tensor([[1.0], [0.0]])}[kind]
+    tracks = (
+        noise(2, 3000)
+        * {"noise": 1.0, "silence": 0.0, "one silent track": torch.tensor([[1.0], [0.0]])}[kind]
+    )
     knobs = [torch.full_like(u, corner).requires_grad_() for u in unit(2)]
     out = CONSOLE(tracks, ConsoleParams.from_unit(*knobs), fx_bus=fx_bus)
     (out.mix / out.mix.detach().abs().max().clamp(min=1.0)).square().sum().backward()
@@ -79,12 +90,16 @@ def test_corners_are_finite_in_value_and_gradient(kind, corner, fx_bus):
 def test_every_knob_of_the_default_console_is_alive():
     """Random settings, loud enough to work the compressors: all but the sends of an idle fx bus have a gradient."""
     knobs = [0.2 + 0.6 * u for u in unit(2)]
-    knobs[0][:, 0] = 0.6                                     # loud enough for both strips' compressors
+    knobs[0][:, 0] = 0.6  # loud enough for both strips' compressors
     knobs = [u.requires_grad_() for u in knobs]
     tracks = noise(2, 44100) * torch.linspace(0.05, 3, 44100)
     CONSOLE(tracks, ConsoleParams.from_unit(*knobs), fx_bus=True).mix.square().mean().backward()
     for knob, section in zip(knobs, ("track", "fx_bus", "master_bus")):
-        dead = {s.name for s, g in zip(param_table(section), knob.grad.reshape(-1, knob.shape[-1]).abs().sum(0)) if g == 0}
+        dead = {
+            s.name
+            for s, g in zip(param_table(section), knob.grad.reshape(-1, knob.shape[-1]).abs().sum(0))
+            if g == 0
+        }
         assert dead == ({"mix"} if section == "fx_bus" else set())
 
 
@@ -97,7 +112,10 @@ def test_master_bus_can_be_left_out():
 
 def test_parameters_of_another_console_are_refused():
     tracks = noise(2, 3000)
-    for other in (ConsoleParams.neutral(["a", "b"], preset="reference"), ConsoleParams.neutral(["a", "b"], sample_rate=48000)):
+    for other in (
+        ConsoleParams.neutral(["a", "b"], preset="reference"),
+        ConsoleParams.neutral(["a", "b"], sample_rate=48000),
+    ):
         with pytest.raises(ValueError, match="cannot use parameters"):
             CONSOLE(tracks, other)
         with pytest.raises(ValueError, match="cannot use parameters"):
@@ -137,16 +155,23 @@ def test_wrong_numbers_are_named():
         ConsoleParams.from_unit(t, f, m)
 
 
-@pytest.mark.parametrize(("section", "name", "value", "words"), [
-    ("track", "ratio", float("nan"), r"b: ratio = nan :1 is outside 1 to 10"),
-    ("track", "pan", 1.5, r"b: pan = 1.5 is outside 0 to 1"),
-    ("master_bus", "threshold_db", 3.0, r"master_bus: threshold_db = 3 dB is outside -60 to 0"),
-    ("fx_bus", "mix", float("nan"), r"fx_bus: mix = nan is outside 0 to 1"),
-])
+@pytest.mark.parametrize(
+    ("section", "name", "value", "words"),
+    [
+        ("track", "ratio", float("nan"), r"b: ratio = nan :1 is outside 1 to 10"),
+        ("track", "pan", 1.5, r"b: pan = 1.5 is outside 0 to 1"),
+        ("master_bus", "threshold_db", 3.0, r"master_bus: threshold_db = 3 dB is outside -60 to 0"),
+        ("fx_bus", "mix", float("nan"), r"fx_bus: mix = nan is outside 0 to 1"),
+    ],
+)
 @pytest.mark.parametrize("preset", ["default", "reference"])
 def test_values_out_of_range_are_named_with_strip_and_range(section, name, value, words, preset):
     params = ConsoleParams.neutral(["a", "b"], preset=preset)
-    rows = {"track": params.tracks[1], "fx_bus": params.fx_bus_values, "master_bus": params.master_bus_values}[section]
+    rows = {
+        "track": params.tracks[1],
+        "fx_bus": params.fx_bus_values,
+        "master_bus": params.master_bus_values,
+    }[section]
     rows[[spec.name for spec in params.specs(section)].index(name)] = value
     for use in (MixingConsole(44100, preset=preset), MixingConsole(44100, preset=preset).render):
         with pytest.raises(ValueError, match=f"^{words}$"):
@@ -162,7 +187,8 @@ def test_effects_bus_runs_when_something_is_sent_to_it():
 
 
 BYPASS = {
-    "eq": lambda spec: spec.name.endswith("_gain_db"), "compressor": lambda spec: spec.name in ("ratio", "makeup_gain_db"),
+    "eq": lambda spec: spec.name.endswith("_gain_db"),
+    "compressor": lambda spec: spec.name in ("ratio", "makeup_gain_db"),
     "gain": lambda spec: True,
 }
 
@@ -262,7 +288,9 @@ def test_tracks_that_a_mask_leaves_out_are_silent(noise, preset):
     tracks.requires_grad_()
     out = console(tracks, params, fx_bus=False, mask=mask)
     expected = console(tracks * mask[..., None], params, fx_bus=False)
-    assert torch.allclose(out.mix, expected.mix, atol=1e-6) and torch.allclose(out.tracks, expected.tracks, atol=1e-6)
+    assert torch.allclose(out.mix, expected.mix, atol=1e-6) and torch.allclose(
+        out.tracks, expected.tracks, atol=1e-6
+    )
     out.mix.square().sum().backward()
     assert (tracks.grad[0, 1] == 0).all() and tracks.grad[mask].abs().amax(dim=-1).min() > 0
     one = console(tracks[0].detach(), params, fx_bus=False, mask=mask[0])

@@ -13,20 +13,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmst_lib import ConsoleParams, MixingConsole, param_table
-from diffmst_lib.inputs import PRESETS
 from diffmst_lib.console.params import SECTIONS, denormalize, normalize
+from diffmst_lib.inputs import PRESETS
 
 WIDTHS = {"track": 27, "fx_bus": 25, "master_bus": 26}
 # The released ranges leave no room for the highest band below 26 kHz.
-TABLES = [(p, s, r) for p, s, r in product(PRESETS, SECTIONS, (22050, 44100, 96000)) if (p, r) != ("reference", 22050)]
+TABLES = [
+    (p, s, r)
+    for p, s, r in product(PRESETS, SECTIONS, (22050, 44100, 96000))
+    if (p, r) != ("reference", 22050)
+]
 each_preset = pytest.mark.parametrize("preset", PRESETS)
 each_section = pytest.mark.parametrize("section", SECTIONS)
 
 
 def unit(num_tracks=3, batch=(), fill=None):
-    shapes = [(*batch, num_tracks, WIDTHS["track"]), (*batch, WIDTHS["fx_bus"]), (*batch, WIDTHS["master_bus"])]
+    shapes = [
+        (*batch, num_tracks, WIDTHS["track"]),
+        (*batch, WIDTHS["fx_bus"]),
+        (*batch, WIDTHS["master_bus"]),
+    ]
     generator = torch.Generator().manual_seed(0)
-    return [torch.rand(shape, generator=generator) if fill is None else torch.full(shape, fill) for shape in shapes]
+    return [
+        torch.rand(shape, generator=generator) if fill is None else torch.full(shape, fill)
+        for shape in shapes
+    ]
 
 
 def random_params(preset="default", names=("kick", "vox.L", "vox.R")):
@@ -85,7 +96,9 @@ def test_ends_and_middle(preset, section):
     low, middle, high = denormalize(torch.tensor([[0.0], [0.5], [1.0]]).repeat(1, len(table)), table)
     for i, spec in enumerate(table):
         half = math.sqrt(spec.low * spec.high) if spec.scale == "log" else (spec.low + spec.high) / 2
-        assert [low[i].item(), middle[i].item(), high[i].item()] == pytest.approx([spec.low, half, spec.high], rel=1e-5)
+        assert [low[i].item(), middle[i].item(), high[i].item()] == pytest.approx(
+            [spec.low, half, spec.high], rel=1e-5
+        )
 
 
 def test_ratios_are_heard_on_a_log_scale_in_the_default_and_linear_as_released_in_the_reference():
@@ -141,6 +154,7 @@ def test_to_unit_is_the_inverse_of_from_unit(preset):
 
 
 # Strips
+
 
 def test_strip_reads_and_writes_numbers_by_name():
     params = random_params()
@@ -203,7 +217,9 @@ def test_unknown_names_get_the_nearest_one():
         params.track("drums")
     with pytest.raises(KeyError, match="kick has no parameter 'gain_db': did you mean '.*gain_db'"):
         params.track("kick")["gain_db"]
-    with pytest.raises(KeyError, match="master_bus has no parameter 'outputgain_db': did you mean 'output_gain_db'"):
+    with pytest.raises(
+        KeyError, match="master_bus has no parameter 'outputgain_db': did you mean 'output_gain_db'"
+    ):
         params.master_bus["outputgain_db"] = 1
     with pytest.raises(KeyError, match="fx_bus has no parameter '!': it has band0_gain"):
         params.fx_bus["!"]
@@ -211,8 +227,13 @@ def test_unknown_names_get_the_nearest_one():
 
 def test_strips_need_one_console_and_not_a_batch():
     params = ConsoleParams.from_unit(*unit(batch=(2,)))
-    for use in (lambda: params.track("track1"), lambda: params.fx_bus, lambda: params.master_bus, params.to_json,
-                params.to_frame):
+    for use in (
+        lambda: params.track("track1"),
+        lambda: params.fx_bus,
+        lambda: params.master_bus,
+        params.to_json,
+        params.to_frame,
+    ):
         with pytest.raises(ValueError, match=r"not a batch of shape \(2, 3, 27\)"):
             use()
 
@@ -240,13 +261,16 @@ def test_clone_is_free_to_edit():
 
 # Files
 
+
 @each_preset
 def test_json_holds_all_that_is_heard(preset, noise):
-    params = random_params(preset, names=["it's \"é\"", "vox.L", "vox.R"])
+    params = random_params(preset, names=['it\'s "é"', "vox.L", "vox.R"])
     back = ConsoleParams.from_json(params.to_json())
     assert (back.names, back.preset, back.sample_rate) == (params.names, preset, 44100)
     tracks, console = noise(3, 4000), MixingConsole(44100, preset=preset)
-    torch.testing.assert_close(console.render(tracks, back), console.render(tracks, params), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        console.render(tracks, back), console.render(tracks, params), rtol=1e-4, atol=1e-4
+    )
     assert back.to_json() == params.to_json()
 
 
@@ -322,8 +346,10 @@ def test_normalize_has_the_slopes_of_its_equation(section, preset):
     specs = param_table(section, preset)
     values = denormalize(torch.full((len(specs),), 0.3, dtype=torch.float64), specs).requires_grad_()
     normalize(values, specs).sum().backward()
-    want = [1 / (v * math.log(s.high / s.low)) if s.scale == "log" else 1 / (s.high - s.low)
-            for v, s in zip(values.tolist(), specs)]
+    want = [
+        1 / (v * math.log(s.high / s.low)) if s.scale == "log" else 1 / (s.high - s.low)
+        for v, s in zip(values.tolist(), specs)
+    ]
     torch.testing.assert_close(values.grad, torch.tensor(want, dtype=torch.float64))
 
 

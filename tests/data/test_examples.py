@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from audio_helpers import one_line
+from sound_files import music, write_sound
 
 import diffmst_lib as dm
-from audio_helpers import one_line
-from diffmst_lib.inputs import InputError, InputNote
+from diffmst_lib.data import examples as examples_module
 from diffmst_lib.data.examples import Example, Method1, Method2, Sampling, collate, loader
-from diffmst_lib.data.songs import FoundSong, Source
 from diffmst_lib.data.index import SongIndex, build_index
 from diffmst_lib.data.segments import find_windows, read_segment
-from diffmst_lib.data import examples as examples_module
-from sound_files import music, write_sound
+from diffmst_lib.data.songs import FoundSong, Source
+from diffmst_lib.inputs import InputError, InputNote
 
 SHORT = Sampling(track_lufs=-30, seconds=2, min_tracks=2, max_tracks=6)
 
@@ -25,18 +25,33 @@ def index(tmp_path_factory):
     """Three songs of 12 s: stereo, mono and mixed stems, gaps, other rates; three finished songs, one of them mono."""
     folder = tmp_path_factory.mktemp("set")
     stems = {
-        "stereo": {"drums.wav": music(12, seed=1), "keys.flac": music(12, seed=2, gap_s=(0, 8)), "pad.ogg": music(12, seed=3)},
-        "mono": {f"{name}.wav": music(12, channels=1, seed=i) for i, name in enumerate(["bass", "vox", "guitar", "hat"])},
-        "both": {"drums.m4a": music(12, 48000, seed=4), "vox.wav": music(12, 48000, 1, seed=5),
-                 "silent.wav": np.zeros((2, 48000 * 12)), "left.wav": music(12, 48000, seed=6) * [[1], [0]]},
+        "stereo": {
+            "drums.wav": music(12, seed=1),
+            "keys.flac": music(12, seed=2, gap_s=(0, 8)),
+            "pad.ogg": music(12, seed=3),
+        },
+        "mono": {
+            f"{name}.wav": music(12, channels=1, seed=i)
+            for i, name in enumerate(["bass", "vox", "guitar", "hat"])
+        },
+        "both": {
+            "drums.m4a": music(12, 48000, seed=4),
+            "vox.wav": music(12, 48000, 1, seed=5),
+            "silent.wav": np.zeros((2, 48000 * 12)),
+            "left.wav": music(12, 48000, seed=6) * [[1], [0]],
+        },
     }
     found = []
     for song, files in stems.items():
         for name, sound in files.items():
             write_sound(folder / song / name, sound, 48000 if song == "both" else 44100)
-        found.append(FoundSong(song, song, "folders", stems={f.split(".")[0]: Source(folder / song / f) for f in files}))
+        found.append(
+            FoundSong(
+                song, song, "folders", stems={f.split(".")[0]: Source(folder / song / f) for f in files}
+            )
+        )
     for i, name in enumerate(["record a", "record b", "mono record"]):
-        sound = music(9, channels=1 if "mono" in name else 2, seed=10 + i) + 0.05                        # an offset
+        sound = music(9, channels=1 if "mono" in name else 2, seed=10 + i) + 0.05  # an offset
         found.append(FoundSong(name, name, "songs", mix=Source(write_sound(folder / f"{name}.wav", sound))))
     return build_index(found, folder)
 
@@ -47,6 +62,7 @@ def examples(index, sampling=SHORT, **options):
 
 # Windows
 
+
 def test_windows_reach_the_energy(index):
     """Whole seconds exactly, and starts between two good seconds but for what one second can hold."""
     for song in index.multitracks():
@@ -56,7 +72,8 @@ def test_windows_reach_the_energy(index):
             power = [mix[:, s * 44100 : (s + 3) * 44100].square().mean().item() for s in range(10)]
             assert windows.starts.tolist() == [s for s in range(10) if power[s] >= energy]
             assert [s for s, more in zip(windows.starts, windows.slack_s) if more and s < 9] == [
-                s for s in range(9) if min(power[s : s + 2]) >= energy]
+                s for s in range(9) if min(power[s : s + 2]) >= energy
+            ]
 
 
 def test_the_energy_is_the_papers(index):
@@ -65,8 +82,14 @@ def test_the_energy_is_the_papers(index):
     quiet = replace(song, power_db=np.array([-31.0] * 6 + [-29.0] * 6, np.float32))
     assert find_windows(quiet, 1).starts.tolist() == [6, 7, 8, 9, 10, 11]
     assert find_windows(quiet, 1, energy=10**-3.2).starts.tolist() == list(range(12))
-    assert find_windows(quiet, 4).starts.tolist() == [4, 5, 6, 7, 8]          # two of each: 1.03e-3
-    assert find_windows(quiet, 1.5).starts.tolist() == [6, 7, 8, 9, 10]       # at 5 one second below, half a second above
+    assert find_windows(quiet, 4).starts.tolist() == [4, 5, 6, 7, 8]  # two of each: 1.03e-3
+    assert find_windows(quiet, 1.5).starts.tolist() == [
+        6,
+        7,
+        8,
+        9,
+        10,
+    ]  # at 5 one second below, half a second above
 
 
 def test_silent_stems_do_not_sound(index):
@@ -98,7 +121,7 @@ def test_every_place_is_as_likely(index):
     counts = np.bincount(starts, minlength=251)
     assert len(counts) == 251 and counts.min() > 40 and counts.max() < 130
     assert drawn[0].start_s * 25 == pytest.approx(round(drawn[0].start_s * 25))
-    windows = find_windows(index["mono"], 10.5)                        # the last one starts at 1.5 s
+    windows = find_windows(index["mono"], 10.5)  # the last one starts at 1.5 s
     starts = {examples_module._cut(index["mono"], windows, 10.5, rng)[1] for _ in range(2000)}
     assert sorted(round(start * 25) for start in starts) == list(range(38))
 
@@ -109,6 +132,7 @@ def test_songs_need_enough_tracks(index):
 
 
 # Reading
+
 
 def test_a_segment_is_that_part_of_the_song(index):
     (folder,) = {stem.source.path.parent for stem in index["mono"].stems}
@@ -167,14 +191,17 @@ def test_a_file_that_has_gone(index, tmp_path):
 
 # Examples
 
+
 def test_levels(index):
     for item in range(20):
         example = examples(index)[item]
         for track in example.tracks:
             assert dm.loudness(track) == pytest.approx(-30, abs=0.1)
         assert dm.loudness(example.reference) == pytest.approx(-16, abs=0.1)
-        assert example.reference.mean(dim=-1).abs().max() < 1e-4                 # without its offset
-    assert dm.loudness(Method1(index.multitracks(), replace(SHORT, track_lufs=-48))[0].tracks[0]) == pytest.approx(-48, abs=0.1)
+        assert example.reference.mean(dim=-1).abs().max() < 1e-4  # without its offset
+    assert dm.loudness(
+        Method1(index.multitracks(), replace(SHORT, track_lufs=-48))[0].tracks[0]
+    ) == pytest.approx(-48, abs=0.1)
 
 
 def test_numbers_and_names_of_tracks(index):
@@ -183,11 +210,13 @@ def test_numbers_and_names_of_tracks(index):
     for example in drawn:
         assert len(example.tracks) == len(example.sides) == len(example.names) == len(set(example.names)) <= 6
         assert len(example.names) >= 2
-        assert not {"silent.L", "silent.R", "left.R"} & set(example.names)       # nothing to hear, nothing to raise
+        assert not {"silent.L", "silent.R", "left.R"} & set(
+            example.names
+        )  # nothing to hear, nothing to raise
         stereo = {name[:-2] for name in example.names if name.endswith(".L")}
         assert {name[:-2] for name in example.names if name.endswith(".R")} == stereo - {"left"}
     assert {example.song for example in drawn} == {"stereo", "mono", "both"}
-    assert {example.reference_song for example in drawn} == {"record a", "record b"}       # not the mono one
+    assert {example.reference_song for example in drawn} == {"record a", "record b"}  # not the mono one
     assert len({example.start_s for example in drawn}) > 30
 
 
@@ -195,7 +224,9 @@ def test_sides_are_those_of_a_song(index):
     for item in range(30):
         example = examples(index)[item]
         channels = [{".L": "left", ".R": "right"}.get(name[-2:], "mono") for name in example.names]
-        assert example.sides.tolist() == dm.Multitrack(example.names, example.tracks, channels=channels).sides()
+        assert (
+            example.sides.tolist() == dm.Multitrack(example.names, example.tracks, channels=channels).sides()
+        )
         if example.song == "mono":
             assert set(example.sides.tolist()) == {-1, 1}
 
@@ -203,7 +234,11 @@ def test_sides_are_those_of_a_song(index):
 def test_the_tracks_are_the_songs(index):
     example = examples(index)[3]
     for name, track in zip(example.names, example.tracks):
-        stem = next(stem for stem in index[example.song].stems if stem.name == name.removesuffix(".L").removesuffix(".R"))
+        stem = next(
+            stem
+            for stem in index[example.song].stems
+            if stem.name == name.removesuffix(".L").removesuffix(".R")
+        )
         raw = read_segment(stem, example.start_s, 2)[1 if name.endswith(".R") else 0]
         assert torch.allclose(track / track.norm(), raw / raw.norm(), atol=1e-5)
 
@@ -216,9 +251,17 @@ def test_a_song_is_never_its_own_reference(index):
         Method2(both[:1], both[:1], SHORT)[0]
 
 
-@pytest.mark.parametrize(("artist", "title", "itself"), [
-    ("The Band", "A Song (master)", True), ("the band feat. Her", "A song", True), ("The Band", "Another", False),
-    ("The Band", "A Song of ours", False), ("The Band", "(Intro) A Song", False), ("A Band", "A Song", False)])
+@pytest.mark.parametrize(
+    ("artist", "title", "itself"),
+    [
+        ("The Band", "A Song (master)", True),
+        ("the band feat. Her", "A song", True),
+        ("The Band", "Another", False),
+        ("The Band", "A Song of ours", False),
+        ("The Band", "(Intro) A Song", False),
+        ("A Band", "A Song", False),
+    ],
+)
 def test_nor_is_its_master(index, artist, title, itself):
     song = replace(index["stereo"], artist="The Band", title="A Song")
     record = replace(index["record a"], artist=artist, title=title)
@@ -232,14 +275,18 @@ def test_nor_is_its_master(index, artist, title, itself):
 
 def test_nor_is_that_of_a_stem_from_anywhere(index):
     songs = [replace(song, artist="Band", title=song.name) for song in index.multitracks()]
-    masters = [replace(index["record a"], name=f"{song.name}!", artist="Band", title=song.name) for song in songs]
+    masters = [
+        replace(index["record a"], name=f"{song.name}!", artist="Band", title=song.name) for song in songs
+    ]
     drawn = Method2(songs, masters, replace(SHORT, mixed_songs=1.0))
     for item in range(20):
         example = drawn[item]
         assert example.reference_song.removesuffix("!") not in {name.split("/")[0] for name in example.names}
 
 
-@pytest.mark.parametrize(("numbers", "counts"), [((3, 3), set()), ((3, 4), {4}), ((2, 3), {2}), ((5, 6), {6}), ((4, 5), {4})])
+@pytest.mark.parametrize(
+    ("numbers", "counts"), [((3, 3), set()), ((3, 4), {4}), ((2, 3), {2}), ((5, 6), {6}), ((4, 5), {4})]
+)
 def test_a_stereo_stem_is_never_split(index, numbers, counts):
     """Songs of stereo stems alone, and odd numbers."""
     song = replace(index["stereo"], stems=[stem for stem in index["stereo"].stems] * 1)
@@ -272,7 +319,9 @@ def test_mono_records_are_no_references(index):
 
 def test_references_end_with_their_mix(index):
     """A song of 12 s whose mix has 9 s, and a mix that falls silent."""
-    song = replace(index["stereo"], name="other", mix=index["record a"].mix, power_db=index["record a"].power_db)
+    song = replace(
+        index["stereo"], name="other", mix=index["record a"].mix, power_db=index["record a"].power_db
+    )
     drawn = Method2([index["mono"]], [song], SHORT)
     assert all(drawn[item].reference_start_s <= 7 for item in range(40))
     silent = replace(index["record a"], mix=index["both"].stems[-2])
@@ -294,8 +343,19 @@ def test_left_out_songs_are_told(index):
         Method1([], SHORT)
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 0.5}, {"min_tracks": 0}, {"min_tracks": 40}, {"mixed_songs": 2},
-                                   {"energy": 0}, {"sample_rate": 0}, {"track_lufs": 30}, {"reference_lufs": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seconds": 0.5},
+        {"min_tracks": 0},
+        {"min_tracks": 40},
+        {"mixed_songs": 2},
+        {"energy": 0},
+        {"sample_rate": 0},
+        {"track_lufs": 30},
+        {"reference_lufs": 1},
+    ],
+)
 def test_sampling_that_makes_no_sense(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(SHORT, **wrong)
@@ -303,19 +363,28 @@ def test_sampling_that_makes_no_sense(wrong):
 
 # Seeds, workers, batches
 
+
 def same(a, b):
-    return (torch.equal(a.tracks, b.tracks) and torch.equal(a.sides, b.sides) and torch.equal(a.mask, b.mask)
-            and torch.equal(a.reference, b.reference) and a.names == b.names and a.songs == b.songs)
+    return (
+        torch.equal(a.tracks, b.tracks)
+        and torch.equal(a.sides, b.sides)
+        and torch.equal(a.mask, b.mask)
+        and torch.equal(a.reference, b.reference)
+        and a.names == b.names
+        and a.songs == b.songs
+    )
 
 
 def test_a_seed_is_a_sequence(index):
     first, again, other = examples(index, seed=1), examples(index, seed=1), examples(index, seed=2)
-    assert torch.equal(first[7].tracks, again[7].tracks) and torch.equal(first[7].reference, again[7].reference)
+    assert torch.equal(first[7].tracks, again[7].tracks) and torch.equal(
+        first[7].reference, again[7].reference
+    )
     assert [first[i].start_s for i in range(6)] != [other[i].start_s for i in range(6)]
     assert len({first[i].start_s for i in range(10)}) > 5
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")       # more than this machine has cores
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more than this machine has cores
 @pytest.mark.parametrize("workers", [1, 4])
 def test_workers_do_not_change_the_batches(index, workers):
     alone = list(loader(examples(index), 3, steps=5))
@@ -345,7 +414,11 @@ def test_collation(index):
         assert batch.mask[i].tolist() == [True] * count + [False] * (most - count)
         assert torch.equal(batch.tracks[i, :count], example.tracks) and not batch.tracks[i, count:].any()
         assert torch.equal(batch.sides[i, :count], example.sides) and not batch.sides[i, count:].any()
-    assert (batch.names[2], batch.songs[2], batch.reference_songs[2]) == (drawn[2].names, drawn[2].song, drawn[2].reference_song)
+    assert (batch.names[2], batch.songs[2], batch.reference_songs[2]) == (
+        drawn[2].names,
+        drawn[2].song,
+        drawn[2].reference_song,
+    )
 
 
 def test_halves(index):
@@ -383,7 +456,9 @@ def test_memory_does_not_depend_on_the_songs_length(tmp_path):
         for name in "ab":
             write_sound(tmp_path / str(seconds) / f"{name}.wav", music(seconds, seed=seconds))
         stems = {name: Source(tmp_path / str(seconds) / f"{name}.wav") for name in "ab"}
-        songs = build_index([FoundSong(str(seconds), "", "folders", stems=stems)], tmp_path / f"{seconds}.json")
+        songs = build_index(
+            [FoundSong(str(seconds), "", "folders", stems=stems)], tmp_path / f"{seconds}.json"
+        )
         drawn = Method1(songs.multitracks(), SHORT)
         drawn[0]
         tracemalloc.start()
@@ -403,9 +478,14 @@ def test_the_tiny_set_gives_examples_of_both_methods(data):
 
 def test_ranks_share_a_batch(index):
     """What two GPUs read is what one would with twice the batch, in turn."""
+
     def starts(**options):
         return [[song for song in batch.names] for batch in loader(examples(index), steps=3, **options)]
 
-    whole, first, second = starts(batch_size=4), starts(batch_size=2, rank=0, ranks=2), starts(batch_size=2, rank=1, ranks=2)
+    whole, first, second = (
+        starts(batch_size=4),
+        starts(batch_size=2, rank=0, ranks=2),
+        starts(batch_size=2, rank=1, ranks=2),
+    )
     assert whole == [a + b for a, b in zip(first, second)]
     assert starts(batch_size=2, rank=1, ranks=2, first_step=1) == second[1:]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-import diffmst_lib as dm
 import soundfile as sf
 from scipy.signal import correlate, correlation_lags
+
+import diffmst_lib as dm
 
 DATA = dm.data_dir()
 RATE = 44100
@@ -112,7 +112,9 @@ def test_no_stem_is_a_copy_of_another(song):
     assert np.abs(np.corrcoef(mono) - np.eye(len(mono))).max() < 0.9
 
 
-@pytest.mark.parametrize("path", [f"references/{n}" for n in REFERENCES] + [f"human_mixes/{n}" for n in HUMAN_MIXES])
+@pytest.mark.parametrize(
+    "path", [f"references/{n}" for n in REFERENCES] + [f"human_mixes/{n}" for n in HUMAN_MIXES]
+)
 def test_finished_mixes_are_truly_stereo_and_do_not_clip(path):
     audio = read(DATA / path)
     assert audio.shape[1] == 2

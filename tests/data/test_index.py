@@ -5,25 +5,26 @@ import os
 import shutil
 from dataclasses import replace
 
+import data_miniatures
 import numpy as np
 import pytest
 import soundfile
-
-import data_miniatures
 from audio_helpers import one_line
-from diffmst_lib.inputs import InputError, InputNote
-from diffmst_lib.data.songs import FoundSong, Problem, Source
-from diffmst_lib.data.index import SongIndex, build_index, split_of
-from diffmst_lib.data.layouts.finding import find_songs
-from diffmst_lib.data import index as index_module
-from diffmst_lib.data.index import with_facts
-from diffmst_lib.data.measure import measure
 from sound_files import music, write_sound
+
+from diffmst_lib.data import index as index_module
+from diffmst_lib.data.index import SongIndex, build_index, split_of, with_facts
+from diffmst_lib.data.layouts.finding import find_songs
+from diffmst_lib.data.measure import measure
+from diffmst_lib.data.songs import FoundSong, Problem, Source
+from diffmst_lib.inputs import InputError, InputNote
 
 
 def found(folder, *stems, mix=None, **about):
     about = {"name": folder.name, "title": folder.name, "layout": "folders"} | about
-    return FoundSong(stems={s.split(".")[0]: Source(folder / s) for s in stems}, mix=mix and Source(folder / mix), **about)
+    return FoundSong(
+        stems={s.split(".")[0]: Source(folder / s) for s in stems}, mix=mix and Source(folder / mix), **about
+    )
 
 
 # Broken files
@@ -51,10 +52,12 @@ def test_broken_files_are_listed_and_the_rest_is_used(tmp_path):
     assert [stem.name for stem in index["song"].stems] == ["kick", "snare"]
     reasons = {os.path.basename(p.path): p.reason for p in index.problems}
     assert set(reasons) == {*BROKEN, "nan.wav", "late.wav", "empty.wav", "many.wav"} | {"text.wav"}
-    assert "NaN" in reasons["nan.wav"] and "NaN" in reasons["late.wav"] and "6 channels" in reasons["many.wav"]
+    assert (
+        "NaN" in reasons["nan.wav"] and "NaN" in reasons["late.wav"] and "6 channels" in reasons["many.wav"]
+    )
     assert all("\n" not in reason for reason in reasons.values())
     alone, power_db, _ = measure({name: Source(song / f"{name}.wav") for name in ("kick", "snare")})
-    assert np.allclose(index["song"].power_db, power_db, atol=0.1)          # what was broken left nothing in the sum
+    assert np.allclose(index["song"].power_db, power_db, atol=0.1)  # what was broken left nothing in the sum
     again = SongIndex.load(tmp_path)
     assert len(again.problems) == len(index.problems)
 
@@ -81,17 +84,33 @@ def test_a_file_that_vanishes(tmp_path):
     index = build_index([found(tmp_path / "song", "a.wav", "gone.wav", "pipe.wav", "link.wav")], tmp_path)
     assert [stem.name for stem in index["song"].stems] == ["a"]
     assert [(os.path.basename(p.path), p.reason) for p in index.problems] == [
-        ("gone.wav", "No such file or directory"), ("link.wav", "No such file or directory"), ("pipe.wav", "not a file")]
+        ("gone.wav", "No such file or directory"),
+        ("link.wav", "No such file or directory"),
+        ("pipe.wav", "not a file"),
+    ]
 
 
 # The file
+
 
 def test_load_gives_what_was_built(tmp_path):
     song = tmp_path / 'Björk – "It\'s 100 % #1"'
     write_sound(song / "kick drum é.wav", music(3, gap_s=(1, 2)))
     write_sound(song / "mix.ogg")
-    built = build_index([found(song, "kick drum é.wav", mix="mix.ogg", artist="Björk", license="CC0 1.0", split="test",
-                               attribution='"Song" by Björk')], tmp_path / "set.json")
+    built = build_index(
+        [
+            found(
+                song,
+                "kick drum é.wav",
+                mix="mix.ogg",
+                artist="Björk",
+                license="CC0 1.0",
+                split="test",
+                attribution='"Song" by Björk',
+            )
+        ],
+        tmp_path / "set.json",
+    )
     loaded = SongIndex.load(tmp_path / "set.json")
     for a, b in zip(built.songs, loaded.songs, strict=True):
         assert replace(a, stems=[], mix=None, power_db=None) == replace(b, stems=[], mix=None, power_db=None)
@@ -134,8 +153,17 @@ def test_files_elsewhere_keep_their_path(tmp_path):
     assert SongIndex.load(tmp_path / "index" / "set.json")["song"].stems[0].source.path.is_file()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 1}', '{"version": 99, "songs": []}',
-                                     '{"version": 1, "songs": [{"name": "a"}], "problems": []}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": 1}',
+        '{"version": 99, "songs": []}',
+        '{"version": 1, "songs": [{"name": "a"}], "problems": []}',
+    ],
+)
 def test_no_index(tmp_path, content):
     (tmp_path / "index.json").write_text(content)
     with pytest.raises(InputError) as caught:
@@ -163,7 +191,17 @@ def test_two_songs_of_one_name(tmp_path):
     assert not (tmp_path / "index.json").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"split": "valid"}, {"name": 3}, {"artist": None}, {"stems": []}, {"sample_rate": 0}, {"num_samples": "5"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"split": "valid"},
+        {"name": 3},
+        {"artist": None},
+        {"stems": []},
+        {"sample_rate": 0},
+        {"num_samples": "5"},
+    ],
+)
 def test_an_index_edited_by_hand(tmp_path, wrong):
     write_sound(tmp_path / "song" / "a.wav")
     build_index([found(tmp_path / "song", "a.wav")], tmp_path)
@@ -177,6 +215,7 @@ def test_an_index_edited_by_hand(tmp_path, wrong):
 
 
 # Again
+
 
 @pytest.fixture
 def three(tmp_path):
@@ -205,10 +244,12 @@ def test_what_has_not_changed_is_not_read_again(three, measured):
     songs = [replace(song, artist="New", split="test") for song in songs]
     second = build_index(songs, folder)
     assert measured == [] and [song.split for song in second.songs] == ["test"] * 3
-    assert [a.power_db.round(1).tolist() for a in first.songs] == [b.power_db.round(1).tolist() for b in second.songs]
+    assert [a.power_db.round(1).tolist() for a in first.songs] == [
+        b.power_db.round(1).tolist() for b in second.songs
+    ]
     write_sound(folder / "two" / "a.wav", music(3))
     assert len(build_index(songs, folder)["two"].power_db) == 3 and measured == ["two"]
-    write_sound(folder / "two" / "a.wav", music(3, level=0.01))                      # of the same size
+    write_sound(folder / "two" / "a.wav", music(3, level=0.01))  # of the same size
     assert build_index(songs, folder)["two"].stems[0].peak < 0.03 and measured == ["two", "two"]
 
 
@@ -228,7 +269,7 @@ def test_an_interrupted_run_goes_on(three, measured, monkeypatch):
     assert not (folder / "index.json").exists()
     (journal,) = folder.glob(".index.json*")
     with open(journal, "a") as part:
-        part.write('{"name": "cut of')                                       # as a killed process leaves it
+        part.write('{"name": "cut of')  # as a killed process leaves it
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(index_module, "measure", interrupted)
         build_index(songs, folder, workers=1)
@@ -258,20 +299,34 @@ def test_workers_do_not_change_the_index(three):
 
 # Splits
 
+
 def test_proportions():
     names = [f"artist {i}" for i in range(5000)]
-    shares = {split: sum(split_of(name) == split for name in names) / len(names) for split in ("train", "validation", "test")}
+    shares = {
+        split: sum(split_of(name) == split for name in names) / len(names)
+        for split in ("train", "validation", "test")
+    }
     assert shares == pytest.approx({"train": 0.8, "validation": 0.1, "test": 0.1}, abs=0.015)
 
 
 def test_the_same_for_ever():
     """Written down: weights that were trained rely on it."""
-    assert [split_of(name) for name in ("Ane Brun", "The Band", "Software-Entwicklungskit", "!!!", "椎名林檎")] == [
-        "train", "train", "validation", "test", "test"]
+    assert [
+        split_of(name) for name in ("Ane Brun", "The Band", "Software-Entwicklungskit", "!!!", "椎名林檎")
+    ] == ["train", "train", "validation", "test", "test"]
 
 
-@pytest.mark.parametrize("other", ["AClassicEducation", "a classic education", "A_Classic-Education", "Á Classic Education",
-                                   "A Classic Education feat. Somebody", "A Classic Education (ft. X)"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "AClassicEducation",
+        "a classic education",
+        "A_Classic-Education",
+        "Á Classic Education",
+        "A Classic Education feat. Somebody",
+        "A Classic Education (ft. X)",
+    ],
+)
 def test_spelling_does_not_count(other):
     assert split_of(other) == split_of("A Classic Education")
 
@@ -282,19 +337,26 @@ def test_names_without_letters_are_names():
 
 def test_no_artist_in_two_splits(tmp_path):
     write_sound(tmp_path / "song" / "a.wav", music(1))
-    songs = [found(tmp_path / "song", "a.wav", name=f"{i}", title=f"title {i}", artist=f"artist {i % 25}") for i in range(200)]
+    songs = [
+        found(tmp_path / "song", "a.wav", name=f"{i}", title=f"title {i}", artist=f"artist {i % 25}")
+        for i in range(200)
+    ]
     index = build_index(songs, tmp_path)
     splits = index.to_frame().groupby("artist")["split"].nunique()
     assert len(splits) == 25 and (splits == 1).all()
     assert index.to_frame()["split"].nunique() > 1
     for split in ("train", "validation", "test"):
-        assert {song.name for song in index.multitracks(split)} == set(index.to_frame().query("split == @split").index)
+        assert {song.name for song in index.multitracks(split)} == set(
+            index.to_frame().query("split == @split").index
+        )
 
 
 def test_an_artist_that_a_list_puts_into_two_splits_is_told(tmp_path):
     write_sound(tmp_path / "song" / "a.wav", music(1))
-    songs = [found(tmp_path / "song", "a.wav", name=split, artist=artist, split=split)
-             for split, artist in (("test", "The Band"), ("train", "the band feat. Jo"))]
+    songs = [
+        found(tmp_path / "song", "a.wav", name=split, artist=artist, split=split)
+        for split, artist in (("test", "The Band"), ("train", "the band feat. Jo"))
+    ]
     with pytest.warns(InputNote, match="more than one split, by a list: The Band") as caught:
         build_index(songs, tmp_path)
     assert caught[0].filename == __file__
@@ -307,17 +369,30 @@ def test_an_unknown_split(tmp_path):
 
 def test_facts_from_a_list(tmp_path):
     songs = [FoundSong("a", "a", "songs"), FoundSong("b", "b", "songs")]
-    (tmp_path / "about.json").write_text(json.dumps({"b": {"split": "test", "license": "CC0 1.0", "title": "Bé"}}))
+    (tmp_path / "about.json").write_text(
+        json.dumps({"b": {"split": "test", "license": "CC0 1.0", "title": "Bé"}})
+    )
     a, b = with_facts(songs, tmp_path / "about.json")
     accents = [FoundSong(name, name, "songs") for name in ("caf\u00e9", "cafe\u0301 2")]
-    (tmp_path / "accents.json").write_text(json.dumps({"cafe\u0301": {"split": "test"}, "caf\u00e9 2": {"split": "test"}}))
+    (tmp_path / "accents.json").write_text(
+        json.dumps({"cafe\u0301": {"split": "test"}, "caf\u00e9 2": {"split": "test"}})
+    )
     assert [song.split for song in with_facts(accents, tmp_path / "accents.json")] == ["test", "test"]
     assert a == songs[0] and (b.split, b.license, b.title) == ("test", "CC0 1.0", "Bé")
 
 
-@pytest.mark.parametrize(("content", "why"), [
-    ("", "not JSON"), ("[]", "must be JSON"), ('{"a": "test"}', "must be JSON"), ('{"c": {"split": "test"}}', "no song is named c"),
-    ('{"a": {"split": "dev"}}', "split 'dev'"), ('{"a": {"stems": "x"}}', "stems 'x'"), ('{"a": {"title": 1}}', "title 1")])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "not JSON"),
+        ("[]", "must be JSON"),
+        ('{"a": "test"}', "must be JSON"),
+        ('{"c": {"split": "test"}}', "no song is named c"),
+        ('{"a": {"split": "dev"}}', "split 'dev'"),
+        ('{"a": {"stems": "x"}}', "stems 'x'"),
+        ('{"a": {"title": 1}}', "title 1"),
+    ],
+)
 def test_a_bad_list(tmp_path, content, why):
     (tmp_path / "about.json").write_text(content)
     with pytest.raises(InputError) as caught:
@@ -333,6 +408,7 @@ LAYOUTS = ("folders", "medleydb_v1", "medleydb_v2", "cambridge", "musdb18hq", "m
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_is_indexed(tmp_path, layout):
     """Whole way: names, files of many formats, streams, levels."""
+
     def write(path):
         rate = 48000 if path.suffix == ".opus" else 44100
         write_sound(path, music(1.5, rate), rate)
@@ -343,9 +419,13 @@ def test_every_layout_is_indexed(tmp_path, layout):
     assert [song.name for song in index.songs] == [song.name for song in expected]
     assert not index.problems
     for song, wanted in zip(index.songs, expected):
-        assert {stem.name for stem in song.stems} == set(wanted.stems) and (song.mix is None) == (wanted.mix is None)
-        assert all(np.isfinite(track.loudness_lufs).all() and track.duration_s == pytest.approx(1.5, abs=0.1)
-                   for track in song.tracks)
+        assert {stem.name for stem in song.stems} == set(wanted.stems) and (song.mix is None) == (
+            wanted.mix is None
+        )
+        assert all(
+            np.isfinite(track.loudness_lufs).all() and track.duration_s == pytest.approx(1.5, abs=0.1)
+            for track in song.tracks
+        )
 
 
 def test_the_tiny_set_has_an_index(data):
@@ -361,4 +441,8 @@ def test_the_tiny_set_has_an_index(data):
         for old, new in zip(song.tracks, measure(sources)[0], strict=True):
             sounding = new.loudness_lufs > -100
             assert np.allclose(old.loudness_lufs[sounding], new.loudness_lufs[sounding], atol=0.1)
-            assert (old.sample_rate, old.num_samples, old.mono) == (new.sample_rate, new.num_samples, new.mono)
+            assert (old.sample_rate, old.num_samples, old.mono) == (
+                new.sample_rate,
+                new.num_samples,
+                new.mono,
+            )

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from sound_files import music, write_sound
 
 import diffmst_lib as dm
-from diffmst_lib.data.songs import FoundSong, Source
-from diffmst_lib.data.index import build_index
-from diffmst_lib.data import measure as measure_module
-from diffmst_lib.data.measure import measure
 from diffmst_lib.audio.decoding import AudioFile
-from sound_files import music, write_sound
+from diffmst_lib.data import measure as measure_module
+from diffmst_lib.data.index import build_index
+from diffmst_lib.data.measure import measure
+from diffmst_lib.data.songs import FoundSong, Source
 
 
 def test_loudness_by_second_is_the_standards(tmp_path):
@@ -23,7 +23,7 @@ def test_loudness_by_second_is_the_standards(tmp_path):
     write_sound(tmp_path / "a.wav", sound)
     (track,), _, problems = measure({"a": Source(tmp_path / "a.wav")})
     assert not problems and len(track.loudness_lufs) == 6
-    assert (track.loudness_lufs[4:] < -65).all()                              # what the filters leave behind
+    assert (track.loudness_lufs[4:] < -65).all()  # what the filters leave behind
     first = 10 * np.log10(np.mean(10 ** (track.loudness_lufs[:4] / 10)))
     assert first == pytest.approx(dm.loudness(torch.from_numpy(sound[:, : 4 * 44100])), abs=0.1)
     assert track.peak == pytest.approx(np.abs(sound).max(), rel=1e-3)
@@ -52,7 +52,9 @@ def test_power_of_different_rates_and_lengths(tmp_path):
     long, short = music(4, 48000, 1), music(2, seed=1)
     write_sound(tmp_path / "long.wav", long, 48000)
     write_sound(tmp_path / "short.flac", short)
-    _, power_db, _ = measure({"long": Source(tmp_path / "long.wav"), "short": Source(tmp_path / "short.flac")})
+    _, power_db, _ = measure(
+        {"long": Source(tmp_path / "long.wav"), "short": Source(tmp_path / "short.flac")}
+    )
     alone = 10 * np.log10(np.square(long).reshape(4, -1).mean(axis=1))
     assert np.allclose(power_db[2:], alone[2:], atol=0.1) and (power_db[:2] > alone[:2] + 1).all()
 
@@ -63,7 +65,9 @@ def test_a_part_of_a_second_counts_as_that_part(tmp_path):
     assert np.allclose(power_db, [-20, -30], atol=0.01)
 
 
-@pytest.mark.parametrize(("right", "mono"), [(1.0, True), (0.9999, True), (0.99, False), (0.9, False), (-1.0, False), (0.0, False)])
+@pytest.mark.parametrize(
+    ("right", "mono"), [(1.0, True), (0.9999, True), (0.99, False), (0.9, False), (-1.0, False), (0.0, False)]
+)
 def test_mono_in_disguise(tmp_path, right, mono):
     left = music(2, channels=1)
     write_sound(tmp_path / "a.wav", np.concatenate([left, right * left]))
@@ -103,7 +107,9 @@ def test_many_broken_stems_cost_one_more_round(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(measure_module, "AudioFile", lambda *rest: opened.append(rest) or AudioFile(*rest))
     tracks, _, problems = measure({str(i): Source(tmp_path / "song" / f"{i}.wav") for i in range(8)})
-    assert [track.name for track in tracks] == ["0", "2", "4", "6"] and len(problems) == 4 and len(opened) == 12
+    assert (
+        [track.name for track in tracks] == ["0", "2", "4", "6"] and len(problems) == 4 and len(opened) == 12
+    )
 
 
 def test_silence(tmp_path):

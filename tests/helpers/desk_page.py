@@ -4,11 +4,11 @@ import re
 
 import pytest
 import torch
+from widget_sounds import RATE, tones
 
 import diffmst_lib as dm
 from diffmst_lib.mixing.baselines import neutral_params
 from diffmst_lib.notebook.desk.desk import _SCRIPT
-from widget_sounds import RATE, tones
 
 SECURE, PLAIN = "http://localhost", "http://desk.test"  # a page over plain http has no audio worklet
 
@@ -65,7 +65,9 @@ def toy():
 def busy_params(song, seed):
     """Every knob somewhere in the inner 80 % of its range, nothing sent, pans spread, the mix at -20 LUFS."""
     generator = torch.Generator().manual_seed(seed)
-    units = [0.1 + 0.8 * torch.rand(unit.shape, generator=generator) for unit in neutral_params(song).to_unit()]
+    units = [
+        0.1 + 0.8 * torch.rand(unit.shape, generator=generator) for unit in neutral_params(song).to_unit()
+    ]
     params = dm.ConsoleParams.from_unit(*units, names=song.names)
     for name, pan in zip(song.names, song.spread_pans(), strict=True):
         params.track(name)["pan"] = pan

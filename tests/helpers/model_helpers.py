@@ -17,4 +17,11 @@ def model(name="tiny", seed=0, **changes):
     return made.eval()
 
 
-TWIN = {"width": 16, "layers": 1, "heads": 2, "feedforward": 16, "channels": (4, 8), "pools": ((4, 4), (4, 4))}
+TWIN = {
+    "width": 16,
+    "layers": 1,
+    "heads": 2,
+    "feedforward": 16,
+    "channels": (4, 8),
+    "pools": ((4, 4), (4, 4)),
+}

@@ -17,7 +17,7 @@ from diffmst_lib.data.scale.streams import _read_shard
 
 RATE = 16000
 SAMPLING = dm.data.Sampling(track_lufs=-30, seconds=2, min_tracks=2, sample_rate=RATE)
-NAMES = ["kick.v2 close", "Gitarre \"süß\"", "bass"]
+NAMES = ["kick.v2 close", 'Gitarre "süß"', "bass"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def index(tmp_path_factory) -> SongIndex:
         soundfile.write(path, samples, RATE, subtype="FLOAT")
 
     for song in ("one", "two", "three"):
-        write(f"stems/{song}/{NAMES[0]}.wav", 1, 0.4)           # peaks above full scale
+        write(f"stems/{song}/{NAMES[0]}.wav", 1, 0.4)  # peaks above full scale
         write(f"stems/{song}/{NAMES[1]}.wav", 2, 0.1)
         write(f"stems/{song}/{NAMES[2]}.wav", 1, 0.005, silent_from_s=7.5, file_channels=2)
         write(f"songs/{song} alone.wav", 2, 0.1)
@@ -75,5 +75,7 @@ def take(examples, count) -> list:
 
 
 def same(first, second) -> bool:
-    return all(a.names == b.names and a.start_s == b.start_s and torch.equal(a.tracks, b.tracks)
-               for a, b in zip(first, second, strict=True))
+    return all(
+        a.names == b.names and a.start_s == b.start_s and torch.equal(a.tracks, b.tracks)
+        for a, b in zip(first, second, strict=True)
+    )

@@ -13,7 +13,10 @@ def tones(seconds=4.0, peak=0.3, channels=2, first_hz=220.0, sample_rate=RATE):
     """Return a chord that swells, the channels different: (channels, num_samples)."""
     time = torch.arange(int(seconds * sample_rate)) / sample_rate
     rows = [
-        sum(torch.sin(2 * torch.pi * first_hz * ratio * (1 + 0.25 * channel) * time) for ratio in (1.0, 1.5, 2.7))
+        sum(
+            torch.sin(2 * torch.pi * first_hz * ratio * (1 + 0.25 * channel) * time)
+            for ratio in (1.0, 1.5, 2.7)
+        )
         for channel in range(channels)
     ]
     audio = torch.stack(rows) * (1 + 0.5 * torch.sin(2 * torch.pi * 0.7 * time))

@@ -9,9 +9,22 @@ import pytest
 import soundfile
 import torch
 
-from diffmst_lib import ConsoleParams, InputError, MixingConsole, MixResult, Multitrack, audio_feature_loss, equal_loudness, load_audio, loudness, normalize_loudness, optimize_mix, unity
-from diffmst_lib.mixing.baselines import neutral_params
+from diffmst_lib import (
+    ConsoleParams,
+    InputError,
+    MixingConsole,
+    MixResult,
+    Multitrack,
+    audio_feature_loss,
+    equal_loudness,
+    load_audio,
+    loudness,
+    normalize_loudness,
+    optimize_mix,
+    unity,
+)
 from diffmst_lib.audio.loudness import loudest_window
+from diffmst_lib.mixing.baselines import neutral_params
 
 RATE = 44100
 CENTER_DB = -1.5  # a track in the center, both channels together, by the -4.5 dB pan law
@@ -35,12 +48,15 @@ def contributions(result):
 
 
 def is_what_the_console_makes(result):
-    again = MixingConsole(result.sample_rate, preset=result.params.preset).render(result.song.audio, result.params)
+    again = MixingConsole(result.sample_rate, preset=result.params.preset).render(
+        result.song.audio, result.params
+    )
     torch.testing.assert_close(again, result.audio, rtol=0, atol=1e-4)
     return True
 
 
 # Baselines
+
 
 def test_equal_loudness(song):
     result = equal_loudness(song)
@@ -62,7 +78,10 @@ def test_silent_stem_stays_silent_and_leaves_the_others_alone(song):
     for i, level in enumerate(contributions(result)):
         assert level == (-math.inf if i in kick else pytest.approx(-48.0 + CENTER_DB, abs=0.05))
     assert loudness(result.audio) == pytest.approx(-16.0, abs=0.01)
-    assert result.params.track("kick")["input_gain_db"].tolist() == [0, 0]  # noise below the gate is not raised
+    assert result.params.track("kick")["input_gain_db"].tolist() == [
+        0,
+        0,
+    ]  # noise below the gate is not raised
 
 
 def test_unity_is_the_stems_as_they_came(song):
@@ -78,8 +97,12 @@ def test_unity_is_the_stems_as_they_came(song):
 @pytest.mark.parametrize("mix", [equal_loudness, unity])
 @pytest.mark.parametrize(
     ("audio", "reason"),
-    [(torch.zeros(2, 1000), "all 2 tracks are silent"), (1e-5 * torch.ones(2, 1000), "all 2 tracks are silent"),
-     (torch.zeros(2, 0), "all 2 tracks are silent"), (torch.tensor([[0.1, 0.1], [0.1, math.nan]]), "track b holds NaN")],
+    [
+        (torch.zeros(2, 1000), "all 2 tracks are silent"),
+        (1e-5 * torch.ones(2, 1000), "all 2 tracks are silent"),
+        (torch.zeros(2, 0), "all 2 tracks are silent"),
+        (torch.tensor([[0.1, 0.1], [0.1, math.nan]]), "track b holds NaN"),
+    ],
 )
 def test_songs_that_cannot_be_mixed(mix, audio, reason, reference):
     song = Multitrack(["a", "b"], audio)
@@ -89,6 +112,7 @@ def test_songs_that_cannot_be_mixed(mix, audio, reason, reference):
 
 
 # Editing and saving
+
 
 def test_remix_follows_an_edit(song):
     result = equal_loudness(song)
@@ -107,7 +131,12 @@ def test_saved_files_are_three_and_hold_the_mix(song, tmp_path):
     folder = result.save(tmp_path / "new" / "folder")
     assert sorted(os.listdir(folder)) == ["mix.wav", "params.csv", "params.json"]
     info = soundfile.info(folder / "mix.wav")
-    assert (info.samplerate, info.channels, info.frames, info.subtype) == (RATE, 2, song.audio.shape[1], "FLOAT")
+    assert (info.samplerate, info.channels, info.frames, info.subtype) == (
+        RATE,
+        2,
+        song.audio.shape[1],
+        "FLOAT",
+    )
     assert torch.equal(load_audio(folder / "mix.wav"), result.audio)
     params = ConsoleParams.from_json((folder / "params.json").read_text("utf-8"))
     assert params.names == song.names
@@ -135,13 +164,16 @@ def failing(request, song, monkeypatch):
     if request.param == "not finite":
         return MixResult(result.audio * math.nan, result.params, song), InputError
     if request.param == "disk full":
+
         def full(path, data):
             raise OSError(28, "No space left on device")
+
         monkeypatch.setattr("pathlib.Path.write_bytes", full)
         return result, InputError
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(pd.DataFrame, "to_csv", interrupt)  # the last of the three
     return result, KeyboardInterrupt
 
@@ -191,6 +223,7 @@ def test_saving_where_there_is_a_file(song, tmp_path, target):
 
 # The fit
 
+
 def test_fit_comes_close_to_the_reference(fitted, reference):
     total = fitted.history["total"]
     assert len(total) == 16 and fitted.history.index.name == "step"
@@ -226,7 +259,9 @@ def test_nothing_given_is_changed(song, reference):
 def test_fit_goes_on_from_init(song, reference, fitted):
     more = optimize_mix(song, reference, steps=1, init=fitted.params)
     best = fitted.history["total"].min()
-    assert more.history["total"].iloc[0] == pytest.approx(best, rel=0.2)  # UNIT_EDGE moves a few knobs a little
+    assert more.history["total"].iloc[0] == pytest.approx(
+        best, rel=0.2
+    )  # UNIT_EDGE moves a few knobs a little
     assert more.history["total"].iloc[0] < 0.6 * fitted.history["total"].iloc[0]
 
 
@@ -292,7 +327,9 @@ def fold(x):
 
 def test_the_best_step_is_kept_when_the_loss_rises(noise, reference):
     song = Multitrack(["a", "b"], noise(2, 10_000))
-    result = optimize_mix(song, reference, steps=2, learning_rate=10.0)  # far too bold: every step makes it worse
+    result = optimize_mix(
+        song, reference, steps=2, learning_rate=10.0
+    )  # far too bold: every step makes it worse
     losses = result.history["total"]
     assert losses.idxmin() == 0 and losses.iloc[-1] > 1.2 * losses.iloc[0]
     reached = audio_feature_loss(normalize_loudness(result.audio), normalize_loudness(reference))["total"]
@@ -312,8 +349,17 @@ def test_the_best_step_is_kept_when_the_loss_rises(noise, reference):
         (lambda x: 1e-2 * x, lambda r: 1e-2 * r),
         (lambda x: 1e4 * x, lambda r: 1e4 * r),
     ],
-    ids=["song anti-phase", "reference anti-phase", "both mono", "reference on one side", "one sample", "1000 samples",
-         "reference of one sample", "quiet", "far too loud"],
+    ids=[
+        "song anti-phase",
+        "reference anti-phase",
+        "both mono",
+        "reference on one side",
+        "one sample",
+        "1000 samples",
+        "reference of one sample",
+        "quiet",
+        "far too loud",
+    ],
 )
 def test_strange_material_gives_a_finite_mix(noise, reference, tracks, target):
     song = Multitrack(["gtr.L", "gtr.R"], tracks(noise(2, 10_000)))
@@ -338,7 +384,9 @@ def test_a_fit_is_never_worse_than_its_start(song):
     assert again.params.track("kick")["send_db"].tolist() == [-80.0, -80.0]
 
 
-@pytest.mark.parametrize(("options", "words"), [({"steps": -1}, "steps must be"), ({"fit_seconds": 0}, "fit_seconds above 0")])
+@pytest.mark.parametrize(
+    ("options", "words"), [({"steps": -1}, "steps must be"), ({"fit_seconds": 0}, "fit_seconds above 0")]
+)
 def test_bad_arguments_of_a_fit(song, reference, options, words):
     with pytest.raises(ValueError, match=words):
         optimize_mix(song, reference, **options)

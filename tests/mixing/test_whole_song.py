@@ -21,7 +21,7 @@ def test_any_number_of_mono_tracks(tiny, reference, noise, num_tracks):
     result = tiny.mix(Multitrack([f"t{i}" for i in range(num_tracks)], tracks), reference)
     assert torch.isfinite(result.audio).all() and len(result.params.names) == num_tracks
     width = dm.features.stereo_width(result.audio)
-    assert width > 1e-3 or num_tracks == 1                              # mono stems alone do not end in mono
+    assert width > 1e-3 or num_tracks == 1  # mono stems alone do not end in mono
 
 
 @pytest.mark.parametrize("samples", [2000, 30_000, 44_100 * 23 + 17])
@@ -46,7 +46,9 @@ def test_windows_count_by_the_energy_of_each_track(song, reference, noise):
     tiny = model(window_seconds=1.0)
     first, second = noise(2, 44_100), noise(2, 44_100, seed=3)
     alone = [tiny.analyze(Multitrack(["a", "b"], x), reference) for x in (first, second)]
-    quiet = torch.cat([first, torch.stack([second[0], 0 * second[1]])], dim=-1)     # b sounds in the first window only
+    quiet = torch.cat(
+        [first, torch.stack([second[0], 0 * second[1]])], dim=-1
+    )  # b sounds in the first window only
     both = tiny.analyze(Multitrack(["a", "b"], quiet), reference)
     torch.testing.assert_close(both.to_unit()[0][1], alone[0].to_unit()[0][1], rtol=0, atol=1e-4)
     assert (both.to_unit()[0][0] - alone[0].to_unit()[0][0]).abs().max() > 1e-4
@@ -56,7 +58,9 @@ def test_windows_follow_each_other_and_the_last_ends_with_the_song(noise):
     audio = noise(2, 200_000)
     windows = model(window_seconds=1.0)._windows(audio)
     starts = (0, 44_100, 88_200, 132_300, 155_900)
-    assert len(windows) == 5 and all(torch.equal(w, audio[:, s : s + 44_100]) for w, s in zip(windows, starts))
+    assert len(windows) == 5 and all(
+        torch.equal(w, audio[:, s : s + 44_100]) for w, s in zip(windows, starts)
+    )
     assert len(model(window_seconds=1.0)._windows(audio[:, :88_200])) == 2
 
 
@@ -73,7 +77,7 @@ def test_loud_windows_count_more_for_each_track_and_its_level_does_not(reference
     parts = [noise(2, 44_100), noise(2, 44_100, seed=3).cumsum(dim=-1) * 0.01]
     parts = [part - part.mean(dim=-1, keepdim=True) for part in parts]
     alone = [tiny.analyze(Multitrack(["a", "b"], x), reference) for x in parts]
-    power = torch.stack([x.square().mean(dim=-1) for x in parts])                       # (2 windows, 2 tracks)
+    power = torch.stack([x.square().mean(dim=-1) for x in parts])  # (2 windows, 2 tracks)
     share = power / power.sum(dim=0)
     both = tiny.analyze(Multitrack(["a", "b"], torch.cat(parts, dim=-1)), reference)
     for track in range(2):
@@ -105,7 +109,7 @@ def test_a_reference_is_heard_by_the_energy_of_its_windows(song, reference):
 def test_sounds_just_above_silence(tiny, song, reference, lufs):
     quiet = dm.normalize_loudness(reference, lufs)
     assert torch.isfinite(tiny.mix(song, quiet).audio).all()
-    burst = torch.zeros(2, 44_100 * 12)                 # half of it in one window, half in the next
+    burst = torch.zeros(2, 44_100 * 12)  # half of it in one window, half in the next
     burst[:, 44_100 * 10 - 9000 : 44_100 * 10 + 9000] = song.audio[:2, :18_000]
     burst, _ = dm.normalize_tracks(burst, lufs)
     assert torch.isfinite(tiny.mix(Multitrack(["a", "b"], burst), reference).audio).all()
@@ -131,8 +135,11 @@ def test_a_silent_stem_stays_silent_and_has_the_strip_of_the_start(tiny, song, r
 def test_references_of_every_kind_give_finite_mixes(tiny, song, reference, shape):
     left = reference[0]
     kinds = {
-        "mono": torch.stack([left, left]), "anti-phase": torch.stack([left, -left]), "one channel": torch.stack([left, 0 * left]),
-        "one sample long": torch.full((2, 1), 0.5), "long silence": torch.cat([reference, torch.zeros(2, 44_100 * 21)], dim=-1),
+        "mono": torch.stack([left, left]),
+        "anti-phase": torch.stack([left, -left]),
+        "one channel": torch.stack([left, 0 * left]),
+        "one sample long": torch.full((2, 1), 0.5),
+        "long silence": torch.cat([reference, torch.zeros(2, 44_100 * 21)], dim=-1),
     }
     result = None
     if shape == "one sample long":
@@ -160,7 +167,9 @@ def test_refinement_starts_from_the_networks_console_and_gets_nearer(tiny, song,
 
 def test_attention_is_of_the_loudest_window(reference, noise):
     tiny, parts = model(window_seconds=1.0), [noise(3, 44_100), 3.0 * noise(3, 44_100, seed=5) ** 3]
-    songs = [Multitrack(["a", "b", "c"], part) for part in (*parts, torch.cat([0.01 * parts[0], parts[1]], dim=-1))]
+    songs = [
+        Multitrack(["a", "b", "c"], part) for part in (*parts, torch.cat([0.01 * parts[0], parts[1]], dim=-1))
+    ]
     first, second, both = (tiny.attention(song, reference)[0] for song in songs)
     torch.testing.assert_close(both, second, rtol=0, atol=1e-5)
     assert (first - second).abs().max() > 1e-3
@@ -168,7 +177,13 @@ def test_attention_is_of_the_loudest_window(reference, noise):
 
 def test_what_the_papers_preset_says_beside_its_size():
     paper = dm.ModelConfig.preset("paper")
-    assert (paper.track_lufs, paper.hop, paper.chunk, paper.views, paper.console) == (-48.0, 512, 4, "left/right", "reference")
+    assert (paper.track_lufs, paper.hop, paper.chunk, paper.views, paper.console) == (
+        -48.0,
+        512,
+        4,
+        "left/right",
+        "reference",
+    )
     assert not (paper.style or paper.sides or paper.neutral_start or paper.norm_first)
     with torch.device("meta"):
         encoder = dm.DiffMST(paper).mix_encoder

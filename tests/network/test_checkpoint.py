@@ -34,13 +34,18 @@ def test_the_same_model_comes_back(saved, song, reference):
     model, folder = saved
     again = dm.DiffMST.from_pretrained(str(folder))
     assert again.config == model.config and not again.training
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True)
+    )
     assert torch.equal(model.analyze(song, reference).tracks, again.analyze(song, reference).tracks)
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
 
 
 def test_variants_of_a_preset_come_back(tmp_path):
-    config = dataclasses.replace(dm.ModelConfig.preset("tiny"), encoder="cnn", channels=(4, 8), pools=((4, 4), (8, 4)), hop=1024)
+    config = dataclasses.replace(
+        dm.ModelConfig.preset("tiny"), encoder="cnn", channels=(4, 8), pools=((4, 4), (8, 4)), hop=1024
+    )
     folder = dm.DiffMST(config).save_pretrained(tmp_path)
     assert dm.DiffMST.from_pretrained(folder).config == config
 
@@ -86,7 +91,9 @@ def test_a_configuration_of_a_giant_costs_no_memory(saved):
 
 
 def test_pooling_of_more_bins_than_there_are(tmp_path):
-    config = dataclasses.replace(dm.ModelConfig.preset("tiny"), encoder="cnn", channels=(4,), pools=((4, 4),), hop=1024)
+    config = dataclasses.replace(
+        dm.ModelConfig.preset("tiny"), encoder="cnn", channels=(4,), pools=((4, 4),), hop=1024
+    )
     folder = dm.DiffMST(config).save_pretrained(tmp_path)
     change(folder, config=json.loads((folder / "config.json").read_text())["config"] | {"pools": [[4096, 1]]})
     with pytest.raises(InputError, match="makes no model .pooling over 4096 bins"):
@@ -95,9 +102,11 @@ def test_pooling_of_more_bins_than_there_are(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "change_to", "message"),
-    [("controller.side", lambda x: x.double(), "is torch.float64, not torch.float32"),
-     ("controller.side", lambda x: x.long(), "is torch.int64"),
-     ("style.standardize.deviation", torch.zeros_like, "impossible values")],
+    [
+        ("controller.side", lambda x: x.double(), "is torch.float64, not torch.float32"),
+        ("controller.side", lambda x: x.long(), "is torch.int64"),
+        ("style.standardize.deviation", torch.zeros_like, "impossible values"),
+    ],
 )
 def test_weights_of_another_type_or_without_sense(saved, key, change_to, message):
     weights = load_file(saved[1] / "model.safetensors")
@@ -134,13 +143,25 @@ def test_configurations_of_another_version(saved, values, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"heads": 5}, "5 heads"), ({"views": "front"}, "views"), ({"width": "wide"}, "width"), ({"layers": -1}, "layers"),
-        ({"layers": 10**9}, "layers"), ({"width": 10**12}, "width"), ({"track_lufs": None}, "track_lufs"),
-        ({"track_lufs": 500}, "track_lufs"), ({"pools": 3}, "pools"), ({"pools": [[4]]}, "pools"),
-        ({"channels": ["a"]}, "channels"), ({"encoder": "cnn", "hop": 512, "channels": [4]}, "channels"),
-        ({"bands": "x"}, "bands"), ({"window_seconds": float("nan")}, "window_seconds"),
-        ({"window_seconds": 1e-9}, "window_seconds"), ({"style": "false"}, "style"), ({"chunk": 0}, "chunk"),
-        ({"name": 5}, "name"), ({"sample_rate": 0}, "sample_rate"),
+        ({"heads": 5}, "5 heads"),
+        ({"views": "front"}, "views"),
+        ({"width": "wide"}, "width"),
+        ({"layers": -1}, "layers"),
+        ({"layers": 10**9}, "layers"),
+        ({"width": 10**12}, "width"),
+        ({"track_lufs": None}, "track_lufs"),
+        ({"track_lufs": 500}, "track_lufs"),
+        ({"pools": 3}, "pools"),
+        ({"pools": [[4]]}, "pools"),
+        ({"channels": ["a"]}, "channels"),
+        ({"encoder": "cnn", "hop": 512, "channels": [4]}, "channels"),
+        ({"bands": "x"}, "bands"),
+        ({"window_seconds": float("nan")}, "window_seconds"),
+        ({"window_seconds": 1e-9}, "window_seconds"),
+        ({"style": "false"}, "style"),
+        ({"chunk": 0}, "chunk"),
+        ({"name": 5}, "name"),
+        ({"sample_rate": 0}, "sample_rate"),
     ],
 )
 def test_configurations_that_make_no_sense(saved, values, message):
@@ -185,7 +206,7 @@ def test_names_of_weights_that_do_not_come_with_the_library(monkeypatch, tmp_pat
 def test_a_name_finds_the_weights_of_the_library(monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint, "data_dir", lambda: tmp_path)
     dm.DiffMST("tiny").save_pretrained(tmp_path / "weights" / "tiny")
-    (tmp_path / "tiny").mkdir()                     # a folder of that name without a model does not hide them
+    (tmp_path / "tiny").mkdir()  # a folder of that name without a model does not hide them
     monkeypatch.chdir(tmp_path)
     assert dm.DiffMST.from_pretrained("tiny").config.name == "tiny"
 
@@ -210,7 +231,7 @@ def test_an_interrupted_save_leaves_the_old_model(saved, monkeypatch):
     def full(path, text, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)      # the second of the two files
+    monkeypatch.setattr("pathlib.Path.write_text", full)  # the second of the two files
     with pytest.raises(InputError, match="No space left"):
         dm.DiffMST("small").save_pretrained(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

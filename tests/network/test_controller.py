@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from diffmst_lib import ConsoleParams, param_table
-from diffmst_lib.network.controller import Controller, mirror_average, start_logits
 from diffmst_lib.console.params import SECTIONS
+from diffmst_lib.network.controller import Controller, mirror_average, start_logits
 
 WIDTH = 16
 
@@ -16,7 +16,7 @@ def controller(seed=0, **options):
     torch.manual_seed(seed)
     options = {"width": WIDTH, "layers": 2, "heads": 4, "feedforward": 32} | options
     made = Controller(**options).eval()
-    for head in made.heads.values():    # a neutral start would hide every difference
+    for head in made.heads.values():  # a neutral start would hide every difference
         if isinstance(head, torch.nn.Sequential):
             torch.nn.init.normal_(head[-1].weight, std=0.1)
     return made
@@ -24,7 +24,9 @@ def controller(seed=0, **options):
 
 def inputs(num_tracks=5, batch=2, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, num_tracks, WIDTH, generator=generator), torch.randn(batch, 2, WIDTH, generator=generator)
+    return torch.randn(batch, num_tracks, WIDTH, generator=generator), torch.randn(
+        batch, 2, WIDTH, generator=generator
+    )
 
 
 FULL = {"style_size": 6, "sides": True, "neutral_start": True, "norm_first": True}
@@ -35,7 +37,10 @@ def extras(options, batch=2, num_tracks=5):
     generator = torch.Generator().manual_seed(2)
     if not options:
         return {}
-    return {"style": torch.randn(batch, 6, generator=generator), "sides": torch.randn(batch, num_tracks, generator=generator)}
+    return {
+        "style": torch.randn(batch, 6, generator=generator),
+        "sides": torch.randn(batch, num_tracks, generator=generator),
+    }
 
 
 @VARIANTS
@@ -49,7 +54,7 @@ def test_permuting_tracks_permutes_their_logits_and_nothing_else(options):
     torch.testing.assert_close(found[0], want[0][:, order], rtol=0, atol=1e-5)
     for ours, theirs in zip(found[1:], want[1:]):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
-    assert (want[0][:, 0] - want[0][:, 1]).abs().max() > 1e-2               # the tracks do differ
+    assert (want[0][:, 0] - want[0][:, 1]).abs().max() > 1e-2  # the tracks do differ
 
 
 @VARIANTS
@@ -67,7 +72,7 @@ def test_padding_changes_nothing(options, grad):
     torch.testing.assert_close(found[0][:, :5], want[0], rtol=0, atol=1e-6)
     for ours, theirs in zip(found[1:], want[1:]):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
-    assert (unmasked[2] - want[2]).abs().max() > 1e-3                       # without the mask it would
+    assert (unmasked[2] - want[2]).abs().max() > 1e-3  # without the mask it would
 
 
 @VARIANTS
@@ -131,7 +136,9 @@ def test_transformer_and_attention_maps_are_the_textbooks(options):
         x = x + forward if first else layer.norm2(x + forward)
     if options:
         x = model.transformer.norm(x)
-    torch.testing.assert_close(model.transformer(tokens, src_key_padding_mask=padding)[0], x, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        model.transformer(tokens, src_key_padding_mask=padding)[0], x, rtol=0, atol=1e-5
+    )
     torch.testing.assert_close(model.attention(tokens, padding)[:, 0], torch.stack(maps), rtol=0, atol=1e-5)
 
 
@@ -157,8 +164,12 @@ def test_heads_start_at_the_neutral_console():
                 continue
             inside = 0.021 * (spec.high - spec.low) if spec.scale == "linear" else 0.06 * spec.neutral
             assert (values[spec.name] - spec.neutral).abs().max() <= inside, (section, spec.name)
-    torch.testing.assert_close(params.values("track")["pan"][0],
-                               torch.tensor([0.1824, 0.8176, 0.5, 0.1824, 0.8176]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        params.values("track")["pan"][0],
+        torch.tensor([0.1824, 0.8176, 0.5, 0.1824, 0.8176]),
+        rtol=0,
+        atol=1e-3,
+    )
 
 
 @pytest.mark.parametrize("section", SECTIONS)

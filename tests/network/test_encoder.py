@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from diffmst_lib.network.encoder import SpectrogramEncoder, Standardize, StatisticsEncoder, StyleFeatures, log_mel, magnitude
+from diffmst_lib.network.encoder import (
+    SpectrogramEncoder,
+    Standardize,
+    StatisticsEncoder,
+    StyleFeatures,
+    log_mel,
+    magnitude,
+)
 from diffmst_lib.style.features import audio_features
 
 SMALL_CNN = {"channels": (4, 8, 8), "pools": ((4, 4), (4, 4), (4, 2)), "hop": 512}
@@ -63,7 +70,9 @@ def test_log_mel_of_a_full_scale_sine_is_near_minus_6_db():
 
 
 @pytest.mark.parametrize("samples", [1, 500, 1025, 20_000])
-@pytest.mark.parametrize("encoder", [lambda: SpectrogramEncoder(8, **SMALL_CNN), lambda: StatisticsEncoder(8, bands=32)])
+@pytest.mark.parametrize(
+    "encoder", [lambda: SpectrogramEncoder(8, **SMALL_CNN), lambda: StatisticsEncoder(8, bands=32)]
+)
 def test_short_and_silent_clips_give_finite_embeddings(encoder, samples, noise):
     for x in (noise(2, samples), torch.zeros(2, samples), 100.0 * noise(2, samples)):
         x.requires_grad_()
@@ -80,8 +89,10 @@ def test_short_clips_are_padded_with_silence(cnn, noise):
 
 def test_polarity_is_invisible_in_left_and_right_and_visible_in_mid_and_side(cnn, noise):
     voice, room = noise(2, 30_000)
-    together = torch.stack([voice + 0.2 * room, voice])   # the voice, alone in the right channel, in one polarity
-    against = torch.stack([voice + 0.2 * room, -voice])   # and in the other
+    together = torch.stack(
+        [voice + 0.2 * room, voice]
+    )  # the voice, alone in the right channel, in one polarity
+    against = torch.stack([voice + 0.2 * room, -voice])  # and in the other
     torch.testing.assert_close(cnn(together), cnn(against), rtol=0, atol=1e-6)
     mid_side = [torch.stack([x[0] + x[1], x[0] - x[1]]) for x in (together, against)]
     statistics = StatisticsEncoder(8, bands=32).statistics
@@ -136,10 +147,10 @@ def test_statistics_of_a_beating_tone_are_those_of_the_formula():
     torch.testing.assert_close(found[32 + band], torch.tensor(10.0), rtol=0, atol=0.5)
     power_db = 10 * torch.log10(both.square().mean())
     torch.testing.assert_close(found[-3], power_db, rtol=0, atol=1e-3)
-    torch.testing.assert_close(found[-2], -power_db, rtol=0, atol=1e-2)         # the peak is at 0 dB
-    assert found[-1] == 1.0                                                     # 20 dB down is not silence
+    torch.testing.assert_close(found[-2], -power_db, rtol=0, atol=1e-2)  # the peak is at 0 dB
+    assert found[-1] == 1.0  # 20 dB down is not silence
     faint = whole(torch.cat([loud, 1e-4 * loud])[None])[0]
-    assert 0.49 < faint[-1] < 0.53                                              # 80 dB down is
+    assert 0.49 < faint[-1] < 0.53  # 80 dB down is
 
 
 def test_untrained_statistics_are_standardized_about_right(data):
@@ -157,7 +168,9 @@ def test_statistics_do_not_count_silence(noise):
     x = noise(1, 44_100)
     half = torch.cat([x, torch.zeros(1, 44_100)], dim=-1)
     whole, padded = statistics(x)[0], statistics(half)[0]
-    torch.testing.assert_close(padded[:32], whole[:32], rtol=0, atol=2.0)      # the bands, with the frames at the edge
+    torch.testing.assert_close(
+        padded[:32], whole[:32], rtol=0, atol=2.0
+    )  # the bands, with the frames at the edge
     assert 0.45 < padded[-1] < 0.55 < whole[-1] == 1.0
     torch.testing.assert_close(padded[-3], whole[-3] - 3.0, rtol=0, atol=0.1)  # the level does
 
@@ -182,14 +195,16 @@ def test_standardize_learns_its_constants_and_keeps_within_bounds():
     y = standardize(x)
     torch.testing.assert_close(y.mean(dim=0), torch.zeros(2))
     torch.testing.assert_close(y[:, 0].std(), torch.tensor(1.0))
-    assert standardize.deviation[1] == 2.0                                     # it did not vary: nothing was learned
+    assert standardize.deviation[1] == 2.0  # it did not vary: nothing was learned
     assert standardize(torch.tensor([1e9, -1e9])).tolist() == [5.0, -5.0]
     for bad in (x[:1], x[0], torch.full((3, 2), torch.nan)):
         with pytest.raises(ValueError, match="two rows of finite numbers"):
             standardize.fit(bad)
 
 
-@pytest.mark.parametrize("options", [{"channels": (4,), "pools": ((2, 2), (2, 2))}, {"channels": (), "pools": ()}])
+@pytest.mark.parametrize(
+    "options", [{"channels": (4,), "pools": ((2, 2), (2, 2))}, {"channels": (), "pools": ()}]
+)
 def test_blocks_must_have_channels_and_pools(options):
     with pytest.raises(ValueError, match="same number of blocks"):
         SpectrogramEncoder(8, **options)

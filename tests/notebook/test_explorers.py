@@ -10,16 +10,26 @@ import numpy as np
 import pytest
 import torch
 from nbclient import NotebookClient
+from widget_sounds import RATE, decode, level_db, tones
 
 import diffmst_lib as dm
 from diffmst_lib.console.params import EQ_BANDS
 from diffmst_lib.notebook.explorers.base import Explorer
-from widget_sounds import RATE, decode, level_db, tones
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-EQ = {"gain_db": [6.0, 0, -6, 3, 0, -4], "frequency_hz": [90.0, 200, 700, 2e3, 5e3, 9e3], "q": [0.7, 1, 4, 2, 1, 0.5]}
+EQ = {
+    "gain_db": [6.0, 0, -6, 3, 0, -4],
+    "frequency_hz": [90.0, 200, 700, 2e3, 5e3, 9e3],
+    "q": [0.7, 1, 4, 2, 1, 0.5],
+}
 COMPRESSOR = {
-    "threshold_db": -35.0, "ratio": 6.0, "attack_ms": 8.0, "release_ms": 60.0, "knee_db": 4.0, "makeup_gain_db": 2.0}
+    "threshold_db": -35.0,
+    "ratio": 6.0,
+    "attack_ms": 8.0,
+    "release_ms": 60.0,
+    "knee_db": 4.0,
+    "makeup_gain_db": 2.0,
+}
 
 
 @pytest.fixture
@@ -33,7 +43,12 @@ def mix(song):
     params = dm.equal_loudness(song, panned=True).params
     for name in params.names:
         strip = params.track(name)
-        strip["high_shelf_gain_db"], strip["threshold_db"], strip["ratio"], strip["send_db"] = 5.0, -50.0, 4.0, -6.0
+        strip["high_shelf_gain_db"], strip["threshold_db"], strip["ratio"], strip["send_db"] = (
+            5.0,
+            -50.0,
+            4.0,
+            -6.0,
+        )
     params.master_bus["low_shelf_gain_db"] = 4.0
     return song, params
 
@@ -63,7 +78,9 @@ def drawing(explorer):
 
 
 def sounds(page):
-    return [decode(base64.b64decode(text))[0] for text in re.findall(r"data:audio/mpeg;base64,([^\"]+)", page)]
+    return [
+        decode(base64.b64decode(text))[0] for text in re.findall(r"data:audio/mpeg;base64,([^\"]+)", page)
+    ]
 
 
 def watch(explorer, monkeypatch):
@@ -144,7 +161,9 @@ def test_compressor_is_the_library_s(track):
 def test_compressor_looks_ahead_as_far_as_the_console(rate):
     track = tones(1.0, channels=1, sample_rate=rate)
     explorer = dm.explore_compressor(track, rate, settings=COMPRESSOR)
-    y = dm.effects.compressor(track, sample_rate=rate, lookahead_samples=round(0.010 * rate), **explorer.settings)
+    y = dm.effects.compressor(
+        track, sample_rate=rate, lookahead_samples=round(0.010 * rate), **explorer.settings
+    )
     torch.testing.assert_close(explorer.audio, y)
 
 
@@ -186,8 +205,10 @@ def test_a_move_changes_picture_and_sound(explorer):
 
 def test_sliders_have_the_table_s_ranges(track):
     specs = {spec.name: spec for spec in dm.param_table("track")}
-    sliders = {"input_gain_db" if name == "gain_db" else name: slider
-               for name, slider in dm.explore_pan(track).controls.items()}
+    sliders = {
+        "input_gain_db" if name == "gain_db" else name: slider
+        for name, slider in dm.explore_pan(track).controls.items()
+    }
     sliders |= dm.explore_compressor(track).controls
     for name in set(sliders) - {"match_loudness"}:
         slider, spec = sliders[name], specs[name]
@@ -255,8 +276,13 @@ def test_silence_and_one_sample(explore, audio):
 def test_a_rate_that_no_mp3_has(song, sample_rate):
     audio = tones(1.0, channels=1, sample_rate=sample_rate)
     high = dm.Multitrack(["a"], audio, sample_rate)
-    explorers = [explore(audio, sample_rate) for explore in (dm.explore_pan, dm.explore_equalizer, dm.explore_compressor)]
-    explorers.append(dm.explore_bypass(high, dm.ConsoleParams.neutral(["a"], sample_rate=sample_rate), off=()))
+    explorers = [
+        explore(audio, sample_rate)
+        for explore in (dm.explore_pan, dm.explore_equalizer, dm.explore_compressor)
+    ]
+    explorers.append(
+        dm.explore_bypass(high, dm.ConsoleParams.neutral(["a"], sample_rate=sample_rate), off=())
+    )
     for explorer in explorers:
         assert explorer.audio.shape[-1] == sample_rate  # the library works at the song's rate
         players = sounds(explorer._repr_html_())
@@ -275,7 +301,9 @@ def test_an_executed_notebook_is_small_and_quiet():
     """
     cell = nbformat.v4.new_code_cell("\n".join(line.strip() for line in code.strip().splitlines()))
     notebook = nbformat.v4.new_notebook(cells=[cell])
-    NotebookClient(notebook, timeout=60, kernel_name="python3", extra_arguments=["--log-level=ERROR"]).execute()
+    NotebookClient(
+        notebook, timeout=60, kernel_name="python3", extra_arguments=["--log-level=ERROR"]
+    ).execute()
     outputs = notebook.cells[0].outputs
     assert [output.output_type for output in outputs] == ["display_data"] * 3
     assert all({VIEW, "text/html"} <= set(output.data) for output in outputs)
@@ -332,12 +360,21 @@ SHORT = torch.zeros(100)
         (lambda: dm.explore_pan(SHORT, start_s=1.0), "past the end"),
         (lambda: dm.explore_pan(SHORT, pan=1.5), "pan = 1.5 is outside 0 to 1"),
         (lambda: dm.explore_pan(SHORT, gain_db=torch.nan), "gain_db = nan is outside -48 to 48 dB"),
-        (lambda: dm.explore_equalizer(SHORT, settings={"gain": [0] * 6}), "no setting 'gain'.*gain_db, frequency_hz, q"),
+        (
+            lambda: dm.explore_equalizer(SHORT, settings={"gain": [0] * 6}),
+            "no setting 'gain'.*gain_db, frequency_hz, q",
+        ),
         (lambda: dm.explore_equalizer(SHORT, settings={"q": [1.0] * 5}), r"q: six values.*\(5,\)"),
-        (lambda: dm.explore_equalizer(SHORT, settings={"q": [9.0] + [1.0] * 5}), "low_shelf_q = 9 is outside 0.1"),
+        (
+            lambda: dm.explore_equalizer(SHORT, settings={"q": [9.0] + [1.0] * 5}),
+            "low_shelf_q = 9 is outside 0.1",
+        ),
         (lambda: dm.explore_compressor(SHORT, settings={"ratio": 0.5}), "ratio = 0.5 is outside 1 to 10 :1"),
         (lambda: dm.explore_compressor(SHORT, settings={"knee": 3.0}), "no setting 'knee': a compressor has"),
-        (lambda: dm.explore_compressor(SHORT, lookahead_samples=-1), "lookahead_samples must be 0 or more, got -1"),
+        (
+            lambda: dm.explore_compressor(SHORT, lookahead_samples=-1),
+            "lookahead_samples must be 0 or more, got -1",
+        ),
     ],
 )
 def test_bad_calls_are_refused_in_one_line(call, message):

@@ -7,11 +7,11 @@ import numpy as np
 import pyloudnorm
 import pytest
 import torch
+from widget_sounds import RATE, decode, level_db, tones
 
 from diffmst_lib import unity
-from diffmst_lib.notebook.players.sounds import Sounds, listen
 from diffmst_lib.notebook.players.encoding import encode_audio
-from widget_sounds import RATE, decode, level_db, tones
+from diffmst_lib.notebook.players.sounds import Sounds, listen
 
 
 def sounds_in(sounds):

@@ -1,10 +1,10 @@
 """Players in a browser: clocks, keys, and several groups on a page."""
 
 import pytest
-
 from desk_page import visit  # noqa: F401 (a fixture)
-from diffmst_lib.notebook.players.sounds import listen
 from widget_sounds import tones
+
+from diffmst_lib.notebook.players.sounds import listen
 
 PLAYERS = "[...document.querySelectorAll('audio')]"
 
@@ -46,6 +46,8 @@ def test_switching_goes_on_at_the_same_position(visit, two_groups):
 
 
 def test_widgets_fit_a_narrow_page(visit, two_groups):
-    long_name = listen({"a label that goes on for rather longer than the page is wide, " * 2: tones(), "b": tones()})
+    long_name = listen(
+        {"a label that goes on for rather longer than the page is wide, " * 2: tones(), "b": tones()}
+    )
     tab = visit(*two_groups, long_name, width=400)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400

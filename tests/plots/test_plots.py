@@ -66,12 +66,20 @@ def test_history(fit):
 
 
 def test_loss_terms(song, reference):
-    terms = {name: audio_feature_loss(mix(song).audio, reference) for name, mix in
-             {"unity": unity, "equal": equal_loudness}.items()}
+    terms = {
+        name: audio_feature_loss(mix(song).audio, reference)
+        for name, mix in {"unity": unity, "equal": equal_loudness}.items()
+    }
     figure = plots.plot_loss_terms(terms)
     assert drawn(figure) == [("", "weighted term")] and entries(figure) == ["unity", "equal"]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
-        "rms", "crest\nfactor", "stereo\nwidth", "stereo\nimbalance", "bark\nspectrum", "total"]
+        "rms",
+        "crest\nfactor",
+        "stereo\nwidth",
+        "stereo\nimbalance",
+        "bark\nspectrum",
+        "total",
+    ]
 
 
 def test_mixer(fit, song):
@@ -116,7 +124,11 @@ def test_pan_law():
     law = curves(figure.axes[0])
     assert list(law) == ["left", "right", "total power"] == entries(figure)
     center = len(law["left"][0]) // 2
-    for name, wanted in (("left", -4.515), ("right", -4.515), ("total power", -1.505)):  # 10 log10 of 2^-1.5, 2^-0.5
+    for name, wanted in (
+        ("left", -4.515),
+        ("right", -4.515),
+        ("total power", -1.505),
+    ):  # 10 log10 of 2^-1.5, 2^-0.5
         assert law[name][0][center] == 0.5 and law[name][1][center] == pytest.approx(wanted, abs=1e-3)
     marks = [line.get_xydata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
     wanted = 20 * torch.log10(effects.pan_gains(torch.tensor(0.25, dtype=torch.float64))).numpy()
@@ -140,8 +152,13 @@ def test_eq_response():
 
 def test_eq_responses_compared():
     tensors = {name: torch.tensor([values]) for name, values in EQ.items()}
-    figure = plots.plot_eq_response([("this", tensors), ("that", EQ | {"gain_db": [0.0] * 6})], sample_rate=48000)
-    assert drawn(figure) == [("frequency (Hz)", "equalizer gain (dB)")] and entries(figure) == ["this", "that"]
+    figure = plots.plot_eq_response(
+        [("this", tensors), ("that", EQ | {"gain_db": [0.0] * 6})], sample_rate=48000
+    )
+    assert drawn(figure) == [("frequency (Hz)", "equalizer gain (dB)")] and entries(figure) == [
+        "this",
+        "that",
+    ]
     drawn_lines = curves(figure.axes[0])
     assert np.abs(drawn_lines["that"][1]).max() < 1e-3 and drawn_lines["this"][1].max() > 8
 
@@ -159,12 +176,18 @@ def test_spectrum_is_in_dbfs(noise):
 
 def test_static_curve():
     soft = {"threshold_db": -30.0, "ratio": 3.0, "knee_db": 12.0, "attack_ms": 5.0, "makeup_gain_db": 2.0}
-    figure = plots.plot_static_curve({"hard": {"threshold_db": -30.0, "ratio": 3.0, "knee_db": 0.0}, "soft": soft})
+    figure = plots.plot_static_curve(
+        {"hard": {"threshold_db": -30.0, "ratio": 3.0, "knee_db": 0.0}, "soft": soft}
+    )
     assert drawn(figure) == [("level in (dBFS)", "level out (dBFS)")]
     assert entries(figure) == ["unchanged", "hard", "soft"]
     lines = curves(figure.axes[0])
-    assert [np.interp(level, *lines["hard"]) for level in (-50, -30, 0)] == pytest.approx([-50, -30, -20], abs=1e-4)
-    assert [np.interp(level, *lines["soft"]) for level in (-50, -30, 0)] == pytest.approx([-48, -29, -18], abs=1e-4)
+    assert [np.interp(level, *lines["hard"]) for level in (-50, -30, 0)] == pytest.approx(
+        [-50, -30, -20], abs=1e-4
+    )
+    assert [np.interp(level, *lines["soft"]) for level in (-50, -30, 0)] == pytest.approx(
+        [-48, -29, -18], abs=1e-4
+    )
     knee = figure.axes[0].lines[-1].get_xdata()
     assert (knee[0], knee[-1]) == pytest.approx((-36, -24), abs=0.01)
 
@@ -173,7 +196,10 @@ def test_gain_reduction(noise):
     x = noise(1, 44100)
     y = torch.cat([x[:, :22050], 0.5 * x[:, 22050:]], dim=-1)
     figure = plots.plot_gain_reduction(x, y)
-    assert drawn(figure) == [("", "peak level\n(dBFS)"), ("time (s)", "gain (dB)")] and entries(figure) == ["in", "out"]
+    assert drawn(figure) == [("", "peak level\n(dBFS)"), ("time (s)", "gain (dB)")] and entries(figure) == [
+        "in",
+        "out",
+    ]
     time, gain_db = figure.axes[1].lines[-1].get_data()
     np.testing.assert_allclose(gain_db[time < 0.49], 0, atol=1e-6)
     np.testing.assert_allclose(gain_db[time > 0.51], -6.0206, atol=1e-3)
@@ -182,7 +208,9 @@ def test_gain_reduction(noise):
 
 
 def test_gradients_show_what_is_not_healthy():
-    table = pd.DataFrame({"a": [1e-6, 0.0, -3.0], "b": [np.nan, 1e-2, np.inf]}, index=["gain_db", "pan", "ratio"])
+    table = pd.DataFrame(
+        {"a": [1e-6, 0.0, -3.0], "b": [np.nan, 1e-2, np.inf]}, index=["gain_db", "pan", "ratio"]
+    )
     figure = plots.plot_gradients(table)
     assert drawn(figure) == [("size of the gradient", "")] and entries(figure) == ["a", "b"]
     (axis,) = figure.axes
@@ -190,7 +218,11 @@ def test_gradients_show_what_is_not_healthy():
     left, right = axis.get_xlim()
     marks = {label: dict(zip(*xy[::-1])) for label, xy in curves(axis).items()}
     assert marks == {"a": {0: 1e-6, 1: left, 2: 3.0}, "b": {1: 1e-2}}
-    crosses = [line.get_xydata().tolist() for line in axis.lines if line.get_marker() == "x" and len(line.get_xdata())]
+    crosses = [
+        line.get_xydata().tolist()
+        for line in axis.lines
+        if line.get_marker() == "x" and len(line.get_xdata())
+    ]
     assert crosses == [[[right, 0], [right, 2]]]
     assert [text.get_text() for text in axis.texts] == ["0", "not finite"]
     healthy = plots.plot_gradients(pd.DataFrame({"a": [1.0, 10.0]}, index=["gain_db", "pan"]))
@@ -203,8 +235,14 @@ def test_gradients_show_what_is_not_healthy():
     [
         (lambda: plots.plot_eq_response({"gain_db": [0.0] * 6}), "gain_db, frequency_hz and q, got gain_db"),
         (lambda: plots.plot_eq_response(EQ | {"q": [1.0] * 5}), r"q: six values, .* got shape \(5,\)"),
-        (lambda: plots.plot_static_curve({"soft": {"threshold_db": -20.0, "ratio": 2.0}}), "'soft' lacks knee_db"),
-        (lambda: plots.plot_gain_reduction(torch.zeros(5), torch.zeros(6)), r"one shape.*got \(5,\) and \(6,\)"),
+        (
+            lambda: plots.plot_static_curve({"soft": {"threshold_db": -20.0, "ratio": 2.0}}),
+            "'soft' lacks knee_db",
+        ),
+        (
+            lambda: plots.plot_gain_reduction(torch.zeros(5), torch.zeros(6)),
+            r"one shape.*got \(5,\) and \(6,\)",
+        ),
     ],
 )
 def test_bad_input_is_refused(call, message):
@@ -215,8 +253,12 @@ def test_bad_input_is_refused(call, message):
 
 @pytest.mark.parametrize(
     "plot",
-    [plots.plot_tracks, lambda s: plots.plot_levels(s.levels()), lambda s: plots.plot_bark({"silence": s.audio[:2]}),
-     lambda s: plots.plot_spectrum({"silence": s.audio[:2]})],
+    [
+        plots.plot_tracks,
+        lambda s: plots.plot_levels(s.levels()),
+        lambda s: plots.plot_bark({"silence": s.audio[:2]}),
+        lambda s: plots.plot_spectrum({"silence": s.audio[:2]}),
+    ],
     ids=["tracks", "levels", "bark", "spectrum"],
 )
 def test_silence_is_drawn(silence, plot):

@@ -62,7 +62,9 @@ def test_a_window_first_made_without_gradients_serves_training_later():
 
 def test_second_derivatives_are_right_or_refused():
     x = noise(1, 2000, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda x: mean_square(x).sum() + (x**3).sum(), noise(1, 9, dtype=torch.float64).requires_grad_())
+    assert torch.autograd.gradgradcheck(
+        lambda x: mean_square(x).sum() + (x**3).sum(), noise(1, 9, dtype=torch.float64).requires_grad_()
+    )
     with pytest.raises(RuntimeError, match="cannot be differentiated again"):
         torch.autograd.grad(mean_magnitude(x, 1024, 256).sum(), x, create_graph=True)
 

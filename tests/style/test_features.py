@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
-
 from odd_sounds import EDGES, noise
 
 from diffmst_lib import audio_features, data_dir, load_audio, normalize_loudness
-from diffmst_lib.style import losses
 from diffmst_lib.style import features as f
+from diffmst_lib.style import losses
 
 
 def sine(frequency_hz, seconds=1.0, sample_rate=44100):
@@ -20,7 +19,9 @@ def sine(frequency_hz, seconds=1.0, sample_rate=44100):
 
 def test_closed_forms():
     s = sine(1000)
-    assert f.rms(torch.stack([s, 0.5 * s])).tolist() == pytest.approx([math.sqrt(0.5), 0.5 * math.sqrt(0.5)], rel=1e-4)
+    assert f.rms(torch.stack([s, 0.5 * s])).tolist() == pytest.approx(
+        [math.sqrt(0.5), 0.5 * math.sqrt(0.5)], rel=1e-4
+    )
     assert f.crest_factor(torch.stack([s, 0.5 * s])).tolist() == pytest.approx([3.01, 3.01], abs=0.01)
     assert f.stereo_width(torch.stack([s, s])).item() == 0
     assert f.stereo_width(torch.stack([s, 0 * s])).item() == pytest.approx(1.0, rel=1e-5)
@@ -39,14 +40,20 @@ def test_gradients_are_those_of_the_equations():
     by_hand = -x.detach() / (n * level.detach()[:, None] ** 2)
     by_hand[[0, 1], at] += 1 / x.detach()[[0, 1], at]
     torch.testing.assert_close(slope, 20 / math.log(10) * by_hand)
-    assert torch.autograd.gradcheck(lambda x: tuple(f.audio_features(x).values()), noise(2, 40).double().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda x: tuple(f.audio_features(x).values()), noise(2, 40).double().requires_grad_()
+    )
 
 
-@pytest.mark.parametrize("x", [
-    [[0.5], [0.5]], [[0.75], [-0.25]], [[0.0, 0.2], [0.0, 0.1]],
-], ids=["one sample", "a width of exactly 4", "a silent sample"])
+@pytest.mark.parametrize(
+    "x",
+    [[[0.5], [0.5]], [[0.75], [-0.25]], [[0.0, 0.2], [0.0, 0.1]]],
+    ids=["one sample", "a width of exactly 4", "a silent sample"],
+)
 def test_gradients_where_two_branches_meet(x):
-    assert torch.autograd.gradcheck(lambda x: (f.crest_factor(x), f.stereo_width(x)), torch.tensor(x, requires_grad=True).double())
+    assert torch.autograd.gradcheck(
+        lambda x: (f.crest_factor(x), f.stereo_width(x)), torch.tensor(x, requires_grad=True).double()
+    )
 
 
 def test_of_equal_peaks_the_first_has_the_gradient():
@@ -63,12 +70,23 @@ def test_bark_spectrum_is_its_equation():
     magnitude = torch.stft(both, 32_768, 8_192, window=window, return_complex=True).abs().mean(dim=-1)
     expected = torch.log1p(magnitude @ f.bark_filterbank(44100))
     torch.testing.assert_close(f.bark_spectrum(x), expected.T, rtol=1e-5, atol=1e-5)
-    assert [f.bark_fft_size(rate) for rate in (8000, 22_050, 44_100, 48_000, 96_000)] == [6000, 16_384, 32_768, 36_000, 72_000]
+    assert [f.bark_fft_size(rate) for rate in (8000, 22_050, 44_100, 48_000, 96_000)] == [
+        6000,
+        16_384,
+        32_768,
+        36_000,
+        72_000,
+    ]
 
 
 def test_width_beyond_four_is_logarithmic_and_smooth():
     mid, side = torch.tensor([1.0, -1.0]), torch.tensor([1.0, 1.0])
-    for amount, expected in ((0.5, 0.25), (2.0, 4.0), (10.0, 4 + 4 * math.log(25)), (100.0, 4 + 4 * math.log(2500))):
+    for amount, expected in (
+        (0.5, 0.25),
+        (2.0, 4.0),
+        (10.0, 4 + 4 * math.log(25)),
+        (100.0, 4 + 4 * math.log(2500)),
+    ):
         x = torch.stack([mid + amount * side, mid - amount * side])
         assert f.stereo_width(x, preset="reference").item() == pytest.approx(amount**2, rel=1e-4)
         assert f.stereo_width(x).item() == pytest.approx(expected, rel=1e-4)
@@ -93,8 +111,10 @@ def test_a_sine_lights_its_band(frequency_hz):
     bands = f.bark_spectrum(torch.stack([s, s]))
     edges, band = f.bark_edges_hz(), int(bands[:, 0].argmax())
     assert edges[band] < frequency_hz < edges[band + 2]
-    assert bands[:, 1].max() == 0                                           # no side
-    assert f.bark_spectrum(torch.stack([s, s]), preset="reference")[:, 1].max() == pytest.approx(math.log(1e-8))
+    assert bands[:, 1].max() == 0  # no side
+    assert f.bark_spectrum(torch.stack([s, s]), preset="reference")[:, 1].max() == pytest.approx(
+        math.log(1e-8)
+    )
 
 
 def test_the_bark_floor_is_far_below_what_is_heard():
@@ -103,8 +123,13 @@ def test_the_bark_floor_is_far_below_what_is_heard():
     assert 0.3 < f.bark_spectrum(torch.stack([s, s]))[:, 0].exp().max() - 1 < 3
 
 
-BOUNDS = {"rms": (1e-4, 1.0), "crest_factor": (0.0, 60.0), "stereo_width": (0.0, 77.7), "stereo_imbalance": (-1.0, 1.0),
-          "bark_spectrum": (0.0, 14.0)}
+BOUNDS = {
+    "rms": (1e-4, 1.0),
+    "crest_factor": (0.0, 60.0),
+    "stereo_width": (0.0, 77.7),
+    "stereo_imbalance": (-1.0, 1.0),
+    "bark_spectrum": (0.0, 14.0),
+}
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -121,9 +146,14 @@ def test_silence_mono_and_anti_phase_as_documented():
     silence = audio_features(torch.zeros(2, 44100))
     assert silence["crest_factor"].tolist() == [0, 0]
     assert silence["stereo_width"] == 0 and silence["stereo_imbalance"] == 0
-    assert silence["bark_spectrum"].abs().max() == 0 and silence["rms"].tolist() == pytest.approx([1e-4, 1e-4])
+    assert silence["bark_spectrum"].abs().max() == 0 and silence["rms"].tolist() == pytest.approx(
+        [1e-4, 1e-4]
+    )
     released = audio_features(EDGES["anti-phase"], preset="reference")
-    assert released["stereo_width"] > 1e5 and audio_features(torch.zeros(2, 9), preset="reference")["crest_factor"].max() < -70
+    assert (
+        released["stereo_width"] > 1e5
+        and audio_features(torch.zeros(2, 9), preset="reference")["crest_factor"].max() < -70
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -154,10 +184,12 @@ def test_single_precision_is_accurate():
 def test_other_sample_rates_give_the_same_values(sample_rate):
     """Within 5 % for music without anything above 7 kHz; of a Bark value below 1, where nothing is heard, 0.05."""
     music = load_audio(data_dir() / "references" / "its_simple.ogg")[:, : 44100 * 5].numpy()
-    music *= np.sin(np.linspace(0, np.pi, music.shape[-1]))                 # no edge, which would be a click
+    music *= np.sin(np.linspace(0, np.pi, music.shape[-1]))  # no edge, which would be a click
     low = scipy.signal.sosfiltfilt(scipy.signal.ellip(10, 0.1, 90, 6500, fs=44100, output="sos"), music)
     common = math.gcd(44100, sample_rate)
-    high = scipy.signal.resample_poly(low, sample_rate // common, 44100 // common, axis=-1, window=("kaiser", 14.0))
+    high = scipy.signal.resample_poly(
+        low, sample_rate // common, 44100 // common, axis=-1, window=("kaiser", 14.0)
+    )
     here, there = torch.from_numpy(low.copy()).float(), torch.from_numpy(high.copy()).float()
     expected, values = audio_features(here), audio_features(there, sample_rate=sample_rate)
     for name, value in values.items():
@@ -172,7 +204,7 @@ def test_bank_and_window_are_made_once_for_a_device_dtype_and_rate():
     for _ in range(3):
         f.bark_spectrum(x), f.bark_spectrum(x.double()), f.bark_spectrum(x, sample_rate=48_000)
     assert f._bark_filterbank.cache_info().misses == 3
-    f.bark_filterbank(44100).zero_()                                        # what is handed out is a copy
+    f.bark_filterbank(44100).zero_()  # what is handed out is a copy
     assert f.bark_filterbank(44100).sum() > 0
 
 
@@ -188,11 +220,17 @@ def test_a_bank_first_made_in_inference_mode_serves_training_later():
 
 def test_odd_sample_rates_end_at_their_half():
     x = sine(5000, sample_rate=11_025)
-    edges, band = f.bark_edges_hz(), int(f.bark_spectrum(torch.stack([x, x]), sample_rate=11_025)[:, 0].argmax())
+    edges, band = (
+        f.bark_edges_hz(),
+        int(f.bark_spectrum(torch.stack([x, x]), sample_rate=11_025)[:, 0].argmax()),
+    )
     assert edges[band] < 5000 < edges[band + 2]
     hz = torch.linspace(0, 11_025 / 2, 16_385)
-    np.testing.assert_allclose(f.bark_filterbank(11_025)[:, 10].numpy() @ hz.numpy() / f.bark_filterbank(11_025)[:, 10].sum(),
-                               edges[10:13].mean(), rtol=1e-3)
+    np.testing.assert_allclose(
+        f.bark_filterbank(11_025)[:, 10].numpy() @ hz.numpy() / f.bark_filterbank(11_025)[:, 10].sum(),
+        edges[10:13].mean(),
+        rtol=1e-3,
+    )
 
 
 def test_a_batch_is_its_items():
@@ -201,10 +239,17 @@ def test_a_batch_is_its_items():
         torch.testing.assert_close(value, torch.stack([audio_features(item)[name] for item in x]))
 
 
-@pytest.mark.parametrize("bad, line", [
-    (torch.zeros(3, 100), "stereo audio"), (torch.zeros(100), "stereo audio"), (torch.zeros(2, 0), "stereo audio"),
-    (np.zeros((2, 100)), "got ndarray"), (torch.zeros(2, 100, dtype=torch.int16), "got int16"), (None, "got NoneType"),
-])
+@pytest.mark.parametrize(
+    "bad, line",
+    [
+        (torch.zeros(3, 100), "stereo audio"),
+        (torch.zeros(100), "stereo audio"),
+        (torch.zeros(2, 0), "stereo audio"),
+        (np.zeros((2, 100)), "got ndarray"),
+        (torch.zeros(2, 100, dtype=torch.int16), "got int16"),
+        (None, "got NoneType"),
+    ],
+)
 def test_no_stereo_audio_is_refused(bad, line):
     for function in (audio_features, f.rms, f.stereo_imbalance):
         with pytest.raises(ValueError, match=line):
@@ -213,7 +258,11 @@ def test_no_stereo_audio_is_refused(bad, line):
 
 def test_misspelt_preset_and_rate_are_refused():
     x = noise(2, 20_000)
-    for call in (lambda: f.stereo_width(x, preset="x"), lambda: f.bark_to_hz(3.0, preset="x"), lambda: f.bark_spectrum(x, preset="x")):
+    for call in (
+        lambda: f.stereo_width(x, preset="x"),
+        lambda: f.bark_to_hz(3.0, preset="x"),
+        lambda: f.bark_spectrum(x, preset="x"),
+    ):
         with pytest.raises(ValueError, match="preset must be"):
             call()
     for rate in (0, -44100, float("nan"), float("inf"), None, "44100", torch.tensor(44100)):

@@ -8,7 +8,18 @@ import torch
 import torch.utils.checkpoint
 from odd_sounds import EDGES, noise
 
-from diffmst_lib import audio_feature_loss, audio_features, data_dir, equal_loudness, load_audio, load_multitrack, loss_table, mrstft_loss, mrstft_table, normalize_loudness
+from diffmst_lib import (
+    audio_feature_loss,
+    audio_features,
+    data_dir,
+    equal_loudness,
+    load_audio,
+    load_multitrack,
+    loss_table,
+    mrstft_loss,
+    mrstft_table,
+    normalize_loudness,
+)
 from diffmst_lib.style import losses
 
 TERMS = ["rms", "crest_factor", "stereo_width", "stereo_imbalance", "bark_spectrum"]
@@ -17,7 +28,10 @@ TERMS = ["rms", "crest_factor", "stereo_width", "stereo_imbalance", "bark_spectr
 @pytest.fixture(scope="module")
 def records():
     folder = data_dir() / "references"
-    return [normalize_loudness(load_audio(folder / f"{name}.ogg")) for name in ("vibe_ace", "its_simple", "coherence")]
+    return [
+        normalize_loudness(load_audio(folder / f"{name}.ogg"))
+        for name in ("vibe_ace", "its_simple", "coherence")
+    ]
 
 
 def test_loss_is_zero_for_itself_symmetric_and_grows_with_the_difference():
@@ -44,7 +58,9 @@ def test_mono_is_33_in_the_reference_and_of_the_size_of_other_terms_in_the_defau
     song = load_multitrack(data_dir() / "multitracks" / "caesium")
     mix = normalize_loudness(equal_loudness(song).audio, -22.0)
     assert torch.equal(mix[0], mix[1])
-    released = [audio_feature_loss(mix, record, preset="reference")["bark_spectrum"].item() for record in records]
+    released = [
+        audio_feature_loss(mix, record, preset="reference")["bark_spectrum"].item() for record in records
+    ]
     assert 28 < sum(released) / 3 < 36
     for record in records:
         assert 1 < audio_feature_loss(mix, record)["bark_spectrum"] < 4
@@ -70,13 +86,17 @@ def test_rate_and_preset_reach_the_features(records, options):
     expected = losses.feature_distance(audio_features(x, **options), audio_features(y, **options))
     assert expected["total"] != audio_feature_loss(x, y)["total"]
     assert audio_feature_loss(x, y, **options)["total"] == expected["total"]
-    assert loss_table({"x": x}, y, **options)["loss"].sum() == pytest.approx(expected["total"].item(), rel=1e-5)
+    assert loss_table({"x": x}, y, **options)["loss"].sum() == pytest.approx(
+        expected["total"].item(), rel=1e-5
+    )
 
 
 def test_the_tables_take_sounds_that_need_gradients():
     needing = noise(2, 30_000).requires_grad_()
     assert loss_table({"x": needing}, needing)["loss"].sum() == 0
-    assert mrstft_table(needing, 0.5 * needing.detach())["log"].iloc[0] == pytest.approx(math.log(2), abs=0.05)
+    assert mrstft_table(needing, 0.5 * needing.detach())["log"].iloc[0] == pytest.approx(
+        math.log(2), abs=0.05
+    )
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -86,12 +106,14 @@ def test_edges_are_finite_and_bounded_in_value_and_gradient(name):
         mix = mix.clone().requires_grad_()
         loss = audio_feature_loss(mix, reference)["total"]
         loss.backward()
-        assert torch.isfinite(loss) and loss < 6100                         # the width's 77.7, squared, and little else
+        assert torch.isfinite(loss) and loss < 6100  # the width's 77.7, squared, and little else
         assert torch.isfinite(mix.grad).all() and mix.grad.abs().max() < 1e5
 
 
 def test_anti_phase_in_the_reference_has_no_bound():
-    loss = audio_feature_loss(EDGES["anti-phase at full scale"], noise(2, 30_000), preset="reference")["total"]
+    loss = audio_feature_loss(EDGES["anti-phase at full scale"], noise(2, 30_000), preset="reference")[
+        "total"
+    ]
     assert loss > 1e13
 
 
@@ -122,7 +144,10 @@ def test_half_precision_and_autocast(records, dtype):
 
 def test_single_precision_is_accurate(records):
     for a, b in ((records[0], records[1]), (records[0], 0.999 * records[0])):
-        single, double = audio_feature_loss(a, b)["total"], audio_feature_loss(a.double(), b.double())["total"]
+        single, double = (
+            audio_feature_loss(a, b)["total"],
+            audio_feature_loss(a.double(), b.double())["total"],
+        )
         assert abs(single - double) < 1e-4 * double + 1e-9
 
 
@@ -139,7 +164,9 @@ def test_bad_entries_are_named():
 def test_checkpointing():
     x = noise(2, 60_000).requires_grad_()
     whole = torch.autograd.grad(audio_feature_loss(x, noise(2, 9000))["total"], x)[0]
-    loss = torch.utils.checkpoint.checkpoint(lambda x: audio_feature_loss(x, noise(2, 9000))["total"], x, use_reentrant=False)
+    loss = torch.utils.checkpoint.checkpoint(
+        lambda x: audio_feature_loss(x, noise(2, 9000))["total"], x, use_reentrant=False
+    )
     torch.testing.assert_close(torch.autograd.grad(loss, x)[0], whole)
 
 
@@ -153,9 +180,14 @@ def naive_mrstft(x, y):
     total = 0
     for size in (512, 2048, 8192):
         magnitudes = [
-            torch.stft(z, size, size // 2, window=torch.hann_window(size), return_complex=True).abs().clamp(min=1e-4)
-            for z in (x, y)]
-        total += (magnitudes[0] - magnitudes[1]).abs().mean() + (magnitudes[0].log() - magnitudes[1].log()).abs().mean()
+            torch.stft(z, size, size // 2, window=torch.hann_window(size), return_complex=True)
+            .abs()
+            .clamp(min=1e-4)
+            for z in (x, y)
+        ]
+        total += (magnitudes[0] - magnitudes[1]).abs().mean() + (
+            magnitudes[0].log() - magnitudes[1].log()
+        ).abs().mean()
     return total / 3
 
 
@@ -166,7 +198,11 @@ def test_mrstft_is_its_equation_and_its_table_adds_up(records):
     torch.testing.assert_close(mrstft_loss(x[None], y[None]), mrstft_loss(x, y))
     for preset, first in (("default", "linear"), ("reference", "convergence")):
         table = mrstft_table(x, y, preset=preset)
-        assert isinstance(table, pd.DataFrame) and list(table) == [first, "log"] and table.index.tolist() == [512, 2048, 8192]
+        assert (
+            isinstance(table, pd.DataFrame)
+            and list(table) == [first, "log"]
+            and table.index.tolist() == [512, 2048, 8192]
+        )
         assert table.sum(axis=1).mean() == pytest.approx(mrstft_loss(x, y, preset=preset).item(), rel=1e-5)
 
 
@@ -191,11 +227,16 @@ def test_mrstft_first_used_without_gradients_serves_training_later():
     assert x.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("bad, line", [
-    ((torch.zeros(2, 9), torch.zeros(2, 8)), "equal shapes"), ((torch.zeros(9), torch.zeros(9)), "needs audio"),
-    ((torch.zeros(2, 9, dtype=torch.int16),) * 2, "torch.int16"), ((None, torch.zeros(2, 9)), "NoneType"),
-    ((torch.zeros(2, 0), torch.zeros(2, 0)), "needs audio"),
-])
+@pytest.mark.parametrize(
+    "bad, line",
+    [
+        ((torch.zeros(2, 9), torch.zeros(2, 8)), "equal shapes"),
+        ((torch.zeros(9), torch.zeros(9)), "needs audio"),
+        ((torch.zeros(2, 9, dtype=torch.int16),) * 2, "torch.int16"),
+        ((None, torch.zeros(2, 9)), "NoneType"),
+        ((torch.zeros(2, 0), torch.zeros(2, 0)), "needs audio"),
+    ],
+)
 def test_mrstft_refuses_what_it_cannot_compare(bad, line):
     with pytest.raises(ValueError, match=line):
         mrstft_loss(*bad)
@@ -204,7 +245,10 @@ def test_mrstft_refuses_what_it_cannot_compare(bad, line):
 
 
 def test_each_of_a_batch():
-    mixes, targets = noise(3, 2, 44100), noise(3, 2, 44100, seed=1) * torch.tensor([0.3, 1.0, 3.0]).view(3, 1, 1)
+    mixes, targets = (
+        noise(3, 2, 44100),
+        noise(3, 2, 44100, seed=1) * torch.tensor([0.3, 1.0, 3.0]).view(3, 1, 1),
+    )
     one, other = audio_features(mixes), audio_features(targets)
     each, mean = losses.feature_distance(one, other, each=True), losses.feature_distance(one, other)
     for name, values in each.items():

@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 import torch
+from audio_helpers import one_line
+from training_helpers import OPTIONS, miniature, same, short, weights
 
 import diffmst_lib as dm
-from audio_helpers import one_line
-from diffmst_lib.inputs import InputError, InputNote
 from diffmst_lib.data.index import SongIndex
+from diffmst_lib.inputs import InputError, InputNote
 from diffmst_lib.training import loop
 from diffmst_lib.training.loop import train
-from training_helpers import OPTIONS, miniature, same, short, weights
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,13 @@ def test_a_folder_with_a_training_or_a_model_is_not_overwritten(index, unbroken,
         with pytest.raises(InputError) as caught:
             train(short(), index, model, resume=resume, **OPTIONS)
         assert one_line(caught, model, "holds a model") and (tmp_path / "log.csv").read_text() == "step\n1\n"
-    again = train(short(), index, unbroken.folder, resume=True, **OPTIONS)         # nothing left to do
+    again = train(short(), index, unbroken.folder, resume=True, **OPTIONS)  # nothing left to do
     assert same(weights(again), weights(unbroken)) and again.validation["step"].tolist() == [0, 3, 6]
 
 
-@pytest.mark.parametrize("changes, options", [({"learning_rate": 0.1}, {}), ({}, {"seed": 1}), ({"pull": 0.5}, {})])
+@pytest.mark.parametrize(
+    "changes, options", [({"learning_rate": 0.1}, {}), ({}, {"seed": 1}), ({"pull": 0.5}, {})]
+)
 def test_another_training_cannot_be_resumed(index, unbroken, changes, options):
     with pytest.raises(InputError) as caught:
         train(short(**changes), index, unbroken.folder, resume=True, **OPTIONS | options)
@@ -63,8 +65,13 @@ def test_a_recipe_by_name_or_by_configuration_is_the_same(index, unbroken, tmp_p
     shutil.copytree(unbroken.folder, tmp_path / "run")
     train(short(model=dm.ModelConfig.preset("tiny")), index, tmp_path / "run", resume=True, **OPTIONS)
     with pytest.raises(ValueError, match="another configuration"):
-        train(short(), index, tmp_path / "other", init=dm.DiffMST(dataclasses.replace(dm.ModelConfig.preset("tiny"), width=8)),
-              **OPTIONS)
+        train(
+            short(),
+            index,
+            tmp_path / "other",
+            init=dm.DiffMST(dataclasses.replace(dm.ModelConfig.preset("tiny"), width=8)),
+            **OPTIONS,
+        )
 
 
 def test_a_broken_checkpoint(index, unbroken, tmp_path):
@@ -88,9 +95,14 @@ def test_a_file_that_vanishes_is_told_in_one_line(tmp_path, workers):
     assert one_line(caught, ".wav") and loop.update is real
 
 
-@pytest.mark.parametrize("options, error", [
-    ({"precision": "float16"}, ValueError), ({"accelerator": "tpu"}, ValueError), ({"validation_examples": 1}, ValueError),
-])
+@pytest.mark.parametrize(
+    "options, error",
+    [
+        ({"precision": "float16"}, ValueError),
+        ({"accelerator": "tpu"}, ValueError),
+        ({"validation_examples": 1}, ValueError),
+    ],
+)
 def test_options_that_do_not_fit(index, tmp_path, options, error):
     with pytest.raises(error):
         train(short(), index, tmp_path, **OPTIONS | options)

@@ -5,13 +5,13 @@ import sys
 import pandas as pd
 import pytest
 import torch
+from training_helpers import miniature, short
 
 import diffmst_lib as dm
 from diffmst_lib.inputs import InputNote
+from diffmst_lib.training.logs import LOG, VALIDATION, Logs, _write_ogg
 from diffmst_lib.training.loop import examples_of, train
 from diffmst_lib.training.validation import held_out, judge, summary
-from diffmst_lib.training.logs import LOG, VALIDATION, Logs, _write_ogg
-from training_helpers import miniature, short
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,15 @@ def held(index):
 
 
 def test_held_out_examples_are_of_the_split_and_the_same_each_time(index, held):
-    assert {example.song for example in held} == {"three"} and {e.reference for e in held} <= {"record 2", "record 3"}
+    assert {example.song for example in held} == {"three"} and {e.reference for e in held} <= {
+        "record 2",
+        "record 3",
+    }
     again = held_out(examples_of(short(), index, split="validation", seed=1), short(), 4, seed=1)
-    assert all(torch.equal(a.task.tracks, b.task.tracks) and torch.equal(a.task.reference, b.task.reference)
-               for a, b in zip(held, again))
+    assert all(
+        torch.equal(a.task.tracks, b.task.tracks) and torch.equal(a.task.reference, b.task.reference)
+        for a, b in zip(held, again)
+    )
     assert [len(e.names) for e in held] == [int(e.task.mask.sum()) for e in held]
 
 
@@ -46,20 +51,29 @@ def test_right_and_wrong(held):
     by_name = {example.reference: example.task.reference[0] for example in held}
     for row in table.itertuples():
         targets = [e.task.target[0] for e in held if e.reference == row.reference]
-        losses = [dm.audio_feature_loss(e.task.reference[0], target)["total"].item() for target in targets
-                  for e in held if e.reference != row.reference]
+        losses = [
+            dm.audio_feature_loss(e.task.reference[0], target)["total"].item()
+            for target in targets
+            for e in held
+            if e.reference != row.reference
+        ]
         assert any(abs(row.wrong - loss) < 1e-5 for loss in losses)
     assert len(by_name) == 2 and abs(dm.loudness(mixes[0][0]) + 16) < 0.01
     numbers = summary(table)
-    assert numbers["wrong"] == pytest.approx(table["wrong"].mean()) and numbers["wrong_median"] == table["wrong"].median()
-    deaf, _ = judge(dm.DiffMST("tiny").eval(), held)                                # untrained: neutral for every reference
+    assert (
+        numbers["wrong"] == pytest.approx(table["wrong"].mean())
+        and numbers["wrong_median"] == table["wrong"].median()
+    )
+    deaf, _ = judge(dm.DiffMST("tiny").eval(), held)  # untrained: neutral for every reference
     assert deaf["right"].to_numpy() == pytest.approx(deaf["wrong"].to_numpy(), abs=1e-6)
 
 
 def test_method_1_is_judged_by_half_b(index):
     recipe = short("mrstft-8", seconds=2.0)
     held = held_out(examples_of(recipe, index, split="validation"), recipe, 2)
-    assert held[0].reference == "random mix 1, three" and not torch.equal(held[0].task.reference, held[0].task.target)
+    assert held[0].reference == "random mix 1, three" and not torch.equal(
+        held[0].task.reference, held[0].task.target
+    )
     table, _ = judge(Parrot("tiny").eval(), held)
     own = dm.audio_feature_loss(held[0].task.reference, held[0].task.target)["total"].item()
     assert table["right"].iloc[0] == pytest.approx(own, rel=1e-4)
@@ -100,12 +114,20 @@ def test_rows_after_the_checkpoint_are_written_again(tmp_path):
     logs.close()
     assert pd.read_csv(tmp_path / LOG)["step"].tolist() == [10, 20, 25]
     assert pd.read_csv(tmp_path / VALIDATION)["step"].tolist() == [10, 20]
-    assert Logs(tmp_path, 0).frame(LOG).empty                                       # a new training
+    assert Logs(tmp_path, 0).frame(LOG).empty  # a new training
 
 
-@pytest.mark.parametrize("content, rows", [("", 0), ("st", 0), ("step,loss\n10,0.1\n20,", 1), ("step,loss\n10,0.1\n2\0", 1),
-                                           ("step,loss\n10,0.1\n20,0.2\n30,0.3\n", 2),
-                                           ("step,loss\n10,\n20,0.2\n", 2)])
+@pytest.mark.parametrize(
+    "content, rows",
+    [
+        ("", 0),
+        ("st", 0),
+        ("step,loss\n10,0.1\n20,", 1),
+        ("step,loss\n10,0.1\n2\0", 1),
+        ("step,loss\n10,0.1\n20,0.2\n30,0.3\n", 2),
+        ("step,loss\n10,\n20,0.2\n", 2),
+    ],
+)
 def test_a_log_that_a_killed_run_has_left(tmp_path, content, rows):
     (tmp_path / LOG).write_text(content)
     logs = Logs(tmp_path, 20)
@@ -135,7 +157,9 @@ def test_knobs_bear_their_names(index, tmp_path):
         rows = [row for row in knobs.index if row in (name, name.rsplit(".", 1)[0])]
         assert rows, (name, list(knobs.index))
         if rows[0] == name:
-            assert knobs.loc[name, "threshold_db"] == pytest.approx(params.values("track")["threshold_db"][0, i].item(), abs=1e-3)
+            assert knobs.loc[name, "threshold_db"] == pytest.approx(
+                params.values("track")["threshold_db"][0, i].item(), abs=1e-3
+            )
 
 
 def test_long_examples_are_cut(tmp_path):

@@ -5,12 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from training_helpers import miniature, short
 
 import diffmst_lib as dm
 from diffmst_lib.data.examples import collate
-from diffmst_lib.training.methods import distance_from_neutral, make_task, method1_task, random_params, task_loss, vary
 from diffmst_lib.training.loop import examples_of
-from training_helpers import miniature, short
+from diffmst_lib.training.methods import (
+    distance_from_neutral,
+    make_task,
+    method1_task,
+    random_params,
+    task_loss,
+    vary,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +41,20 @@ def test_random_consoles_are_uniform(preset):
     fader, *others = unit.T
     assert drawn.preset == preset
     for knob in others:
-        assert torch.allclose(knob.quantile(torch.tensor([0.1, 0.5, 0.9])), torch.tensor([0.1, 0.5, 0.9]), atol=0.03)
+        assert torch.allclose(
+            knob.quantile(torch.tensor([0.1, 0.5, 0.9])), torch.tensor([0.1, 0.5, 0.9]), atol=0.03
+        )
     gain_db = drawn.values("track")["input_gain_db"]
     assert gain_db.min() < -11 and gain_db.max() > 11 and gain_db.abs().max() <= 12.0
-    assert abs(np.corrcoef(unit[:, 1], unit[:, 2])[0, 1]) < 0.05                # each knob for itself
+    assert abs(np.corrcoef(unit[:, 1], unit[:, 2])[0, 1]) < 0.05  # each knob for itself
     assert drawn.values("master_bus")["output_gain_db"] == drawn.values("master_bus")["input_gain_db"] == 0.0
 
 
 def test_the_switch_of_the_released_code():
     """There the faders of random mixes stand still, so that balance cannot be learned."""
-    assert (random_params(50, np.random.default_rng(0), gain_db=0.0).values("track")["input_gain_db"] == 0.0).all()
+    assert (
+        random_params(50, np.random.default_rng(0), gain_db=0.0).values("track")["input_gain_db"] == 0.0
+    ).all()
 
 
 @pytest.mark.parametrize("gain_db", [0.0, 12.0])
@@ -55,8 +66,9 @@ def test_method_1_mixes_both_halves_by_one_console(index, gain_db):
     assert task.tracks.shape[-1] == task.target.shape[-1] == task.reference.shape[-1] == 44100
     for i in range(2):
         sounding = batch.mask[i]
-        params = dm.ConsoleParams(task.params.tracks[i][sounding], task.params.fx_bus_values[i],
-                                  task.params.master_bus_values[i])
+        params = dm.ConsoleParams(
+            task.params.tracks[i][sounding], task.params.fx_bus_values[i], task.params.master_bus_values[i]
+        )
         mix = dm.MixingConsole()(batch.tracks[i][sounding], params, fx_bus=False).mix
         for part, found in ((mix[:, :44100], task.reference[i]), (mix[:, 44100:], task.target[i])):
             assert torch.allclose(dm.normalize_loudness(part), found, atol=1e-5)
@@ -101,16 +113,24 @@ def test_every_random_mix_reaches_its_level(index):
 def test_the_same_items_make_the_same_task(index):
     for recipe in (short("mrstft-8", seconds=2.0), short(varied=1.0)):
         batch = batch_of(index, recipe)
-        one, again, other = (make_task(batch, recipe, items, seed) for items, seed in
-                             ((range(2), 0), (range(2), 0), (range(2, 4), 0)))
-        assert torch.equal(one.reference, again.reference) and not torch.allclose(one.reference, other.reference, atol=1e-3)
+        one, again, other = (
+            make_task(batch, recipe, items, seed)
+            for items, seed in ((range(2), 0), (range(2), 0), (range(2, 4), 0))
+        )
+        assert torch.equal(one.reference, again.reference) and not torch.allclose(
+            one.reference, other.reference, atol=1e-3
+        )
         assert not torch.allclose(one.reference, make_task(batch, recipe, range(2), 1).reference, atol=1e-3)
-        single = make_task(collate([examples_of(recipe, index)[1]]), recipe, range(1, 2), 0)      # in whatever company
+        single = make_task(
+            collate([examples_of(recipe, index)[1]]), recipe, range(1, 2), 0
+        )  # in whatever company
         assert torch.allclose(single.reference[0], one.reference[1], atol=1e-5)
 
 
 def test_method_2_is_judged_by_what_it_is_shown(index):
-    plain, varied = (make_task(batch_of(index, short(varied=v)), short(varied=v), range(2), 0) for v in (0.0, 1.0))
+    plain, varied = (
+        make_task(batch_of(index, short(varied=v)), short(varied=v), range(2), 0) for v in (0.0, 1.0)
+    )
     assert plain.target is plain.reference and plain.params is None
     assert not torch.allclose(plain.reference, varied.reference, atol=0.01)
     assert np.allclose([dm.loudness(x) for x in varied.reference], -16, atol=0.01)
@@ -130,7 +150,7 @@ def test_other_masters_differ_in_what_a_master_sets(reference):
 def test_losses(index, noise):
     recipe = short("mrstft-8", seconds=2.0)
     task = make_task(batch_of(index, recipe), recipe, range(2), 0)
-    assert task_loss(0.1 * task.target, task, recipe) < 1e-3                     # at whatever level
+    assert task_loss(0.1 * task.target, task, recipe) < 1e-3  # at whatever level
     mix = noise(2, 2, 44100)
     level = dm.normalize_loudness(mix)
     assert torch.isclose(task_loss(mix, task, recipe), dm.mrstft_loss(level, task.target))
@@ -149,14 +169,20 @@ def test_distance_from_neutral():
     mask = torch.tensor([[True, True, False], [True, True, True]])
     params = model.predict(tracks, 0.1 * torch.randn(2, 2, 22050), sides=sides, mask=mask)
     start = distance_from_neutral(params, sides, mask)
-    assert start < 1e-3                                                           # the sends are off, 0.02 from their end
+    assert start < 1e-3  # the sends are off, 0.02 from their end
     params.tracks[0, 2] = 3.0
     assert distance_from_neutral(params, sides, mask) == start
-    params.tracks[1, 2, 0] = 48.0                                                 # half of the range: 0.25
-    assert distance_from_neutral(params, sides, mask).item() == pytest.approx(0.25 / 3 / 2 + start.item(), abs=1e-5)
+    params.tracks[1, 2, 0] = 48.0  # half of the range: 0.25
+    assert distance_from_neutral(params, sides, mask).item() == pytest.approx(
+        0.25 / 3 / 2 + start.item(), abs=1e-5
+    )
     params.tracks[1, 2, 0] = 0.0
-    params.tracks[0, 0, 0] = 48.0                                                 # one of two tracks
-    assert distance_from_neutral(params, sides, mask).item() == pytest.approx(0.25 / 2 / 2 + start.item(), abs=1e-4)
+    params.tracks[0, 0, 0] = 48.0  # one of two tracks
+    assert distance_from_neutral(params, sides, mask).item() == pytest.approx(
+        0.25 / 2 / 2 + start.item(), abs=1e-4
+    )
     params.tracks[0, 0, 0], params.tracks[1, 2, 0] = 0.0, 48.0
     params.master_bus_values[0, -1] = 48.0
-    assert distance_from_neutral(params, sides, mask).item() == pytest.approx(0.25 / 3 / 2 + 0.25 / 2 + start.item(), abs=1e-5)
+    assert distance_from_neutral(params, sides, mask).item() == pytest.approx(
+        0.25 / 3 / 2 + 0.25 / 2 + start.item(), abs=1e-5
+    )

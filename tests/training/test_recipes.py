@@ -14,14 +14,24 @@ def test_the_papers_settings():
         found = recipe(name, "paper")
         assert (found.batch_size, found.accumulate, found.seconds, found.min_tracks) == (2, 4, 10.0, 4)
         assert [found.rate(step) for step in (0, 10, found.steps)] == [1e-5] * 3
-        assert (found.weight_decay, found.clip_norm, found.pull, found.soft_limit, found.varied) == (0, None, 0, None, 0)
+        assert (found.weight_decay, found.clip_norm, found.pull, found.soft_limit, found.varied) == (
+            0,
+            None,
+            0,
+            None,
+            0,
+        )
         assert found.steps == (20_000 if "+" in name else 1_160_000)
         assert found.max_tracks == int(name.rsplit("-")[-1]) and found.sampling.track_lufs == -48.0
-        assert (found.method, found.loss) == {"m": (1, "af" if "+" in name else "mrstft"), "a": (2, "af")}[name[0]]
+        assert (found.method, found.loss) == {"m": (1, "af" if "+" in name else "mrstft"), "a": (2, "af")}[
+            name[0]
+        ]
 
 
 def test_fine_tuning_names_what_it_starts_from():
-    assert recipe("mrstft+af-8").starts_from == "mrstft-8" and recipe("mrstft+af-16").starts_from == "mrstft-16"
+    assert (
+        recipe("mrstft+af-8").starts_from == "mrstft-8" and recipe("mrstft+af-16").starts_from == "mrstft-16"
+    )
     assert recipe("af-16").starts_from is recipe("mrstft-8").starts_from is None
 
 
@@ -34,23 +44,41 @@ def test_halves_are_as_long_as_the_segments_of_method_2(model):
 def test_a_configuration_is_trained_as_the_preset_whose_name_it_bears():
     config = dataclasses.replace(dm.ModelConfig.preset("tiny"), width=8)
     found = recipe("af-16", config, steps=7)
-    assert found.config is config and found.steps == 7 and found.learning_rate == recipe("af-16", "tiny").learning_rate
+    assert (
+        found.config is config
+        and found.steps == 7
+        and found.learning_rate == recipe("af-16", "tiny").learning_rate
+    )
 
 
 def test_cosine():
     found = recipe("af-16", "small", steps=1000, learning_rate=1.0)
     assert [round(found.rate(step), 3) for step in (0, 24, 500, 1000)] == [0.02, 0.499, 0.5, 0.0]
-    assert recipe("af-16", "tiny", steps=5).rate(0) == recipe("af-16", "tiny").learning_rate      # no time to warm up
+    assert (
+        recipe("af-16", "tiny", steps=5).rate(0) == recipe("af-16", "tiny").learning_rate
+    )  # no time to warm up
 
 
-@pytest.mark.parametrize("changes, why", [
-    ({"steps": 0}, "steps cannot be 0"), ({"loss": "mrstft"}, "method 2, which has no mix"),
-    ({"method": 3}, "method cannot be 3"), ({"learning_rate": float("nan")}, "learning_rate"), ({"pull": -1}, "pull"),
-    ({"schedule": "step"}, "schedule"), ({"clip_norm": 0}, "clip_norm"), ({"varied": 1.5}, "varied"),
-    ({"random_gain_db": 49}, "random_gain_db"), ({"soft_limit": 0}, "soft_limit"), ({"min_tracks": 17}, "min_tracks"),
-    ({"seconds": 0.5}, "seconds"), ({"speed": 1}, "no speed"), ({"accumulate": 1.5}, "accumulate"),
-    ({"weight_decay": float("inf")}, "weight_decay"),
-])
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"steps": 0}, "steps cannot be 0"),
+        ({"loss": "mrstft"}, "method 2, which has no mix"),
+        ({"method": 3}, "method cannot be 3"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"pull": -1}, "pull"),
+        ({"schedule": "step"}, "schedule"),
+        ({"clip_norm": 0}, "clip_norm"),
+        ({"varied": 1.5}, "varied"),
+        ({"random_gain_db": 49}, "random_gain_db"),
+        ({"soft_limit": 0}, "soft_limit"),
+        ({"min_tracks": 17}, "min_tracks"),
+        ({"seconds": 0.5}, "seconds"),
+        ({"speed": 1}, "no speed"),
+        ({"accumulate": 1.5}, "accumulate"),
+        ({"weight_decay": float("inf")}, "weight_decay"),
+    ],
+)
 def test_what_makes_no_training(changes, why):
     with pytest.raises(ValueError, match=why):
         recipe("af-16", "tiny", **changes)

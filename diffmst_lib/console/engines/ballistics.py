@@ -49,7 +49,10 @@ class _Smooth(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, attack_pole, release_pole):
         # float64 inside: the forward and the backward pass must choose the same pole at every sample
-        arrays = [t.detach().to("cpu", torch.float64, copy=True).contiguous().numpy() for t in (x, attack_pole, release_pole)]
+        arrays = [
+            t.detach().to("cpu", torch.float64, copy=True).contiguous().numpy()
+            for t in (x, attack_pole, release_pole)
+        ]
         y = np.empty_like(arrays[0])
         _forward(*arrays, y)
         kept = [torch.from_numpy(array) for array in (*arrays, y)]

@@ -52,14 +52,16 @@ def _forward(x_row, attack, release, y_row, num_samples, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _backward(x_row, attack, release, y_row, grad_y, grad_x, grad_attack, grad_release, num_samples, BLOCK: tl.constexpr):
+def _backward(
+    x_row, attack, release, y_row, grad_y, grad_x, grad_attack, grad_release, num_samples, BLOCK: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
     attack_pole, release_pole = tl.load(attack + row), tl.load(release + row)
     carried = attack_pole * 0.0
     total_attack, total_release = attack_pole * 0.0, attack_pole * 0.0
     offsets = tl.arange(0, BLOCK)
     for start in range(0, num_samples, BLOCK):
-        n = num_samples - 1 - start - offsets                          # from the end to the beginning
+        n = num_samples - 1 - start - offsets  # from the end to the beginning
         place, valid = row * num_samples + n, n >= 0
         x = tl.load(x_row + place, mask=valid, other=0.0)
         before = tl.load(y_row + place - 1, mask=n >= 1, other=0.0)

@@ -15,10 +15,10 @@ import torch
 from .loops import compiled, over_rows
 
 BLOCK = 512
-SILENCE = 1e-8                    # magnitudes below -160 dB count as -160 dB
-TINY = 1e-30                      # dB; gains nearer to 0 are 0: numbers near 1e-308 are a hundred times slower
-DB = 20.0 / math.log(10.0)         # decibels in a natural logarithm
-NATURAL = math.log(10.0) / 20.0   # and back
+SILENCE = 1e-8  # magnitudes below -160 dB count as -160 dB
+TINY = 1e-30  # dB; gains nearer to 0 are 0: numbers near 1e-308 are a hundred times slower
+DB = 20.0 / math.log(10.0)  # decibels in a natural logarithm
+NATURAL = math.log(10.0) / 20.0  # and back
 THRESHOLD, SLOPE, KNEE, ATTACK, RELEASE, MAKEUP = range(6)  # columns of the settings; slope is 1/ratio - 1
 
 
@@ -136,8 +136,16 @@ class _Compress(torch.autograd.Function):
     def backward(ctx, grad_y):
         x, settings, states = ctx.saved_tensors
         grads = torch.zeros_like(x), torch.zeros_like(settings)
-        over_rows(_backward, len(x), x.numpy(), settings.numpy(), ctx.early, states.numpy(),
-                  grad_y.contiguous().numpy(), *(g.numpy() for g in grads))
+        over_rows(
+            _backward,
+            len(x),
+            x.numpy(),
+            settings.numpy(),
+            ctx.early,
+            states.numpy(),
+            grad_y.contiguous().numpy(),
+            *(g.numpy() for g in grads),
+        )
         return *grads, None
 
 
@@ -152,6 +160,8 @@ def compress(x: torch.Tensor, settings: torch.Tensor, early: int) -> torch.Tenso
     tensor([[[-15., -15., -15.]]])
     """
     if x.ndim != 3 or settings.shape != (x.shape[0], 6) or not 0 <= early < x.shape[-1]:
-        raise ValueError(f"compress takes (B, C, T), ({x.shape[0]}, 6) and early below T, "
-                         f"got {tuple(x.shape)}, {tuple(settings.shape)}, {early}")
+        raise ValueError(
+            f"compress takes (B, C, T), ({x.shape[0]}, 6) and early below T, "
+            f"got {tuple(x.shape)}, {tuple(settings.shape)}, {early}"
+        )
     return _Compress.apply(x, settings, early)

@@ -102,7 +102,9 @@ class _Cascade(torch.autograd.Function):
     def forward(ctx, x, sections):
         x, sections = x.detach().contiguous(), sections.detach().contiguous()
         num_rows, num_samples = x.shape
-        states = torch.empty(num_rows, -(-num_samples // BLOCK), 2, sections.shape[1], dtype=torch.float64, device="cpu")
+        states = torch.empty(
+            num_rows, -(-num_samples // BLOCK), 2, sections.shape[1], dtype=torch.float64, device="cpu"
+        )
         y = torch.empty_like(x)
         over_rows(_forward, num_rows, *(t.numpy() for t in (x, sections, states, y)))
         ctx.save_for_backward(x, sections, states)
@@ -129,5 +131,7 @@ def biquad_cascade(x: torch.Tensor, sections: torch.Tensor) -> torch.Tensor:
     tensor([[1.0000, 0.5000, 0.2500]])
     """
     if x.ndim != 2 or sections.ndim != 3 or sections.shape[0] != x.shape[0] or sections.shape[2] != 5:
-        raise ValueError(f"biquad_cascade takes (B, T) and (B, sections, 5), got {tuple(x.shape)}, {tuple(sections.shape)}")
+        raise ValueError(
+            f"biquad_cascade takes (B, T) and (B, sections, 5), got {tuple(x.shape)}, {tuple(sections.shape)}"
+        )
     return _Cascade.apply(x, sections.double())

@@ -7,14 +7,27 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from ...inputs import InputError
 from ...disk import printable
-from .libraries import is_cambridge, medleydb_homes, read_cambridge, read_medleydb
-from .folders import Found, Folder, artist_title, left_out, _mix_rank, place_name, problem, scan, found_song, song_folder, found_stems, unique
+from ...inputs import InputError
 from ..songs import FoundSong, Problem, Source
+from .folders import (
+    Folder,
+    Found,
+    _mix_rank,
+    artist_title,
+    found_song,
+    found_stems,
+    left_out,
+    place_name,
+    problem,
+    scan,
+    song_folder,
+    unique,
+)
+from .libraries import is_cambridge, medleydb_homes, read_cambridge, read_medleydb
 
 LAYOUTS = ("auto", "folders", "medleydb", "cambridge", "musdb18hq", "musdb18", "songs")
-MUSDB_STEMS = ("drums", "bass", "other", "vocals")   # streams 1 to 4 of a .stem.mp4; stream 0 is the mixture
+MUSDB_STEMS = ("drums", "bass", "other", "vocals")  # streams 1 to 4 of a .stem.mp4; stream 0 is the mixture
 
 
 def find_songs(folder: str | Path, layout: str = "auto") -> Found:
@@ -60,12 +73,16 @@ def find_songs(folder: str | Path, layout: str = "auto") -> Found:
     layout = _recognize(folders) if layout == "auto" else layout
     songs, more = READERS[layout](folders)
     if not songs:
-        raise InputError(f"{printable(str(root))}: no song in the layout {layout}; there are {', '.join(LAYOUTS)}")
+        raise InputError(
+            f"{printable(str(root))}: no song in the layout {layout}; there are {', '.join(LAYOUTS)}"
+        )
     taken: set[str] = set()
     for song in songs:
         song.layout, song.name = layout, unique(song.name, taken)
         taken.add(song.name)
-    return sorted(songs, key=lambda song: song.name), sorted([*problems, *more], key=lambda problem: problem.path)
+    return sorted(songs, key=lambda song: song.name), sorted(
+        [*problems, *more], key=lambda problem: problem.path
+    )
 
 
 def _recognize(folders: list[Folder]) -> str:
@@ -73,12 +90,16 @@ def _recognize(folders: list[Folder]) -> str:
     signs = {
         "musdb18": any(_is_stem_mp4(name) for folder in holding for name in folder.audio),
         "medleydb": bool(medleydb_homes(folders)),
-        "musdb18hq": any({"mixture", *MUSDB_STEMS} <= {name for name, _ in folder.files()} for folder in holding),
+        "musdb18hq": any(
+            {"mixture", *MUSDB_STEMS} <= {name for name, _ in folder.files()} for folder in holding
+        ),
         "cambridge": 2 * sum(map(is_cambridge, holding)) >= len(holding),
     }
     found = [layout for layout, sign in signs.items() if sign]
     if len(found) > 1:
-        raise InputError(f"{where}: looks like {' and '.join(found)}; take one folder at a time, or name the layout")
+        raise InputError(
+            f"{where}: looks like {' and '.join(found)}; take one folder at a time, or name the layout"
+        )
     if found:
         return found[0]
     if all(re.fullmatch(r"\d\d", folder.name) for folder in holding):
@@ -86,7 +107,9 @@ def _recognize(folders: list[Folder]) -> str:
     if holding[0].parts:
         return "folders"
     if len(holding) > 1:
-        raise InputError(f"{where}: audio files both beside and inside folders; name the layout: folders or songs")
+        raise InputError(
+            f"{where}: audio files both beside and inside folders; name the layout: folders or songs"
+        )
     return "folders" if any(_mix_rank(name, holding[0].name) for name, _ in holding[0].files()) else "songs"
 
 
@@ -114,7 +137,9 @@ def _read_songs(folders: list[Folder]) -> Found:
                 artist = place_name(folder.parts[:1], folders)
             listed = artists.get(_jamendo_key(folder.name, name), "")
             unknown += not listed
-            songs.append(FoundSong(place_name((*folder.parts, name), folders), title, "", listed or artist, mix=source))
+            songs.append(
+                FoundSong(place_name((*folder.parts, name), folders), title, "", listed or artist, mix=source)
+            )
     if artists and unknown:
         reason = f"{unknown} of {len(songs)} songs are used without an artist: they are not in the tables of artists"
         problems.append(problem(folders[0].path, reason))
@@ -122,7 +147,7 @@ def _read_songs(folders: list[Folder]) -> Found:
 
 
 def _jamendo_key(folder: str, name: str) -> str:
-    """"14/214" of 14/214.mp3 and of its smaller version 14/214.low.mp3."""
+    """ "14/214" of 14/214.mp3 and of its smaller version 14/214.low.mp3."""
     return f"{folder}/{name.removesuffix('.low')}"
 
 
@@ -158,8 +183,12 @@ def _read_musdb18(folders: list[Folder]) -> Found:
             name, path = file[: -len(".stem.mp4")], folder.path / file
             artist, title = artist_title(name)
             stems = {stem: Source(path, stream) for stream, stem in enumerate(MUSDB_STEMS, start=1)}
-            songs.append(FoundSong(place_name((*folder.parts, name), folders), title, "", artist, stems, Source(path)))
-        problems += left_out(folder, [name for name in folder.audio if not _is_stem_mp4(name)], "no .stem.mp4")
+            songs.append(
+                FoundSong(place_name((*folder.parts, name), folders), title, "", artist, stems, Source(path))
+            )
+        problems += left_out(
+            folder, [name for name in folder.audio if not _is_stem_mp4(name)], "no .stem.mp4"
+        )
     return songs, problems
 
 
@@ -176,9 +205,17 @@ def _read_musdb18hq(folders: list[Folder]) -> Found:
             mix = known.pop("mixture", None)
             artist, title = artist_title(folder.name)
             stems = {name: Source(path) for name, path in known.items()}
-            songs.append(FoundSong(place_name(folder.parts, folders), title, "", artist, stems, mix and Source(mix)))
+            songs.append(
+                FoundSong(place_name(folder.parts, folders), title, "", artist, stems, mix and Source(mix))
+            )
     return songs, problems
 
 
-READERS = {"folders": _read_folders, "medleydb": read_medleydb, "cambridge": read_cambridge,
-           "musdb18hq": _read_musdb18hq, "musdb18": _read_musdb18, "songs": _read_songs}
+READERS = {
+    "folders": _read_folders,
+    "medleydb": read_medleydb,
+    "cambridge": read_cambridge,
+    "musdb18hq": _read_musdb18hq,
+    "musdb18": _read_musdb18,
+    "songs": _read_songs,
+}

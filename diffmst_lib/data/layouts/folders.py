@@ -14,7 +14,7 @@ from ..songs import FoundSong, Problem, Source
 
 MIX_NAMES = ("mix", "mixture", "mixdown", "master")  # the first one there is the mix
 STEM_FOLDERS = {"stems", "tracks", "multitrack", "multitracks", "raw", "audio", "wav"}  # of the song above
-CACHE_MARK = ".diffmst-cache"       # lies in a folder that `build_cache` has written
+CACHE_MARK = ".diffmst-cache"  # lies in a folder that `build_cache` has written
 Found = tuple[list[FoundSong], list[Problem]]
 
 
@@ -46,9 +46,11 @@ def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
     for path, names, files in os.walk(root, followlinks=True, onerror=unreadable):
         below = [name for name in names if not _is_hidden(name)]
         names.clear()
-        if CACHE_MARK in files and Path(path) != root:         # the same songs once more
+        if CACHE_MARK in files and Path(path) != root:  # the same songs once more
             continue
-        for name in sorted(below, key=lambda name: (os.path.islink(os.path.join(path, name)), name)):  # links come last
+        for name in sorted(
+            below, key=lambda name: (os.path.islink(os.path.join(path, name)), name)
+        ):  # links come last
             try:
                 identity = _identity(os.path.join(path, name))
             except OSError as error:
@@ -83,7 +85,12 @@ def left_out(folder: Folder, names: list[str], why: str) -> list[Problem]:
     """One problem for all these files of a folder."""
     if not names:
         return []
-    return [problem(folder.path, f"{len(names)} audio file{'s' * (len(names) > 1)} {why}, such as {printable(names[0])}")]
+    return [
+        problem(
+            folder.path,
+            f"{len(names)} audio file{'s' * (len(names) > 1)} {why}, such as {printable(names[0])}",
+        )
+    ]
 
 
 def unique(name: str, taken) -> str:

@@ -10,16 +10,30 @@ from pathlib import Path
 import yaml
 
 from ...disk import printable
-from .folders import Found, Folder, artist_title, left_out, place_name, problem, found_song, song_folder, found_stems, words
 from ..songs import FoundSong, Source
+from .folders import (
+    Folder,
+    Found,
+    artist_title,
+    found_song,
+    found_stems,
+    left_out,
+    place_name,
+    problem,
+    song_folder,
+    words,
+)
 
 
 def medleydb_homes(folders: list[Folder]) -> list[Folder]:
     """The folders of songs: Artist_Title with Artist_Title_RAW, Artist_Title_STEMS or Artist_Title_MIX in it."""
     there = {folder.parts for folder in folders}
-    return [folder for folder in folders
-            if {(*folder.parts, f"{folder.name}_{kind}") for kind in ("RAW", "STEMS")} & there
-            or any(name == f"{folder.name}_MIX" for name, _ in folder.files())]
+    return [
+        folder
+        for folder in folders
+        if {(*folder.parts, f"{folder.name}_{kind}") for kind in ("RAW", "STEMS")} & there
+        or any(name == f"{folder.name}_MIX" for name, _ in folder.files())
+    ]
 
 
 def read_medleydb(folders: list[Folder]) -> Found:
@@ -42,7 +56,9 @@ def read_medleydb(folders: list[Folder]) -> Found:
 
         recorded = next((folder.files() for folder in below if folder and folder.audio), [])
         instruments = metadata.get("instruments", {})
-        stems, more = found_stems((_medleydb_stem(name, home.name, instruments), path) for name, path in recorded)
+        stems, more = found_stems(
+            (_medleydb_stem(name, home.name, instruments), path) for name, path in recorded
+        )
         mix = next((Source(path) for name, path in home.files() if name == f"{home.name}_MIX"), None)
         others = [name for name in home.audio if not mix or name != mix.path.name]
         problems += more + left_out(home, others, "not of MedleyDB")
@@ -70,7 +86,7 @@ def _metadata(path: Path) -> dict:
 
 
 def _medleydb_stem(name: str, song: str, instruments: dict[str, str]) -> str:
-    """"01_02 electric guitar" for Artist_Title_RAW_01_02."""
+    """ "01_02 electric guitar" for Artist_Title_RAW_01_02."""
     number = name.removeprefix(f"{song}_RAW_").removeprefix(f"{song}_STEM_")
     return f"{number} {instruments.get(name, '')}".strip().replace("/", "-")
 
@@ -104,7 +120,9 @@ def read_cambridge(folders: list[Folder]) -> Found:
         copies.append((_is_excerpt(name["version"]), -len(song.stems), song.name, song))
         problems += more
 
-    songs: dict[str, tuple[FoundSong, bool]] = {}  # by their letters; full songs come first, then those of most stems
+    songs: dict[
+        str, tuple[FoundSong, bool]
+    ] = {}  # by their letters; full songs come first, then those of most stems
     named = defaultdict(list)
     for excerpt, _, _, song in sorted(copies, key=lambda copy: copy[:3]):
         letters = _letters(song.artist + song.title)
@@ -112,12 +130,16 @@ def read_cambridge(folders: list[Folder]) -> Found:
         if first is song:
             for key in {letters, _letters(song.title)}:
                 named[key, excerpt].append(song)
-        elif not song.stems and not first.mix and excerpt == first_excerpt:  # Artist_Title/mix.wav above the full song
+        elif (
+            not song.stems and not first.mix and excerpt == first_excerpt
+        ):  # Artist_Title/mix.wav above the full song
             first.mix = song.mix
         else:
             what = "an excerpt of" if excerpt and not first_excerpt else "the same song as"
             problems.append(problem(folders[0].path / song.name, f"{what} {first.name}"))
-    for preview, path in sorted(previews, key=lambda item: (-len(item[1].parts), item[1])):  # inside before beside
+    for preview, path in sorted(
+        previews, key=lambda item: (-len(item[1].parts), item[1])
+    ):  # inside before beside
         owners = named[_letters(preview["song"]), _is_excerpt(preview["version"])]
         if len(owners) != 1:
             problems.append(problem(path, f"the mix of {'several songs' if owners else 'no song'} here"))

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...audio.loading import AUDIO_SUFFIXES
+from ...disk import data_dir, output_folder, printable, write_whole
 from ...inputs import InputError, InputNote
-from ...disk import printable, data_dir, write_whole
-from ...disk import output_folder
-from .midi import SOUNDFONTS, find_soundfont, missing_tools, render_songs
 from ..songs import FoundSong, Problem, Source
+from .midi import SOUNDFONTS, find_soundfont, missing_tools, render_songs
 
 MIDI_FOLDERS = ("/usr/share/games/openttd/baseset/openmsx", "/usr/share/openttd/baseset/openmsx")
 
@@ -34,9 +33,15 @@ def published_list() -> dict:
     return json.loads((data_dir() / "open_set.json").read_text(encoding="utf-8"))
 
 
-def build_open_set(source: str | Path, output: str | Path, *, midi: str | Path | None = None,
-                   soundfont: str | Path | None = None, published: dict | None = None,
-                   progress: bool = False) -> tuple[list[FoundSong], list[Problem]]:
+def build_open_set(
+    source: str | Path,
+    output: str | Path,
+    *,
+    midi: str | Path | None = None,
+    soundfont: str | Path | None = None,
+    published: dict | None = None,
+    progress: bool = False,
+) -> tuple[list[FoundSong], list[Problem]]:
     """Gather the open set in `output`: multitracks/<song>/<stem>, references/<name> and SOURCES.md.
 
     Files of the list are recognized by their SHA-256, whatever they are called and however deep they lie in `source`;
@@ -80,8 +85,10 @@ def build_open_set(source: str | Path, output: str | Path, *, midi: str | Path |
                 raise InputError(_nothing("song with stems", source, published["songs"]))
             _write_sources(output / "SOURCES.md", songs + references)
         except OSError as error:
-            raise InputError(f"{printable(str(output))}: stopped, what was written so far is whole and stays "
-                             f"({error.strerror or error})") from None
+            raise InputError(
+                f"{printable(str(output))}: stopped, what was written so far is whole and stays "
+                f"({error.strerror or error})"
+            ) from None
     return songs + references, problems
 
 
@@ -91,8 +98,10 @@ def _check_folders(source: Path, output: Path, midi: str | Path | None) -> None:
             raise InputError(f"{printable(str(folder))}: no such folder")
     inner, outer = output.resolve(), source.resolve()
     if inner == outer or outer in inner.parents or inner in outer.parents:
-        raise InputError(f"{printable(str(output))}: choose a folder for the open set that is outside of the source and "
-                         "does not hold it")
+        raise InputError(
+            f"{printable(str(output))}: choose a folder for the open set that is outside of the source and "
+            "does not hold it"
+        )
 
 
 def _recognize(source: Path, midi_folders: list[Path], published: dict) -> dict[str, Path]:
@@ -113,8 +122,12 @@ def _recognize(source: Path, midi_folders: list[Path], published: dict) -> dict[
                 strangers += 1
     if strangers:
         count = "1 file was" if strangers == 1 else f"{strangers} files were"
-        warnings.warn(f"{printable(str(source))}: {count} not recognized "
-                      "(not of the open set, another version, or damaged)", InputNote, stacklevel=3)
+        warnings.warn(
+            f"{printable(str(source))}: {count} not recognized "
+            "(not of the open set, another version, or damaged)",
+            InputNote,
+            stacklevel=3,
+        )
     return found
 
 
@@ -150,10 +163,16 @@ def _sha256(path: Path) -> str:
 def _collect(entry: dict, files: dict[str, Path], folder: Path, problems: list[Problem]) -> dict[str, Source]:
     """Copy an entry's files into `folder`, unless some of them are missing: {stem: Source}, or {} and a problem."""
     there = {file["file"] for file in entry["files"] if _is_whole(folder / file["file"], file)}
-    missing = [file["file"] for file in entry["files"] if file["file"] not in there and file["sha256"] not in files]
+    missing = [
+        file["file"] for file in entry["files"] if file["file"] not in there and file["sha256"] not in files
+    ]
     if missing:
         count = len(entry["files"])
-        what = "missing" if len(missing) == count else f"{len(missing)} of {count} files are missing: {_few(missing)}"
+        what = (
+            "missing"
+            if len(missing) == count
+            else f"{len(missing)} of {count} files are missing: {_few(missing)}"
+        )
         problems.append(Problem(entry["name"], f"{what}; get it from {entry['source']}"))
         return {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +200,9 @@ def _album(entry: dict, published: dict, folder: Path, problems: list[Problem]) 
             songs.append(song)
     if not songs:
         package = entry["source"].removeprefix("Debian package ")
-        problems.append(Problem(entry["name"], f"missing; get it from {entry['source']}: apt install {package}"))
+        problems.append(
+            Problem(entry["name"], f"missing; get it from {entry['source']}: apt install {package}")
+        )
     return songs
 
 
@@ -193,16 +214,27 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _render(entries: list[dict], files: dict[str, Path], output: Path, problems: list[Problem],
-            soundfont: str | Path | None, progress: bool) -> list[FoundSong]:
+def _render(
+    entries: list[dict],
+    files: dict[str, Path],
+    output: Path,
+    problems: list[Problem],
+    soundfont: str | Path | None,
+    progress: bool,
+) -> list[FoundSong]:
     """The MIDI songs of the list that are there and can be rendered; what is missing goes into `problems`."""
     paths = {entry["name"]: files.get(entry["files"][0]["sha256"]) for entry in entries}
     absent = [entry for entry in entries if paths[entry["name"]] is None]
     if not entries:
         return []
     if len(absent) == len(entries):
-        problems.append(Problem("MIDI songs", f"all {len(entries)} are missing; get them from {entries[0]['source']}: "
-                                              "apt install openttd-openmsx"))
+        problems.append(
+            Problem(
+                "MIDI songs",
+                f"all {len(entries)} are missing; get them from {entries[0]['source']}: "
+                "apt install openttd-openmsx",
+            )
+        )
         return []
     problems += [Problem(entry["name"], f"missing; get it from {entry['source']}") for entry in absent]
     missing = missing_tools(soundfont)
@@ -232,12 +264,20 @@ def _found(entry: dict, **sounds) -> FoundSong:
 
 def _nothing(what: str, source: Path, entries: list[dict]) -> str:
     places = dict.fromkeys(entry["source"].split(", ")[0] for entry in entries)
-    return f"{printable(str(source))}: no {what} of the open set is in it; get some from {' or '.join(places)}"
+    return (
+        f"{printable(str(source))}: no {what} of the open set is in it; get some from {' or '.join(places)}"
+    )
 
 
 def _write_sources(path: Path, songs: list[FoundSong]) -> None:
     """Licenses and attributions beside the sounds, for whoever gets a copy of the folder."""
     rows = [f"| {song.name} | {song.split} | {song.license} | {song.attribution} |" for song in songs]
-    lines = ["# The open set: licenses and attributions", "", "| song | split | license | attribution |",
-             "| --- | --- | --- | --- |", *rows, ""]
+    lines = [
+        "# The open set: licenses and attributions",
+        "",
+        "| song | split | license | attribution |",
+        "| --- | --- | --- | --- |",
+        *rows,
+        "",
+    ]
     write_whole(path, lambda part: part.write_text("\n".join(lines), encoding="utf-8"))

@@ -19,26 +19,40 @@ import numpy as np
 import soundfile
 from tqdm.auto import tqdm
 
-from ...inputs import InputError
-from ...disk import write_whole
 from ...audio.loudness import SAMPLE_RATE
+from ...disk import write_whole
+from ...inputs import InputError
 from ..songs import Problem
 
-RECIPE = 1        # to be raised with any change of what is rendered, so that old stems are rendered anew
-RELEASE_S = 5.0   # what sounds on after the last note is kept for so long
-FADE_S = 0.5      # and faded at its end
+RECIPE = 1  # to be raised with any change of what is rendered, so that old stems are rendered anew
+RELEASE_S = 5.0  # what sounds on after the last note is kept for so long
+FADE_S = 0.5  # and faded at its end
 GAINS = (0.5, 0.25, 0.125)  # of the synthesizer; a song takes the first that clips none of its stems
 SILENCE = 10 ** (-70 / 20)  # peak below which a stem is left out
 TIMEOUT_S = 120.0
-PLACEMENT = {8, 10, 91, 93}  # balance, pan, reverb and chorus sends: a mixer's work, which raw tracks do not hold
+PLACEMENT = {
+    8,
+    10,
+    91,
+    93,
+}  # balance, pan, reverb and chorus sends: a mixer's work, which raw tracks do not hold
 SUSTAIN_PEDAL, ALL_NOTES_OFF = 64, 123
 DRUM_CHANNEL = 9  # channel 10 of General MIDI, counted from 0
 STAMP = ".render.json"
-SOUNDFONT_FOLDERS = ("/usr/share/sounds/sf3", "/usr/share/sounds/sf2", "/usr/share/soundfonts",
-                     "/usr/local/share/soundfonts", "/opt/homebrew/share/soundfonts")
+SOUNDFONT_FOLDERS = (
+    "/usr/share/sounds/sf3",
+    "/usr/share/sounds/sf2",
+    "/usr/share/soundfonts",
+    "/usr/local/share/soundfonts",
+    "/opt/homebrew/share/soundfonts",
+)
 MUSESCORE = "MIT, by S. Christian Collins after Frank Wen, Michael Cowgill and others"
-SOUNDFONTS = {"MuseScore_General_Lite.sf3": MUSESCORE, "MuseScore_General.sf3": MUSESCORE,
-              "MuseScore_General.sf2": MUSESCORE, "FluidR3_GM.sf2": "MIT, by Frank Wen"}  # the best first
+SOUNDFONTS = {
+    "MuseScore_General_Lite.sf3": MUSESCORE,
+    "MuseScore_General.sf3": MUSESCORE,
+    "MuseScore_General.sf2": MUSESCORE,
+    "FluidR3_GM.sf2": "MIT, by Frank Wen",
+}  # the best first
 
 INSTRUMENTS = """
     acoustic_grand_piano bright_piano electric_grand_piano honky_tonk_piano electric_piano_1 electric_piano_2
@@ -81,12 +95,18 @@ def missing_tools(soundfont: str | Path | None = None) -> list[Problem]:
     if importlib.util.find_spec("mido") is None:
         problems.append(Problem("mido", "no MIDI song is rendered without this package: pip install mido"))
     if shutil.which("fluidsynth") is None:
-        problems.append(Problem("fluidsynth", "no MIDI song is rendered without this program: apt install fluidsynth"))
+        problems.append(
+            Problem("fluidsynth", "no MIDI song is rendered without this program: apt install fluidsynth")
+        )
     if soundfont is not None:
         _check_soundfont(Path(soundfont))
     elif find_soundfont() is None:
-        problems.append(Problem("SoundFont", "no MIDI song is rendered without one: "
-                                             "apt install musescore-general-soundfont-small"))
+        problems.append(
+            Problem(
+                "SoundFont",
+                "no MIDI song is rendered without one: apt install musescore-general-soundfont-small",
+            )
+        )
     return problems
 
 
@@ -114,8 +134,12 @@ def split_channels(path: str | Path) -> dict:
     try:
         midi = mido.MidiFile(path, clip=True)
         merged = mido.merge_tracks(midi.tracks)
-    except Exception as error:  # a parser of other people's bytes, which says by many types that they are no MIDI
-        raise InputError(f"{path.name}: not a MIDI file that can be read ({error or type(error).__name__})") from None
+    except (
+        Exception
+    ) as error:  # a parser of other people's bytes, which says by many types that they are no MIDI
+        raise InputError(
+            f"{path.name}: not a MIDI file that can be read ({error or type(error).__name__})"
+        ) from None
     if midi.type == 2 or midi.ticks_per_beat <= 0:
         raise InputError(f"{path.name}: only MIDI files of type 0 and 1 that count in beats can be rendered")
 
@@ -125,7 +149,9 @@ def split_channels(path: str | Path) -> dict:
         events.append((tick, message))
     end = max((tick for tick, message in events if message.type in ("note_on", "note_off")), default=0)
     events = [(tick, message) for tick, message in events if tick <= end]
-    tempo = next((message.tempo for _, message in reversed(events) if message.type == "set_tempo"), mido.bpm2tempo(120))
+    tempo = next(
+        (message.tempo for _, message in reversed(events) if message.type == "set_tempo"), mido.bpm2tempo(120)
+    )
     close = end + mido.second2tick(RELEASE_S, midi.ticks_per_beat, tempo)
 
     stems = {}
@@ -135,7 +161,9 @@ def split_channels(path: str | Path) -> dict:
         kept += [(end, mido.Message(**off | {"control": SUSTAIN_PEDAL})), (end, mido.Message(**off))]
         kept.append((close, mido.Message(**off)))  # FluidSynth before 2.3 stops at the last event
         times = [0, *(tick for tick, _ in kept)]
-        track = mido.MidiTrack(message.copy(time=tick - before) for before, (tick, message) in zip(times, kept))
+        track = mido.MidiTrack(
+            message.copy(time=tick - before) for before, (tick, message) in zip(times, kept)
+        )
         stems[name] = mido.MidiFile(type=0, ticks_per_beat=midi.ticks_per_beat, tracks=[track])
     if not stems:
         raise InputError(f"{path.name}: no notes in it")
@@ -169,8 +197,9 @@ def _sounding_channels(events) -> dict[int, str]:
     return names
 
 
-def render_song(path: str | Path, folder: str | Path, *, soundfont: str | Path | None = None,
-                timeout_s: float = TIMEOUT_S) -> dict[str, Path]:
+def render_song(
+    path: str | Path, folder: str | Path, *, soundfont: str | Path | None = None, timeout_s: float = TIMEOUT_S
+) -> dict[str, Path]:
     """Render every channel of a MIDI file as a dry stem, {name: FLAC file in `folder`}.
 
     16 bits at 44.1 kHz: the rounding lies 45 dB below the quietest stem of the open set, 70 dB below most, and 24 bits
@@ -190,8 +219,12 @@ def render_song(path: str | Path, folder: str | Path, *, soundfont: str | Path |
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot read this MIDI file ({error.strerror or error})") from None
-    recipe = {"recipe": RECIPE, "midi_sha256": digest, "soundfont": soundfont.name,
-              "soundfont_bytes": soundfont.stat().st_size}
+    recipe = {
+        "recipe": RECIPE,
+        "midi_sha256": digest,
+        "soundfont": soundfont.name,
+        "soundfont_bytes": soundfont.stat().st_size,
+    }
     stems = _rendered(folder, recipe)
     if stems:
         return stems
@@ -205,7 +238,10 @@ def render_song(path: str | Path, folder: str | Path, *, soundfont: str | Path |
         for gain in GAINS:
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            if all(_render_stem(name, midi, staging, soundfont, gain, timeout_s) for name, midi in channels.items()):
+            if all(
+                _render_stem(name, midi, staging, soundfont, gain, timeout_s)
+                for name, midi in channels.items()
+            ):
                 break
         else:
             raise InputError(f"{path.name}: clips with {soundfont.name} even at a gain of {GAINS[-1]}")
@@ -240,11 +276,38 @@ def _render_stem(name: str, midi, folder: Path, soundfont: Path, gain: float, ti
     midi.save(score)
     wav.unlink(missing_ok=True)
     # Without dynamic loading each run would decode all samples of the SoundFont, which takes longer than the song.
-    command = ["fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-o", "synth.dynamic-sample-loading=1",
-               "-r", str(SAMPLE_RATE), "-g", str(gain), "-T", "wav", "-O", "float", "-F", wav, soundfont, score]
+    command = [
+        "fluidsynth",
+        "-ni",
+        "-q",
+        "-R",
+        "0",
+        "-C",
+        "0",
+        "-o",
+        "synth.dynamic-sample-loading=1",
+        "-r",
+        str(SAMPLE_RATE),
+        "-g",
+        str(gain),
+        "-T",
+        "wav",
+        "-O",
+        "float",
+        "-F",
+        wav,
+        soundfont,
+        score,
+    ]
     try:
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                             timeout=timeout_s)
+        run = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+        )
     except subprocess.TimeoutExpired:
         raise InputError(f"{name}: FluidSynth did not finish within {timeout_s:g} s") from None
     said = run.stderr.strip().splitlines()
@@ -271,8 +334,12 @@ def _render_stem(name: str, midi, folder: Path, soundfont: Path, gain: float, ti
 
 
 def render_songs(
-    songs: dict[str, Path], output: str | Path, *, soundfont: str | Path | None = None, timeout_s: float = TIMEOUT_S,
-    progress: bool = False
+    songs: dict[str, Path],
+    output: str | Path,
+    *,
+    soundfont: str | Path | None = None,
+    timeout_s: float = TIMEOUT_S,
+    progress: bool = False,
 ) -> tuple[dict[str, dict[str, Path]], list[Problem]]:
     """Render MIDI files {name: path} into folders of `output`, several at a time: {name: stems}, and what failed.
 
@@ -281,10 +348,14 @@ def render_songs(
     """
     rendered, problems = {}, []
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
-        runs = {pool.submit(render_song, path, Path(output, name), soundfont=soundfont, timeout_s=timeout_s): name
-                for name, path in songs.items()}
+        runs = {
+            pool.submit(render_song, path, Path(output, name), soundfont=soundfont, timeout_s=timeout_s): name
+            for name, path in songs.items()
+        }
         try:
-            for run in tqdm(as_completed(runs), total=len(runs), desc="render", unit="song", disable=not progress):
+            for run in tqdm(
+                as_completed(runs), total=len(runs), desc="render", unit="song", disable=not progress
+            ):
                 name = runs[run]
                 try:
                     rendered[name] = run.result()

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ...inputs import InputError
-from ...disk import write_whole
 from ...audio.decoding import AudioFile
 from ...audio.loudness import SAMPLE_RATE
+from ...disk import write_whole
+from ...inputs import InputError
 from ..index import SongIndex
 from ..layouts.folders import CACHE_MARK
 from ..songs import Problem, Song, Source, Track
@@ -31,12 +31,22 @@ def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
 
 def cache_size(index: SongIndex, sample_rate: int = SAMPLE_RATE) -> int:
     """Bytes that a complete cache takes."""
-    return sum(_bytes(track, sample_rate) for song in index.songs for track in song.tracks
-               if needs_cache(track, sample_rate))
+    return sum(
+        _bytes(track, sample_rate)
+        for song in index.songs
+        for track in song.tracks
+        if needs_cache(track, sample_rate)
+    )
 
 
-def build_cache(index: SongIndex, output: str | Path, *, sample_rate: int = SAMPLE_RATE, workers: int | None = None,
-                progress: bool = False) -> SongIndex:
+def build_cache(
+    index: SongIndex,
+    output: str | Path,
+    *,
+    sample_rate: int = SAMPLE_RATE,
+    workers: int | None = None,
+    progress: bool = False,
+) -> SongIndex:
     """Decode all files of an index into `output`, which becomes a data set with an `index.json` of its own.
 
     16-bit WAV at `sample_rate`, each file scaled to its peak; the factor back is `Track.gain`. WAV and AIFF files that
@@ -66,7 +76,9 @@ def build_cache(index: SongIndex, output: str | Path, *, sample_rate: int = SAMP
         (output / CACHE_MARK).touch()
         problems += _decode_all(missing, files, sample_rate, workers, progress)
     except OSError as error:
-        raise InputError(f"{output}: {error.strerror or error}; what is decoded stays, the same call goes on") from None
+        raise InputError(
+            f"{output}: {error.strerror or error}; what is decoded stays, the same call goes on"
+        ) from None
     songs = []
     for song in index.songs:
         stems = [_cached(track, files, sample_rate) for track in song.stems]
@@ -80,8 +92,9 @@ def build_cache(index: SongIndex, output: str | Path, *, sample_rate: int = SAMP
     return cached
 
 
-def _decode_all(tracks: list[Track], files: dict[int, Path | None], sample_rate: int, workers: int | None,
-                progress: bool) -> list[Problem]:
+def _decode_all(
+    tracks: list[Track], files: dict[int, Path | None], sample_rate: int, workers: int | None, progress: bool
+) -> list[Problem]:
     problems = []
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         jobs = {pool.submit(_decode, track, files[id(track)], sample_rate): track for track in tracks}
@@ -136,8 +149,14 @@ def _cached(track: Track, files: dict[int, Path | None], sample_rate: int) -> Tr
         return None
     channels = 1 if track.mono else 2
     num_samples = (path.stat().st_size - 44) // (2 * channels)
-    return replace(track, source=Source(path), sample_rate=sample_rate, num_samples=num_samples, channels=channels,
-                   gain=_full_scale(track))
+    return replace(
+        track,
+        source=Source(path),
+        sample_rate=sample_rate,
+        num_samples=num_samples,
+        channels=channels,
+        gain=_full_scale(track),
+    )
 
 
 def _bytes(track: Track, sample_rate: int) -> int:
@@ -147,7 +166,13 @@ def _bytes(track: Track, sample_rate: int) -> int:
 def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Path:
     """A name that changes with the source and the rate."""
     stat = track.source.path.stat()
-    facts = (os.path.abspath(track.source.path), track.source.stream, stat.st_size, stat.st_mtime_ns, sample_rate)
+    facts = (
+        os.path.abspath(track.source.path),
+        track.source.stream,
+        stat.st_size,
+        stat.st_mtime_ns,
+        sample_rate,
+    )
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
     return output / _plain(song.name) / f"{_plain(track.name)}-{digest}.wav"
 
@@ -157,7 +182,9 @@ def _refuse_own_sources(output: Path, index: SongIndex) -> None:
     sources = (track.source.path for song in index.songs for track in song.tracks)
     inside = [path for path in sources if path.resolve().is_relative_to(folder)]
     if inside:
-        raise InputError(f"{output}: holds songs of this index ({inside[0].name}); choose another folder for the cache")
+        raise InputError(
+            f"{output}: holds songs of this index ({inside[0].name}); choose another folder for the cache"
+        )
 
 
 def _plain(name: str) -> str:

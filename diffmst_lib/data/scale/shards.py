@@ -18,8 +18,8 @@ import pandas as pd
 import soundfile
 from tqdm.auto import tqdm
 
-from ...inputs import InputError
 from ...disk import write_whole
+from ...inputs import InputError
 from ..examples import Sampling
 from ..index import SongIndex, song_to_json
 from ..segments import Windows, find_windows, read_segment
@@ -27,13 +27,25 @@ from ..songs import Problem, Song, Source, Track
 
 VERSION = 1
 KINDS = ("multitracks", "references")
-VORBIS_LEVEL = 0.2      # some 220 kbit/s, a third of FLAC; the audio features of chapter "Audio features" hardly notice
-CHUNK = 2**16           # samples that an encoder gets at a time: libvorbis crashes on millions (xiph/vorbis#99)
+VORBIS_LEVEL = (
+    0.2  # some 220 kbit/s, a third of FLAC; the audio features of chapter "Audio features" hardly notice
+)
+CHUNK = 2**16  # samples that an encoder gets at a time: libvorbis crashes on millions (xiph/vorbis#99)
 
 
-def write_shards(index: SongIndex, output: str | Path, sampling: Sampling, *, split: str, kind: str,
-                 piece_seconds: int = 30, pieces_per_song: int | None = None, shard_bytes: float = 1e9,
-                 workers: int | None = None, progress: bool = False) -> Path:
+def write_shards(
+    index: SongIndex,
+    output: str | Path,
+    sampling: Sampling,
+    *,
+    split: str,
+    kind: str,
+    piece_seconds: int = 30,
+    pieces_per_song: int | None = None,
+    shard_bytes: float = 1e9,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Path:
     """Cut the songs of a split into pieces, packed into `output`/train-multitracks-000000.tar and so on.
 
     `kind` is "multitracks" or "references". A sample is `000123.json`, the piece as an index would have it, license and
@@ -58,13 +70,19 @@ def write_shards(index: SongIndex, output: str | Path, sampling: Sampling, *, sp
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     if piece_seconds % 1 or piece_seconds < sampling.seconds:
-        raise ValueError(f"piece_seconds must be whole and at least {sampling.seconds:g}, not {piece_seconds:g}")
+        raise ValueError(
+            f"piece_seconds must be whole and at least {sampling.seconds:g}, not {piece_seconds:g}"
+        )
     if pieces_per_song is not None and pieces_per_song < 1:
         raise ValueError(f"pieces_per_song must be at least 1, not {pieces_per_song}")
     output, workers, piece_seconds = Path(output), workers or os.cpu_count() or 1, int(piece_seconds)
     songs = index.multitracks(split) if kind == "multitracks" else index.references(split)
     songs = [replace(song, mix=None) if kind == "multitracks" else replace(song, stems=[]) for song in songs]
-    pieces = [(song, start_s) for song in songs for start_s in _starts(song, sampling, piece_seconds, pieces_per_song)]
+    pieces = [
+        (song, start_s)
+        for song in songs
+        for start_s in _starts(song, sampling, piece_seconds, pieces_per_song)
+    ]
     if not pieces:
         raise InputError(f"none of {len(songs)} {kind} for {split} has {sampling.seconds:g} s to learn from")
     pieces = [pieces[i] for i in np.random.default_rng(0).permutation(len(pieces))]
@@ -72,8 +90,18 @@ def write_shards(index: SongIndex, output: str | Path, sampling: Sampling, *, sp
     summary = output / f"{name}.json"
     if summary.exists():
         raise InputError(f"{summary}: these shards are finished; remove them, or name another folder")
-    about = {"version": VERSION, "split": split, "kind": kind, "sample_rate": sampling.sample_rate, "samples": 0,
-             "seconds": 0.0, "bytes": 0, "licenses": Counter(), "shards": [], "problems": []}
+    about = {
+        "version": VERSION,
+        "split": split,
+        "kind": kind,
+        "sample_rate": sampling.sample_rate,
+        "samples": 0,
+        "seconds": 0.0,
+        "bytes": 0,
+        "licenses": Counter(),
+        "shards": [],
+        "problems": [],
+    }
     try:
         output.mkdir(parents=True, exist_ok=True)
         for old in [*output.glob(f"{name}-*.tar"), *output.glob(f".{name}-*.tar.*")]:
@@ -84,13 +112,17 @@ def write_shards(index: SongIndex, output: str | Path, sampling: Sampling, *, sp
             samples = _counted(tqdm(packed, total=len(pieces), unit="piece", disable=not progress), about)
             for first in samples:
                 shard = output / f"{name}-{len(about['shards']):06d}.tar"
-                write_whole(shard, lambda part: _write_shard(part, itertools.chain([first], samples), shard_bytes))
+                write_whole(
+                    shard, lambda part: _write_shard(part, itertools.chain([first], samples), shard_bytes)
+                )
                 about["shards"].append(shard.name)
                 about["bytes"] += shard.stat().st_size
         if not about["shards"]:
             first = ": ".join(about["problems"][0])
             raise InputError(f"{output}: none of {len(pieces)} pieces could be read ({first})")
-        write_whole(summary, lambda part: part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8"))
+        write_whole(
+            summary, lambda part: part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        )
     except OSError as error:
         raise InputError(f"{output}: {error.strerror or error}; the shards are not complete") from None
     return summary
@@ -98,8 +130,11 @@ def write_shards(index: SongIndex, output: str | Path, sampling: Sampling, *, sp
 
 def _starts(song: Song, sampling: Sampling, piece_seconds: int, pieces_per_song: int | None) -> list[int]:
     """Where pieces of a song start that hold a segment."""
-    starts = [start_s for start_s in range(0, math.ceil(song.duration_s), piece_seconds)
-              if piece_windows(_cut(song, start_s, piece_seconds, sampling), sampling)]
+    starts = [
+        start_s
+        for start_s in range(0, math.ceil(song.duration_s), piece_seconds)
+        if piece_windows(_cut(song, start_s, piece_seconds, sampling), sampling)
+    ]
     count = min(len(starts), pieces_per_song or len(starts))
     return [starts[int((i + 0.5) * len(starts) / count)] for i in range(count)]
 
@@ -108,8 +143,13 @@ def piece_windows(piece: Song, sampling: Sampling) -> Windows | None:
     """Where segments fit in a piece; None when nowhere."""
     if not piece.tracks:
         return None
-    windows = find_windows(piece, sampling.seconds, energy=sampling.energy, silence_lufs=sampling.silence_lufs,
-                           min_tracks=sampling.min_tracks if piece.stems else 0)
+    windows = find_windows(
+        piece,
+        sampling.seconds,
+        energy=sampling.energy,
+        silence_lufs=sampling.silence_lufs,
+        min_tracks=sampling.min_tracks if piece.stems else 0,
+    )
     return windows if len(windows.starts) else None
 
 
@@ -118,12 +158,22 @@ def _cut(song: Song, start_s: int, piece_seconds: int, sampling: Sampling) -> So
     seconds, now = min(piece_seconds, song.duration_s - start_s), slice(start_s, start_s + piece_seconds)
 
     def cut(track: Track) -> Track:
-        return replace(track, sample_rate=sampling.sample_rate, num_samples=round(seconds * sampling.sample_rate),
-                       loudness_lufs=track.loudness_lufs[now])
+        return replace(
+            track,
+            sample_rate=sampling.sample_rate,
+            num_samples=round(seconds * sampling.sample_rate),
+            loudness_lufs=track.loudness_lufs[now],
+        )
 
     stems = [cut(stem) for stem in song.stems]
-    return replace(song, stems=[stem for stem in stems if (stem.loudness_lufs >= sampling.silence_lufs).any()],
-                   mix=song.mix and cut(song.mix), power_db=song.power_db[now], signature="", offset_s=start_s)
+    return replace(
+        song,
+        stems=[stem for stem in stems if (stem.loudness_lufs >= sampling.silence_lufs).any()],
+        mix=song.mix and cut(song.mix),
+        power_db=song.power_db[now],
+        signature="",
+        offset_s=start_s,
+    )
 
 
 def _pack(number: int, piece: Song) -> dict | Problem:
@@ -137,8 +187,9 @@ def _pack(number: int, piece: Song) -> dict | Problem:
             gain = max(peak, 1e-6) * 32768 / 32767
             files[name] = _encoded(audio / gain, track.sample_rate, format="FLAC", subtype="PCM_16")
         else:
-            files[name] = _encoded(audio, track.sample_rate, format="OGG", subtype="VORBIS",
-                                   compression_level=VORBIS_LEVEL)
+            files[name] = _encoded(
+                audio, track.sample_rate, format="OGG", subtype="VORBIS", compression_level=VORBIS_LEVEL
+            )
         return replace(track, source=Source(Path(name)), channels=len(audio), peak=peak, gain=gain)
 
     try:
@@ -191,8 +242,16 @@ def _write_shard(path: Path, samples: Iterable[dict], shard_bytes: float) -> Non
                 break
 
 
-def shard_arithmetic(songs: int, seconds_per_song: float, bytes_per_second: float, *, examples_per_s: float,
-                     draws: int = 4, piece_seconds: int = 30, shard_bytes: float = 1e9) -> pd.DataFrame:
+def shard_arithmetic(
+    songs: int,
+    seconds_per_song: float,
+    bytes_per_second: float,
+    *,
+    examples_per_s: float,
+    draws: int = 4,
+    piece_seconds: int = 30,
+    shard_bytes: float = 1e9,
+) -> pd.DataFrame:
     """What a set takes as shards, with all of its pieces or three a song, and how fast it must be read.
 
     `bytes_per_second` of sound is what `write_shards` tells of a small set: `bytes` / `seconds`. All GPUs together use
@@ -208,14 +267,16 @@ def shard_arithmetic(songs: int, seconds_per_song: float, bytes_per_second: floa
     """
     pieces = pd.Series({"all": songs * seconds_per_song / piece_seconds, "three a song": 3.0 * songs})
     piece_bytes = piece_seconds * bytes_per_second
-    return pd.DataFrame({
-        "pieces": pieces,
-        "hours": pieces * piece_seconds / 3600,
-        "GB": pieces * piece_bytes / 1e9,
-        "shards": np.ceil(pieces * piece_bytes / shard_bytes),
-        "MB_per_s": examples_per_s / draws * piece_bytes / 1e6,
-        "hours_per_pass": pieces * draws / examples_per_s / 3600,
-    })
+    return pd.DataFrame(
+        {
+            "pieces": pieces,
+            "hours": pieces * piece_seconds / 3600,
+            "GB": pieces * piece_bytes / 1e9,
+            "shards": np.ceil(pieces * piece_bytes / shard_bytes),
+            "MB_per_s": examples_per_s / draws * piece_bytes / 1e6,
+            "hours_per_pass": pieces * draws / examples_per_s / 3600,
+        }
+    )
 
 
 def webdataset_package():

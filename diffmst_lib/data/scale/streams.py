@@ -19,8 +19,8 @@ from torch.utils.data import IterableDataset
 from ...inputs import InputError
 from ..examples import Example, Places, Sampling, draw
 from ..index import parse, song_from_json
-from .shards import KINDS, VERSION, piece_windows, webdataset_package
 from ..songs import Song, Source, Track
+from .shards import KINDS, VERSION, piece_windows, webdataset_package
 
 
 class ShardedMethod1(IterableDataset):
@@ -48,8 +48,15 @@ class ShardedMethod1(IterableDataset):
     [['potassium', 'potassium']]
     """
 
-    def __init__(self, shards: str | Path | list, sampling: Sampling, *, seed: int = 0, draws: int = 4,
-                 buffer: int = 32):
+    def __init__(
+        self,
+        shards: str | Path | list,
+        sampling: Sampling,
+        *,
+        seed: int = 0,
+        draws: int = 4,
+        buffer: int = 32,
+    ):
         if draws < 1 or buffer < 1:
             raise ValueError(f"draws and buffer must be at least 1, not {draws} and {buffer}")
         self.sampling, self.seed, self.draws, self.buffer = sampling, seed, draws, buffer
@@ -85,8 +92,16 @@ class ShardedMethod2(ShardedMethod1):
     torch.Size([2, 88200])
     """
 
-    def __init__(self, shards: str | Path | list, references: str | Path | list, sampling: Sampling, *, seed: int = 0,
-                 draws: int = 4, buffer: int = 32):
+    def __init__(
+        self,
+        shards: str | Path | list,
+        references: str | Path | list,
+        sampling: Sampling,
+        *,
+        seed: int = 0,
+        draws: int = 4,
+        buffer: int = 32,
+    ):
         super().__init__(shards, sampling, seed=seed, draws=draws, buffer=buffer)
         self._references = _urls(references)
 
@@ -101,8 +116,10 @@ def _stream(shards: list[str], kind: str, sampling: Sampling, seed: int) -> Iter
     webdataset = webdataset_package()
     _, nodes, _, workers = webdataset.utils.pytorch_worker_info()
     if len(shards) < nodes * workers:
-        raise InputError(f"{len(shards)} shards cannot feed {nodes} x {workers} workers, each with shards of its own: "
-                         "take fewer workers, or write smaller shards")
+        raise InputError(
+            f"{len(shards)} shards cannot feed {nodes} x {workers} workers, each with shards of its own: "
+            "take fewer workers, or write smaller shards"
+        )
     for epoch in itertools.count():
         order = np.random.default_rng([seed, epoch]).permutation(len(shards))
         found = False
@@ -115,7 +132,9 @@ def _stream(shards: list[str], kind: str, sampling: Sampling, seed: int) -> Iter
                     found = True
                     yield piece, windows
         if not found:
-            raise InputError(f"{shards[0]}: no piece in it and its like has {sampling.seconds:g} s to learn from")
+            raise InputError(
+                f"{shards[0]}: no piece in it and its like has {sampling.seconds:g} s to learn from"
+            )
 
 
 def _read_shard(url: str) -> Iterator[Song]:
@@ -125,9 +144,12 @@ def _read_shard(url: str) -> Iterator[Song]:
         files = webdataset.tariterators.tar_file_expander([{"url": url, "stream": stream}])
         for sample in webdataset.tariterators.group_by_keys(files):
             yield _unpack(sample, url)
-        stream.close()          # fails when the command of a pipe has failed
+        stream.close()  # fails when the command of a pipe has failed
     except (OSError, ValueError, KeyError, TypeError, tarfile.TarError) as error:
-        reason = getattr(error, "strerror", None) or str(next(iter(error.args), type(error).__name__)).split(" @ ")[0]
+        reason = (
+            getattr(error, "strerror", None)
+            or str(next(iter(error.args), type(error).__name__)).split(" @ ")[0]
+        )
         raise InputError(f"{url}: not read as a shard ({reason})") from None
     finally:
         with suppress(OSError):
@@ -171,7 +193,9 @@ def _urls(shards: str | Path | list) -> list[str]:
         else:
             urls = [str(shard) for shard in shards]
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise InputError(f"{shards}: no list of shards ({getattr(error, 'strerror', None) or error})") from None
+        raise InputError(
+            f"{shards}: no list of shards ({getattr(error, 'strerror', None) or error})"
+        ) from None
     for url in urls:
         if not urlparse(url).scheme and not Path(url).is_file():
             raise InputError(f"{url}: no such shard")

@@ -12,13 +12,13 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ...audio.multitrack import Multitrack, check_stereo
-from ...mixing.baselines import neutral_params
-from ...console.mixing_console import IDLE_SEND_DB, MixingConsole, compressor_lookahead
-from ...style.features import BARK_FFT, BARK_FLOOR, POWER_FLOOR, WIDTH_KNEE, audio_features, bark_edges_hz
 from ...audio.loudness import loudness
-from ...style.losses import AF_WEIGHTS
+from ...audio.multitrack import Multitrack, check_stereo
+from ...console.mixing_console import IDLE_SEND_DB, MixingConsole, compressor_lookahead
 from ...console.params import SECTIONS, ConsoleParams
+from ...mixing.baselines import neutral_params
+from ...style.features import BARK_FFT, BARK_FLOOR, POWER_FLOOR, WIDTH_KNEE, audio_features, bark_edges_hz
+from ...style.losses import AF_WEIGHTS
 from ..players.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
@@ -49,7 +49,15 @@ class Desk(anywidget.AnyWidget):
     bypassed = traitlets.List().tag(sync=True)
 
     def __init__(
-        self, song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, start_s=0.0, features=False
+        self,
+        song,
+        params=None,
+        *,
+        reference=None,
+        controls=CONTROLS,
+        seconds=8.0,
+        start_s=0.0,
+        features=False,
     ):
         if not isinstance(song, Multitrack):
             raise ValueError(f"a desk needs a song, a Multitrack, got {type(song).__name__}")
@@ -65,13 +73,19 @@ class Desk(anywidget.AnyWidget):
         for row, name in enumerate(song._stem_names()):
             self._rows[name].append(row)
         if MASTER in self._rows:
-            raise ValueError(f"a stem named {MASTER!r} cannot be on a desk, whose master has this name: rename it")
-        self._stems = {name: as_samples(self._audio[rows], f"stem {name!r}") for name, rows in self._rows.items()}
+            raise ValueError(
+                f"a stem named {MASTER!r} cannot be on a desk, whose master has this name: rename it"
+            )
+        self._stems = {
+            name: as_samples(self._audio[rows], f"stem {name!r}") for name, rows in self._rows.items()
+        }
         self.params = neutral_params(song) if params is None else params
         self._reference, note = None, ""
         if reference is not None:
             if getattr(reference, "sample_rate", self._sample_rate) != self._sample_rate:
-                raise ValueError(f"the reference has {reference.sample_rate} Hz, the song {self._sample_rate} Hz")
+                raise ValueError(
+                    f"the reference has {reference.sample_rate} Hz, the song {self._sample_rate} Hz"
+                )
             audio = check_stereo(getattr(reference, "audio", reference), sample_rate=self._sample_rate)
             self._reference, note = self._matched(audio, span)
         description = self._describe(controls, note)
@@ -89,7 +103,9 @@ class Desk(anywidget.AnyWidget):
             "names": self._names,
             "controls": list(controls),
             "specs": specs,
-            "bypass": {effect: _switched_off(self.params.specs("track"), effect) for effect in ("eq", "compressor")},
+            "bypass": {
+                effect: _switched_off(self.params.specs("track"), effect) for effect in ("eq", "compressor")
+            },
             "lookahead": {  # in samples
                 section: compressor_lookahead(section, sample_rate=self._sample_rate)
                 for section in ("track", "master_bus")
@@ -102,8 +118,13 @@ class Desk(anywidget.AnyWidget):
     def _feature_table(self):
         """Return what the browser needs to measure the mix: the constants of the features, and the reference's."""
         table = {
-            "edges_hz": bark_edges_hz().tolist(), "bark_fft": BARK_FFT, "bark_floor": BARK_FLOOR["default"],
-            "power_floor": POWER_FLOOR, "width_knee": WIDTH_KNEE, "weights": AF_WEIGHTS, "reference": None,
+            "edges_hz": bark_edges_hz().tolist(),
+            "bark_fft": BARK_FFT,
+            "bark_floor": BARK_FLOOR["default"],
+            "power_floor": POWER_FLOOR,
+            "width_knee": WIDTH_KNEE,
+            "weights": AF_WEIGHTS,
+            "reference": None,
         }
         if self._reference is not None:
             measured = audio_features(self._reference, sample_rate=self._sample_rate)
@@ -118,7 +139,9 @@ class Desk(anywidget.AnyWidget):
         if not all(map(math.isfinite, levels)):
             return clip, "The reference plays at its own level."
         clip = clip * 10 ** ((levels[0] - levels[1]) / 20)
-        return clip, f"The reference plays at {levels[0]:.1f} LUFS, as loud as the mix at first.".replace("-", "\u2212")
+        return clip, f"The reference plays at {levels[0]:.1f} LUFS, as loud as the mix at first.".replace(
+            "-", "\u2212"
+        )
 
     @property
     def params(self):
@@ -139,7 +162,9 @@ class Desk(anywidget.AnyWidget):
         if params.preset != "default":
             raise ValueError(f"a desk plays the default console, got parameters of preset {params.preset}")
         if params.sample_rate != self._sample_rate:
-            raise ValueError(f"parameters for {params.sample_rate} Hz do not fit a song at {self._sample_rate} Hz")
+            raise ValueError(
+                f"parameters for {params.sample_rate} Hz do not fit a song at {self._sample_rate} Hz"
+            )
         strangers = [name for name in params.names if name not in self._names]
         missing = [name for name in self._names if name not in params.names]
         if strangers or missing:
@@ -182,7 +207,11 @@ class Desk(anywidget.AnyWidget):
             if name in self.muted or (self.soloed and name not in self.soloed):
                 audio[rows] = 0.0
         for name, effect in self.bypassed:
-            strips = [params.master_bus] if name == MASTER else [params.track(self._names[i]) for i in self._rows[name]]
+            strips = (
+                [params.master_bus]
+                if name == MASTER
+                else [params.track(self._names[i]) for i in self._rows[name]]
+            )
             for strip in strips:
                 for knob, neutral in _switched_off(params.specs("track"), effect).items():
                     strip[knob] = neutral
@@ -289,5 +318,11 @@ def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, s
         tensor(True)
     """
     return Desk(
-        song, params, reference=reference, controls=controls, seconds=seconds, start_s=start_s, features=features
+        song,
+        params,
+        reference=reference,
+        controls=controls,
+        seconds=seconds,
+        start_s=start_s,
+        features=features,
     )

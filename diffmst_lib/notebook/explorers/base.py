@@ -36,7 +36,9 @@ class Explorer(ABC):
         self.sample_rate = sample_rate
         self.controls = dict(controls)
         if matched:
-            self.controls["match_loudness"] = ipywidgets.Checkbox(True, description="same loudness", indent=False)
+            self.controls["match_loudness"] = ipywidgets.Checkbox(
+                True, description="same loudness", indent=False
+            )
         self._audio = None
         self._watched = False  # until a browser asks, nothing is computed
         self._screen = _Screen()
@@ -100,9 +102,14 @@ class Explorer(ABC):
 
     def _page(self, hint: str = "") -> str:
         """Return picture, caption and players as HTML."""
-        picture, caption = figure_html(self.picture(), f"{self._alt} {self._caption()}"), html.escape(self._caption())
+        picture, caption = (
+            figure_html(self.picture(), f"{self._alt} {self._caption()}"),
+            html.escape(self._caption()),
+        )
         players = listen(
-            self._sounds(), self.sample_rate, seconds=self.audio.shape[-1] / self.sample_rate,
+            self._sounds(),
+            self.sample_rate,
+            seconds=self.audio.shape[-1] / self.sample_rate,
             match_lufs=MATCHED_LUFS if self._match else None,
         )
         return (
@@ -132,12 +139,19 @@ def sliders(specs: dict[str, ParamSpec], values: dict[str, float]) -> dict[str, 
         check_range(name, values[name], spec)
         log = spec.scale == "log"
         digits = 2 if spec.high - spec.low <= 1 else 1
-        options = log_range(spec) | {"readout_format": ".3r"} if log else {
-            "min": spec.low, "max": spec.high, "step": 10.0**-digits, "readout_format": f".{digits}f"}
+        options = (
+            log_range(spec) | {"readout_format": ".3r"}
+            if log
+            else {"min": spec.low, "max": spec.high, "step": 10.0**-digits, "readout_format": f".{digits}f"}
+        )
         make = ipywidgets.FloatLogSlider if log else ipywidgets.FloatSlider
         made[name] = make(
-            value=values[name], description=_label(name, spec.unit), continuous_update=False,
-            layout=layout, style=style, **options,
+            value=values[name],
+            description=_label(name, spec.unit),
+            continuous_update=False,
+            layout=layout,
+            style=style,
+            **options,
         )
     return made
 
@@ -165,8 +179,12 @@ def mono_excerpt(track, sample_rate: int, start_s: float, seconds: float) -> tor
     """Return the excerpt (1, num_samples) of a mono track (num_samples,) or (1, num_samples)."""
     samples = as_samples(track, "track")
     if samples.shape[1] != 1:
-        raise ValueError(f"track: expected mono, (num_samples,) or (1, num_samples), got {tuple(track.shape)}")
-    return torch.from_numpy(samples[excerpt_span(len(samples), sample_rate, start_s, seconds, "track")].T.copy())
+        raise ValueError(
+            f"track: expected mono, (num_samples,) or (1, num_samples), got {tuple(track.shape)}"
+        )
+    return torch.from_numpy(
+        samples[excerpt_span(len(samples), sample_rate, start_s, seconds, "track")].T.copy()
+    )
 
 
 def _label(name: str, unit: str) -> str:

@@ -3,13 +3,13 @@
 import ipywidgets
 import torch
 
-from ...console import effects
-from ...plots import figures as plots
-from ...audio.multitrack import Multitrack
-from ...console.mixing_console import MixingConsole, compressor_lookahead, uses_fx_bus
-from ...style.features import stereo_width
 from ...audio.loudness import SAMPLE_RATE, normalize_loudness
+from ...audio.multitrack import Multitrack
+from ...console import effects
+from ...console.mixing_console import MixingConsole, compressor_lookahead, uses_fx_bus
 from ...console.params import EQ_BANDS, ConsoleParams, param_table
+from ...plots import figures as plots
+from ...style.features import stereo_width
 from .base import MATCHED_LUFS, Explorer, check_names, check_range, log_range, mono_excerpt, sliders
 
 WIDTH = 6.0  # inches: narrower than a chapter's figures, to be read on a telephone as well
@@ -19,7 +19,9 @@ COMPRESSOR_START = {"threshold_db": -30.0, "ratio": 4.0}  # the other knobs star
 
 
 def _knobs(effect: str, sample_rate: int) -> dict:
-    return {spec.name: spec for spec in param_table("track", sample_rate=sample_rate) if spec.effect == effect}
+    return {
+        spec.name: spec for spec in param_table("track", sample_rate=sample_rate) if spec.effect == effect
+    }
 
 
 class PanExplorer(Explorer):
@@ -29,7 +31,10 @@ class PanExplorer(Explorer):
 
     def __init__(self, track, sample_rate, gain_db, pan, seconds, start_s):
         self._track = mono_excerpt(track, sample_rate, start_s, seconds)
-        specs = {"gain_db": _knobs("gain", sample_rate)["input_gain_db"], "pan": _knobs("panner", sample_rate)["pan"]}
+        specs = {
+            "gain_db": _knobs("gain", sample_rate)["input_gain_db"],
+            "pan": _knobs("panner", sample_rate)["pan"],
+        }
         super().__init__(sample_rate, sliders(specs, {"gain_db": gain_db, "pan": pan}), matched=False)
 
     def _process(self):
@@ -70,7 +75,9 @@ class EqualizerExplorer(Explorer):
         self._track = mono_excerpt(track, sample_rate, start_s, seconds)
         specs = _knobs("eq", sample_rate)
         self._specs = [{key: specs[f"{band}_{key}"] for key in EQ_KEYS} for band in EQ_BANDS]
-        start = {key: [band[key].neutral for band in self._specs] for key in EQ_KEYS} | {"gain_db": list(EQ_START_DB)}
+        start = {key: [band[key].neutral for band in self._specs] for key in EQ_KEYS} | {
+            "gain_db": list(EQ_START_DB)
+        }
         check_names(settings or {}, EQ_KEYS, "an equalizer")
         self._settings = plots._six_bands(start | (settings or {}))
         for band, name in enumerate(EQ_BANDS):
@@ -78,7 +85,9 @@ class EqualizerExplorer(Explorer):
                 check_range(f"{name}_{key}", self._settings[key][0, band].item(), self._specs[band][key])
         self._loading = False
         names = [(name.replace("_", " "), band) for band, name in enumerate(EQ_BANDS)]
-        menu = ipywidgets.Dropdown(options=names, value=0, description="band", style={"description_width": "9rem"})
+        menu = ipywidgets.Dropdown(
+            options=names, value=0, description="band", style={"description_width": "9rem"}
+        )
         super().__init__(sample_rate, {"band": menu} | sliders(self._specs[0], self._of_band(0)))
 
     @property
@@ -88,7 +97,10 @@ class EqualizerExplorer(Explorer):
 
     def _of_band(self, band):
         specs = self._specs[band]  # float32 may put a range end just outside
-        return {key: min(max(self._settings[key][0, band].item(), specs[key].low), specs[key].high) for key in EQ_KEYS}
+        return {
+            key: min(max(self._settings[key][0, band].item(), specs[key].low), specs[key].high)
+            for key in EQ_KEYS
+        }
 
     def _load(self, band):
         """Bring the sliders to another band: their ranges first, and no sound meanwhile."""
@@ -133,7 +145,8 @@ class EqualizerExplorer(Explorer):
     def _caption(self):
         bands = [
             f"{name.replace('_', ' ')} {gain:+.1f} dB at {cutoff:.0f} Hz, Q {q:.2f}"
-            for name, gain, cutoff, q in zip(EQ_BANDS, *(self._settings[key][0].tolist() for key in EQ_KEYS)) if gain
+            for name, gain, cutoff, q in zip(EQ_BANDS, *(self._settings[key][0].tolist() for key in EQ_KEYS))
+            if gain
         ]
         text = "; ".join(bands) or "all bands flat"
         return f"{text[0].upper()}{text[1:]}."
@@ -161,7 +174,11 @@ class CompressorExplorer(Explorer):
 
     def _process(self):
         return effects.compressor(
-            self._track, sample_rate=self.sample_rate, lookahead_samples=self._lookahead_samples, **self.settings)
+            self._track,
+            sample_rate=self.sample_rate,
+            lookahead_samples=self._lookahead_samples,
+            **self.settings,
+        )
 
     def picture(self):
         """The static curve with its knee; below, peak level and gain over time."""
@@ -169,7 +186,9 @@ class CompressorExplorer(Explorer):
         plots._draw_static_curves(axes[0], {"compressor": self.settings})
         axes[1].sharex(axes[2])
         plots._draw_gain_reduction(axes[1:], self._track, self.audio, self.sample_rate)
-        axes[1].axhline(self.settings["threshold_db"], color="#888888", linestyle=":", linewidth=1, label="threshold")
+        axes[1].axhline(
+            self.settings["threshold_db"], color="#888888", linestyle=":", linewidth=1, label="threshold"
+        )
         axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
         axes[1].tick_params(labelbottom=False)
         return figure
@@ -189,7 +208,13 @@ class BypassExplorer(Explorer):
     """Check boxes that switch off parts of a console: what `explore_bypass` returns."""
 
     _alt = "Bark spectra of mid and side of the mix, with everything on and as set."
-    _parts = {"gain": "gain", "eq": "equalizer", "compressor": "compressor", "panner": "panner", "fx_bus": "fx_bus"}
+    _parts = {
+        "gain": "gain",
+        "eq": "equalizer",
+        "compressor": "compressor",
+        "panner": "panner",
+        "fx_bus": "fx_bus",
+    }
 
     def __init__(self, song, params, off, seconds, start_s):
         if not isinstance(song, Multitrack):
@@ -230,7 +255,8 @@ class BypassExplorer(Explorer):
         mixes = self._sounds()
         if self._match:
             mixes = {
-                name: normalize_loudness(mix, MATCHED_LUFS, sample_rate=self.sample_rate) for name, mix in mixes.items()
+                name: normalize_loudness(mix, MATCHED_LUFS, sample_rate=self.sample_rate)
+                for name, mix in mixes.items()
             }
         return plots.plot_bark(mixes, sample_rate=self.sample_rate)
 

@@ -27,7 +27,9 @@ def as_samples(audio, name="audio"):
     if audio.ndim == 1:
         audio = audio[None, :]
     if audio.ndim != 2 or audio.shape[0] not in (1, 2):
-        raise ValueError(f"{name}: expected (channels, num_samples) with 1 or 2 channels, got shape {audio.shape}")
+        raise ValueError(
+            f"{name}: expected (channels, num_samples) with 1 or 2 channels, got shape {audio.shape}"
+        )
     if audio.shape[1] == 0:
         raise ValueError(f"{name}: no samples")
     if not np.issubdtype(audio.dtype, np.floating):

@@ -115,7 +115,9 @@ def _page(labels, data, unmatched, title, note):
             hint = " <small>(silent or too short to match)</small>" if left else ""
             rows.append(f'<span class="dm-label">{name}{hint}</span>')
         source = f"data:{mime};base64,{base64.b64encode(file).decode()}"
-        rows.append(f'<audio controls preload="metadata" aria-label="{name or "sound"}" src="{source}"></audio>')
+        rows.append(
+            f'<audio controls preload="metadata" aria-label="{name or "sound"}" src="{source}"></audio>'
+        )
     heading = f'<strong class="dm-wide">{html.escape(title)}</strong>' if title else ""
     hints = [note] if note else []
     if several:

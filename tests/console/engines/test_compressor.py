@@ -19,16 +19,24 @@ def draw(rows, channels, num_samples, seed=0):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_passes_gradcheck(early, channels):
     x, settings = draw(2, channels, 20)
-    assert torch.autograd.gradcheck(lambda x, s: compress(x, s, early), (x.requires_grad_(), settings.requires_grad_()))
+    assert torch.autograd.gradcheck(
+        lambda x, s: compress(x, s, early), (x.requires_grad_(), settings.requires_grad_())
+    )
 
 
 @pytest.mark.parametrize("num_samples", [BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 @pytest.mark.parametrize("early", [0, 100, BLOCK - 1])
 def test_gradient_crosses_the_edges_of_blocks(num_samples, early):
     x, settings = draw(2, 2, num_samples)
-    w, dx, ds = draw(2, 2, num_samples, 1)[0], draw(2, 2, num_samples, 2)[0], draw(2, 2, num_samples, 3)[1] / 100
+    w, dx, ds = (
+        draw(2, 2, num_samples, 1)[0],
+        draw(2, 2, num_samples, 2)[0],
+        draw(2, 2, num_samples, 3)[1] / 100,
+    )
     step = 1e-7
-    up, down = ((compress(x + sign * step * dx, settings + sign * step * ds, early) * w).sum() for sign in (1, -1))
+    up, down = (
+        (compress(x + sign * step * dx, settings + sign * step * ds, early) * w).sum() for sign in (1, -1)
+    )
     loss = (compress(x.requires_grad_(), settings.requires_grad_(), early) * w).sum()
     grad_x, grad_s = torch.autograd.grad(loss, (x, settings))
     want = ((up - down) / (2 * step)).item()

@@ -33,7 +33,10 @@ def test_passes_gradcheck():
 def test_gradient_crosses_the_edges_of_blocks(num_samples):
     x, c = draw(2, 2, num_samples)
     w, dx, dc = (draw(2, 2, num_samples, seed)[i] for seed, i in ((1, 0), (2, 0), (3, 1)))
-    want = sum(sign * (biquad_cascade(x + sign * 1e-6 * dx, c + sign * 1e-6 * dc) * w).sum() for sign in (1, -1)) / 2e-6
+    want = (
+        sum(sign * (biquad_cascade(x + sign * 1e-6 * dx, c + sign * 1e-6 * dc) * w).sum() for sign in (1, -1))
+        / 2e-6
+    )
     loss = (biquad_cascade(x.requires_grad_(), c.requires_grad_()) * w).sum()
     grad_x, grad_c = torch.autograd.grad(loss, (x, c))
     assert ((grad_x * dx).sum() + (grad_c * dc).sum()).item() == pytest.approx(want.item(), rel=1e-7)

@@ -42,14 +42,23 @@ def test_options_are_passed_on():
 def test_import_where_nothing_can_be_written(tmp_path):
     """numba keeps what it compiled beside the file or at home; with neither writable the library compiles anew."""
     place = tmp_path / "diffmst_lib"
-    shutil.copytree(Path(diffmst_lib.__file__).parent, place, ignore=shutil.ignore_patterns("__pycache__", "_data"))
+    shutil.copytree(
+        Path(diffmst_lib.__file__).parent, place, ignore=shutil.ignore_patterns("__pycache__", "_data")
+    )
     (place / "__pycache__").write_text("a file where the folder would be")
     home = tmp_path / "home"
     home.write_text("no folder either")
     code = "from diffmst_lib.console.engines.loops import compiled; import diffmst_lib.console.engines.equalizer as b; print(b.__file__)"
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": str(home), "XDG_CACHE_HOME": str(home),
-                                "MPLCONFIGDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home),
+        "MPLCONFIGDIR": str(tmp_path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     environment.pop("NUMBA_CACHE_DIR", None)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(place / "biquads.py")

@@ -8,7 +8,6 @@ import torch
 
 from diffmst_lib.console.engines import memory
 
-
 PROGRAM = """
 import torch
 from diffmst_lib import memory

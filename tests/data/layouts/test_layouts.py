@@ -10,9 +10,9 @@ import data_miniatures as miniatures
 import pytest
 
 import diffmst_lib as dm
-from diffmst_lib.inputs import InputError
 from diffmst_lib.data.layouts import folders as places
 from diffmst_lib.data.layouts.finding import LAYOUTS, find_songs
+from diffmst_lib.inputs import InputError
 
 LAYOUT_OF = {name: name.split()[0] for name in miniatures.ALL} | {"jamendo": "songs"}
 
@@ -46,7 +46,9 @@ def test_each_layout(tmp_path, name, auto):
 @pytest.mark.parametrize("name", miniatures.ALL)
 def test_every_source_is_there_and_used_once(tmp_path, name):
     miniatures.ALL[name](tmp_path, Path.touch)
-    sources = [source for song in find_songs(tmp_path)[0] for source in (*song.stems.values(), song.mix) if source]
+    sources = [
+        source for song in find_songs(tmp_path)[0] for source in (*song.stems.values(), song.mix) if source
+    ]
     assert len(sources) == len(set(sources))
     assert all(source.path.is_file() for source in sources)
 
@@ -89,7 +91,9 @@ def test_the_tiny_data():
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", ["mix.wav", "MIXTURE.flac", "song_mix.wav", "Song - Master.mp3", "song-mixdown.ogg"])
+@pytest.mark.parametrize(
+    "file", ["mix.wav", "MIXTURE.flac", "song_mix.wav", "Song - Master.mp3", "song-mixdown.ogg"]
+)
 def test_a_mix_is_no_stem(tmp_path, file):
     touch(tmp_path, "song/kick.wav", "song/remix.wav", "song/mix bus.wav", f"song/{file}")
     (song,), problems = find_songs(tmp_path)
@@ -106,7 +110,10 @@ def test_the_first_of_two_mixes(tmp_path):
 def test_two_files_of_one_name(tmp_path):
     touch(tmp_path, "song/kick.wav", "song/kick.flac", "song/Kick.wav")
     (song,), (problem,) = find_songs(tmp_path)
-    assert {name: source.path.name for name, source in song.stems.items()} == {"Kick": "Kick.wav", "kick": "kick.flac"}
+    assert {name: source.path.name for name, source in song.stems.items()} == {
+        "Kick": "Kick.wav",
+        "kick": "kick.flac",
+    }
     assert problem.path.endswith("kick.wav") and "kick.flac" in problem.reason
 
 
@@ -122,8 +129,18 @@ def test_songs_of_one_title_are_two(tmp_path):
     assert names(find_songs(tmp_path)[0]) == ["a/Intro", "b/Intro"]
 
 
-ODD_NAMES = ["two  spaces", "it's \"quoted\"", "100% #1", "naïve ÆØÅ 東京", "a;b & c|d", "[x] {y} $z", "x" * 250, "-rf",
-             "v1.2", "line\nbreak"]
+ODD_NAMES = [
+    "two  spaces",
+    'it\'s "quoted"',
+    "100% #1",
+    "naïve ÆØÅ 東京",
+    "a;b & c|d",
+    "[x] {y} $z",
+    "x" * 250,
+    "-rf",
+    "v1.2",
+    "line\nbreak",
+]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -141,20 +158,43 @@ def test_medleydb_with_very_long_names(tmp_path):
     assert names(find_songs(tmp_path)[0]) == [name]
 
 
-@pytest.mark.parametrize("name, artist_title", [
-    ("Artist - Title", ("Artist", "Title")), ("The_Artist_-_A_Title", ("The Artist", "A Title")),
-    ("01 - Artist - Title", ("Artist", "Title")), ("01 - Title", ("", "Title")), ("7. Title", ("", "Title")),
-    ("Artist – Title", ("Artist", "Title")), ("A - B - C", ("A", "B - C")), ("kick-drum", ("", "kick-drum")),
-    (" - ", ("", "-")), ("12", ("", "12")), ("1999 - Prince", ("1999", "Prince"))])
+@pytest.mark.parametrize(
+    "name, artist_title",
+    [
+        ("Artist - Title", ("Artist", "Title")),
+        ("The_Artist_-_A_Title", ("The Artist", "A Title")),
+        ("01 - Artist - Title", ("Artist", "Title")),
+        ("01 - Title", ("", "Title")),
+        ("7. Title", ("", "Title")),
+        ("Artist – Title", ("Artist", "Title")),
+        ("A - B - C", ("A", "B - C")),
+        ("kick-drum", ("", "kick-drum")),
+        (" - ", ("", "-")),
+        ("12", ("", "12")),
+        ("1999 - Prince", ("1999", "Prince")),
+    ],
+)
 def test_artist_and_title(name, artist_title):
     assert places.artist_title(name) == artist_title
 
 
-@pytest.mark.parametrize("name, words", [
-    ("AlexanderRoss", "Alexander Ross"), ("AClassicEducation", "A Classic Education"), ("80sRock", "80s Rock"),
-    ("IAmTheDesert", "I Am The Desert"), ("4OutOf10", "4 Out Of 10"), ("McDonaldTrio", "McDonald Trio"),
-    ("ANiMAL", "ANiMAL"), ("3DMARCo", "3DMARCo"), ("DJShadow", "DJShadow"), ("eBay", "eBay"), ("Måne", "Måne"),
-    ("", "")])
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("AlexanderRoss", "Alexander Ross"),
+        ("AClassicEducation", "A Classic Education"),
+        ("80sRock", "80s Rock"),
+        ("IAmTheDesert", "I Am The Desert"),
+        ("4OutOf10", "4 Out Of 10"),
+        ("McDonaldTrio", "McDonald Trio"),
+        ("ANiMAL", "ANiMAL"),
+        ("3DMARCo", "3DMARCo"),
+        ("DJShadow", "DJShadow"),
+        ("eBay", "eBay"),
+        ("Måne", "Måne"),
+        ("", ""),
+    ],
+)
 def test_words(name, words):
     assert places.words(name) == words
 
@@ -208,16 +248,31 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
 # --- MedleyDB -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [
-    b"artist: [", b"\xff\xfe\x00", b"- a list", b"", b"stems: [1, 2]", b"stems: {S01: {}}", b"a: 2024-99-99",
-    b"x: !!python/object:os.system {}", b"[" * 5000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"artist: [",
+        b"\xff\xfe\x00",
+        b"- a list",
+        b"",
+        b"stems: [1, 2]",
+        b"stems: {S01: {}}",
+        b"a: 2024-99-99",
+        b"x: !!python/object:os.system {}",
+        b"[" * 5000,
+    ],
+)
 def test_metadata_that_cannot_be_read(tmp_path, content):
     miniatures.medleydb_v1(tmp_path, Path.touch)
     table = tmp_path / "Audio" / "MusicDelta_80sRock" / "MusicDelta_80sRock_METADATA.yaml"
     table.write_bytes(content)
     (boys, rock), (problem,) = find_songs(tmp_path)
     assert problem.path == str(table) and "\n" not in problem.reason and "not used" in problem.reason
-    assert (rock.artist, rock.title, set(rock.stems)) == ("Music Delta", "80s Rock", {"01_01", "02_01", "02_02"})
+    assert (rock.artist, rock.title, set(rock.stems)) == (
+        "Music Delta",
+        "80s Rock",
+        {"01_01", "02_01", "02_02"},
+    )
     assert boys.artist == "Clara Berry and Wooldog"
 
 
@@ -231,18 +286,28 @@ def test_metadata_in_the_folder_above(tmp_path):
 def test_one_song_of_medleydb(tmp_path):
     miniatures.medleydb_v1(tmp_path, Path.touch)
     (song,), problems = find_songs(tmp_path / "Audio" / "MusicDelta_80sRock")
-    assert (song.name, song.artist, song.layout) == ("MusicDelta_80sRock", "Music Delta", "medleydb") and not problems
+    assert (song.name, song.artist, song.layout) == (
+        "MusicDelta_80sRock",
+        "Music Delta",
+        "medleydb",
+    ) and not problems
 
 
 def test_medleydb_tells_what_it_leaves_out(tmp_path):
     miniatures.medleydb_v1(tmp_path, Path.touch)
-    touch(tmp_path, "demo.wav", "Audio/MusicDelta_80sRock/MusicDelta_80sRock_MIX_old.wav",
-          "Audio/A_B/A_B_RAW/notes.txt")
+    touch(
+        tmp_path,
+        "demo.wav",
+        "Audio/MusicDelta_80sRock/MusicDelta_80sRock_MIX_old.wav",
+        "Audio/A_B/A_B_RAW/notes.txt",
+    )
     songs, problems = find_songs(tmp_path)
     assert len(songs) == 2
     assert [(Path(problem.path).name, problem.reason.split(",")[0]) for problem in problems] == [
-        (tmp_path.name, "1 audio file not of MedleyDB"), ("A_B", "no audio in its RAW and STEMS folders"),
-        ("MusicDelta_80sRock", "1 audio file not of MedleyDB")]
+        (tmp_path.name, "1 audio file not of MedleyDB"),
+        ("A_B", "no audio in its RAW and STEMS folders"),
+        ("MusicDelta_80sRock", "1 audio file not of MedleyDB"),
+    ]
 
 
 def test_stems_where_there_is_no_raw(tmp_path):
@@ -255,29 +320,52 @@ def test_stems_where_there_is_no_raw(tmp_path):
 
 
 def test_the_full_song_wins_in_any_order(tmp_path):
-    touch(tmp_path, "A_Song_Excerpt/01_a.wav", "A_Song_Excerpt/02_b.wav", "A_Song_Full/01_a.wav",
-          "A_Song_Full (1)/01_a.wav", "more/A_Song/01_a.wav")
+    touch(
+        tmp_path,
+        "A_Song_Excerpt/01_a.wav",
+        "A_Song_Excerpt/02_b.wav",
+        "A_Song_Full/01_a.wav",
+        "A_Song_Full (1)/01_a.wav",
+        "more/A_Song/01_a.wav",
+    )
     songs, problems = find_songs(tmp_path)
     assert names(songs) == ["A_Song_Full"]
     assert {Path(problem.path).name: problem.reason for problem in problems} == {
-        "A_Song_Excerpt": "an excerpt of A_Song_Full", "A_Song_Full (1)": "the same song as A_Song_Full",
-        "A_Song": "the same song as A_Song_Full"}
+        "A_Song_Excerpt": "an excerpt of A_Song_Full",
+        "A_Song_Full (1)": "the same song as A_Song_Full",
+        "A_Song": "the same song as A_Song_Full",
+    }
 
 
 def test_previews_that_belong_to_no_song(tmp_path):
-    touch(tmp_path, "A_One_Full/01_a.wav", "B_One_Full/01_a.wav", "Z_Two_Full/01_a.wav",
-          "Z_Two_Full/Two_Full_Preview.mp3", "One_Full_Preview.mp3", "B_One_Full_Preview.mp3",
-          "Three_Full_Preview.mp3", "Two_Preview.mp3", "Two_Excerpt_Preview.mp3", "loose.wav")
+    touch(
+        tmp_path,
+        "A_One_Full/01_a.wav",
+        "B_One_Full/01_a.wav",
+        "Z_Two_Full/01_a.wav",
+        "Z_Two_Full/Two_Full_Preview.mp3",
+        "One_Full_Preview.mp3",
+        "B_One_Full_Preview.mp3",
+        "Three_Full_Preview.mp3",
+        "Two_Preview.mp3",
+        "Two_Excerpt_Preview.mp3",
+        "loose.wav",
+    )
     songs, problems = find_songs(tmp_path, "cambridge")
     assert [song.mix.path.name if song.mix else None for song in songs] == [
-        None, "B_One_Full_Preview.mp3", "Two_Full_Preview.mp3"]
+        None,
+        "B_One_Full_Preview.mp3",
+        "Two_Full_Preview.mp3",
+    ]
     assert all(set(song.stems) == {"01_a"} for song in songs)
     reasons = {Path(problem.path).name: problem.reason for problem in problems}
     assert reasons == {
         tmp_path.name: "1 audio file beside the folders of the songs, such as loose.wav",
-        "One_Full_Preview.mp3": "the mix of several songs here", "Three_Full_Preview.mp3": "the mix of no song here",
+        "One_Full_Preview.mp3": "the mix of several songs here",
+        "Three_Full_Preview.mp3": "the mix of no song here",
         "Two_Excerpt_Preview.mp3": "the mix of no song here",
-        "Two_Preview.mp3": "a second mix beside Two_Full_Preview.mp3"}
+        "Two_Preview.mp3": "a second mix beside Two_Full_Preview.mp3",
+    }
 
 
 def test_one_song_of_cambridge(tmp_path):
@@ -303,7 +391,9 @@ def test_musdb18hq_tells_what_is_missing_and_left_out(tmp_path):
     songs, problems = find_songs(tmp_path)
     assert len(songs) == 4 and set(songs[2].stems) == {"drums", "other", "vocals"}
     assert sorted(problem.reason for problem in problems) == [
-        "1 audio file not of MUSDB18-HQ, such as accompaniment.wav", "used without bass: not there"]
+        "1 audio file not of MUSDB18-HQ, such as accompaniment.wav",
+        "used without bass: not there",
+    ]
 
 
 def test_musdb18_leaves_out_other_files(tmp_path):
@@ -330,10 +420,16 @@ def test_one_folder_of_jamendo(tmp_path):
 
 
 def test_albums_name_their_artist(tmp_path):
-    touch(tmp_path, "The Band/First/01 Hello.mp3", "The Band/First/A - B.mp3", "Album/01 One.mp3", "Single.mp3")
+    touch(
+        tmp_path, "The Band/First/01 Hello.mp3", "The Band/First/A - B.mp3", "Album/01 One.mp3", "Single.mp3"
+    )
     songs, _ = find_songs(tmp_path, "songs")
     assert {song.name: song.artist for song in songs} == {
-        "The Band/First/01 Hello": "The Band", "The Band/First/A - B": "A", "Album/01 One": "", "Single": ""}
+        "The Band/First/01 Hello": "The Band",
+        "The Band/First/A - B": "A",
+        "Album/01 One": "",
+        "Single": "",
+    }
 
 
 def test_a_song_in_two_formats_is_one(tmp_path):
@@ -345,20 +441,35 @@ def test_a_song_in_two_formats_is_one(tmp_path):
 # --- what "auto" says, and bad input --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("files, layout", [
-    (["a.wav", "b.wav"], "songs"), (["kick.wav", "mix.wav"], "folders"), (["x/kick.wav", "y/kick.wav"], "folders"),
-    (["x/y/z/kick.wav"], "folders"), (["00/1100.mp3", "99/99.mp3"], "songs"), (["A_B/01_x.wav"], "cambridge"),
-    (["A_B/kick.wav"], "folders"), (["my_song/01_x.wav"], "folders"),
-    (["A_B_Full/x.wav", "one/x.wav", "two/x.wav"], "folders"), (["A_B/A_B_MIX.wav"], "medleydb")])
+@pytest.mark.parametrize(
+    "files, layout",
+    [
+        (["a.wav", "b.wav"], "songs"),
+        (["kick.wav", "mix.wav"], "folders"),
+        (["x/kick.wav", "y/kick.wav"], "folders"),
+        (["x/y/z/kick.wav"], "folders"),
+        (["00/1100.mp3", "99/99.mp3"], "songs"),
+        (["A_B/01_x.wav"], "cambridge"),
+        (["A_B/kick.wav"], "folders"),
+        (["my_song/01_x.wav"], "folders"),
+        (["A_B_Full/x.wav", "one/x.wav", "two/x.wav"], "folders"),
+        (["A_B/A_B_MIX.wav"], "medleydb"),
+    ],
+)
 def test_auto(tmp_path, files, layout):
     touch(tmp_path, *files)
     assert find_songs(tmp_path)[0][0].layout == layout
 
 
-@pytest.mark.parametrize("files, message", [
-    ([], "no audio files"), (["a.txt", "b/c.pdf", "._x.wav", ".hidden/x.wav", "__MACOSX/x.wav"], "no audio files"),
-    (["a.wav", "song/kick.wav"], "both beside and inside"),
-    (["a.stem.mp4", "A_B/A_B_RAW/x.wav"], "musdb18 and medleydb")])
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        ([], "no audio files"),
+        (["a.txt", "b/c.pdf", "._x.wav", ".hidden/x.wav", "__MACOSX/x.wav"], "no audio files"),
+        (["a.wav", "song/kick.wav"], "both beside and inside"),
+        (["a.stem.mp4", "A_B/A_B_RAW/x.wav"], "musdb18 and medleydb"),
+    ],
+)
 def test_auto_cannot_decide(tmp_path, files, message):
     touch(tmp_path, *files)
     with pytest.raises(InputError, match=message) as error:

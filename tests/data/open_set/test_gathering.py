@@ -11,23 +11,34 @@ from pathlib import Path
 import pytest
 
 from diffmst_lib import InputError, InputNote
+from diffmst_lib.data.index import SongIndex, letters
 from diffmst_lib.data.open_set import gathering as module
-from diffmst_lib.data.index import SongIndex
-from diffmst_lib.data.index import letters
 from diffmst_lib.data.open_set.gathering import build_open_set, published_list
 from diffmst_lib.data.songs import SPLITS, Problem
 
 GROUPS = ("songs", "references", "midi")
-LICENSES = {"CC0 1.0": "creativecommons.org/publicdomain/zero/1.0/",
-            "CC BY 3.0": "creativecommons.org/licenses/by/3.0/",
-            "CC BY-SA 3.0": "creativecommons.org/licenses/by-sa/3.0/", "GPL-2": "gnu.org/licenses/old-licenses/gpl-2.0",
-            "CC BY-SA 3.0 or GPL-2+": "creativecommons.org/licenses/by-sa/3.0/",
-            "GPL-2+": "gnu.org/licenses/old-licenses/gpl-2.0",
-            "public domain": "creativecommons.org/publicdomain/mark/1.0/"}
+LICENSES = {
+    "CC0 1.0": "creativecommons.org/publicdomain/zero/1.0/",
+    "CC BY 3.0": "creativecommons.org/licenses/by/3.0/",
+    "CC BY-SA 3.0": "creativecommons.org/licenses/by-sa/3.0/",
+    "GPL-2": "gnu.org/licenses/old-licenses/gpl-2.0",
+    "CC BY-SA 3.0 or GPL-2+": "creativecommons.org/licenses/by-sa/3.0/",
+    "GPL-2+": "gnu.org/licenses/old-licenses/gpl-2.0",
+    "public domain": "creativecommons.org/publicdomain/mark/1.0/",
+}
 HELD_OUT = {
     "validation": {"rubidium", "hungarian_dance", "hamster_haven", "busy_schedule", "the_fast_route"},
-    "test": {"caesium", "caesium_master", "its_simple", "lets_go_fishin", "sugar_plum_fairy", "vibe_ace",
-             "keep_on_rolling", "modern_motion", "openttd_journey"},
+    "test": {
+        "caesium",
+        "caesium_master",
+        "its_simple",
+        "lets_go_fishin",
+        "sugar_plum_fairy",
+        "vibe_ace",
+        "keep_on_rolling",
+        "modern_motion",
+        "openttd_journey",
+    },
 }
 
 
@@ -43,7 +54,11 @@ def entries(published):
 
 def test_list_has_four_songs_with_stems_21_finished_and_31_midi_songs(published):
     assert {song["name"]: len(song["files"]) for song in published["songs"]} == {
-        "caesium": 16, "francium": 26, "potassium": 19, "rubidium": 9}
+        "caesium": 16,
+        "francium": 26,
+        "potassium": 19,
+        "rubidium": 9,
+    }
     assert [len(published[group]) for group in GROUPS] == [4, 21, 31]
 
 
@@ -66,15 +81,24 @@ def test_albums_are_for_training_and_by_nobody_who_is_held_out(published, entrie
     held_out = {letters(entry["artist"]) for entry in entries if entry["split"] != "train"}
     for album in published["albums"]:
         assert album["split"] == "train" and album["source"].startswith("Debian package ")
-        for fact in (album["title"], album["artist"], f"{album['license']} (http", LICENSES.get(album["license"], "gpl-3.0")):
+        for fact in (
+            album["title"],
+            album["artist"],
+            f"{album['license']} (http",
+            LICENSES.get(album["license"], "gpl-3.0"),
+        ):
             assert fact in album["attribution"]
         assert not held_out & {letters(artist) for artist in re.split(", | & ", album["artist"])}
         assert all(Path(folder).is_absolute() for folder in album["folders"])
 
 
 def test_an_album_is_what_its_package_holds_but_for_listed_songs(source, output, small, tmp_path):
-    for name, content in {"1.2/music/b.ogg": b"new", "1.2/music/cd 1/c.mp3": b"also new", "1.2/music/a.ogg": b"a record",
-                          "1.2/music/cover.png": b"no sound"}.items():
+    for name, content in {
+        "1.2/music/b.ogg": b"new",
+        "1.2/music/cd 1/c.mp3": b"also new",
+        "1.2/music/a.ogg": b"a record",
+        "1.2/music/cover.png": b"no sound",
+    }.items():
         (tmp_path / "games" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "games" / name).write_bytes(content)
     album = listed("game") | {"folders": [f"{tmp_path}/games/*/music"], "source": "Debian package game-music"}
@@ -83,10 +107,15 @@ def test_an_album_is_what_its_package_holds_but_for_listed_songs(source, output,
         songs, problems = build_open_set(source, output, published=small)
         found = {song.name: song for song in songs if song.name.startswith("game/")}
         assert {name: song.mix.path.read_bytes() for name, song in found.items()} == {
-            "game/b": b"new", "game/cd 1_c": b"also new"}
-    assert {(song.artist, song.license, song.split) for song in found.values()} == {("Artist of game", "CC0 1.0", "train")}
+            "game/b": b"new",
+            "game/cd 1_c": b"also new",
+        }
+    assert {(song.artist, song.license, song.split) for song in found.values()} == {
+        ("Artist of game", "CC0 1.0", "train")
+    }
     assert [(p.path, p.reason) for p in problems if p.path == "other"] == [
-        ("other", "missing; get it from Debian package game-music: apt install game-music")]
+        ("other", "missing; get it from Debian package game-music: apt install game-music")
+    ]
     (output / "references" / "game" / "b.ogg").write_bytes(b"cut")
     build_open_set(source, output, published=small)
     assert "game/b" in (output / "SOURCES.md").read_text()
@@ -105,8 +134,10 @@ def test_every_entry_is_complete(entries):
         title, license = f'"{entry["title"]}" by {entry["artist"]}, ', entry["license"]
         for fact in (title, f"{license} (http", LICENSES[license]):
             assert fact in entry["attribution"], entry["name"]
-        assert re.match(r"https://github\.com/[\w-]+/[\w-]+, commit [0-9a-f]{8}, |Debian package [\w-]+ \d",
-                        entry["source"])
+        assert re.match(
+            r"https://github\.com/[\w-]+/[\w-]+, commit [0-9a-f]{8}, |Debian package [\w-]+ \d",
+            entry["source"],
+        )
         for file in entry["files"]:
             assert re.fullmatch(r"[0-9a-f]{64}", file["sha256"])
             assert re.fullmatch(r"\w+\.(m4a|mp3|ogg|opus|mid)", file["file"])
@@ -128,24 +159,41 @@ def test_the_tiny_data_have_the_splits_of_the_songs_that_they_are_cut_from(entri
 
 
 def listed(name, split="train", source="https://github.com/a/b, commit 12345678, c/", **files):
-    return {"name": name, "title": name.title(), "artist": f"Artist of {name}", "license": "CC0 1.0", "split": split,
-            "attribution": f"{name} is mine", "source": source,
-            "files": [{"file": f"{stem}.wav", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-                      for stem, content in files.items()]}
+    return {
+        "name": name,
+        "title": name.title(),
+        "artist": f"Artist of {name}",
+        "license": "CC0 1.0",
+        "split": split,
+        "attribution": f"{name} is mine",
+        "source": source,
+        "files": [
+            {"file": f"{stem}.wav", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for stem, content in files.items()
+        ],
+    }
 
 
 @pytest.fixture
 def small():
-    return {"songs": [listed("anna", kick=b"kick", vox=b"voice"), listed("berta", kick=b"other kick")],
-            "references": [listed("record", "test", record=b"a record")], "midi": [], "albums": []}
+    return {
+        "songs": [listed("anna", kick=b"kick", vox=b"voice"), listed("berta", kick=b"other kick")],
+        "references": [listed("record", "test", record=b"a record")],
+        "midi": [],
+        "albums": [],
+    }
 
 
 @pytest.fixture
 def source(tmp_path):
     """The small list's files, called otherwise, some of them very deep."""
     folder = tmp_path / "music"
-    for name, content in {"src/1.Anna/1.Anna_Stem_KICK é.wav": b"kick", "src/1.Anna/'VOX LEAD'.m4a": b"voice",
-                          "x/y/z/b": b"other kick", "a record.wav": b"a record"}.items():
+    for name, content in {
+        "src/1.Anna/1.Anna_Stem_KICK é.wav": b"kick",
+        "src/1.Anna/'VOX LEAD'.m4a": b"voice",
+        "x/y/z/b": b"other kick",
+        "a record.wav": b"a record",
+    }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
@@ -161,17 +209,34 @@ def everything(folder):
 
 
 def test_files_are_recognized_whatever_they_are_called(source, output, small, monkeypatch):
-    monkeypatch.setattr(module, "missing_tools", lambda soundfont: [Problem("fluidsynth", "not needed for this list")])
+    monkeypatch.setattr(
+        module, "missing_tools", lambda soundfont: [Problem("fluidsynth", "not needed for this list")]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         songs, problems = build_open_set(source, output, published=small)
     assert problems == []
-    assert everything(output) == {"multitracks/anna/kick.wav", "multitracks/anna/vox.wav", "multitracks/berta/kick.wav",
-                                  "references/record.wav", "SOURCES.md"}
+    assert everything(output) == {
+        "multitracks/anna/kick.wav",
+        "multitracks/anna/vox.wav",
+        "multitracks/berta/kick.wav",
+        "references/record.wav",
+        "SOURCES.md",
+    }
     anna, berta, record = songs
     assert (anna.name, anna.title, anna.artist, anna.license, anna.attribution, anna.split, anna.layout) == (
-        "anna", "Anna", "Artist of anna", "CC0 1.0", "anna is mine", "train", "open")
-    assert {name: stem.path.read_bytes() for name, stem in anna.stems.items()} == {"kick": b"kick", "vox": b"voice"}
+        "anna",
+        "Anna",
+        "Artist of anna",
+        "CC0 1.0",
+        "anna is mine",
+        "train",
+        "open",
+    )
+    assert {name: stem.path.read_bytes() for name, stem in anna.stems.items()} == {
+        "kick": b"kick",
+        "vox": b"voice",
+    }
     assert anna.mix is None and record.stems == {} and record.split == "test"
     assert record.mix.path.read_bytes() == b"a record"
     assert all(song.attribution in (output / "SOURCES.md").read_text() for song in songs)
@@ -216,8 +281,12 @@ def test_what_is_missing_is_told_by_song_with_where_to_get_it(source, output, sm
     songs, problems = build_open_set(source, output, published=small)
     assert [song.name for song in songs] == ["berta", "record"]
     assert problems == [
-        Problem("anna", "1 of 2 files are missing: vox.wav; get it from https://github.com/a/b, commit 12345678, c/"),
-        Problem("lost", "missing; get it from Debian package lost 1")]
+        Problem(
+            "anna",
+            "1 of 2 files are missing: vox.wav; get it from https://github.com/a/b, commit 12345678, c/",
+        ),
+        Problem("lost", "missing; get it from Debian package lost 1"),
+    ]
     assert not (output / "multitracks" / "anna").exists()  # half a song is none
 
 
@@ -232,12 +301,16 @@ def test_damaged_files_are_not_recognized_and_that_is_told(source, output, small
     assert Path(notes[0].filename) == Path(__file__)
 
 
-@pytest.mark.parametrize(("lost", "what"), [(["a record.wav"], "finished song"),
-                                            (["x/y/z/b", "src/1.Anna/'VOX LEAD'.m4a"], "song with stems")])
+@pytest.mark.parametrize(
+    ("lost", "what"),
+    [(["a record.wav"], "finished song"), (["x/y/z/b", "src/1.Anna/'VOX LEAD'.m4a"], "song with stems")],
+)
 def test_a_song_and_a_finished_song_are_needed(lost, what, source, output, small):
     for name in lost:
         (source / name).unlink()
-    with pytest.raises(InputError, match=f"no {what} of the open set is in it; get some from https://github.com/a/b$"):
+    with pytest.raises(
+        InputError, match=f"no {what} of the open set is in it; get some from https://github.com/a/b$"
+    ):
         build_open_set(source, output, published=small)
 
 
@@ -283,7 +356,10 @@ MIDI = b"MThd and so on"
 @pytest.fixture
 def with_midi(small, tmp_path, monkeypatch):
     """The small list with two MIDI songs, of which one lies in a folder `midi`; rendering is a stand-in."""
-    small["midi"] = [listed("rag", source="Debian package music 1", rag=MIDI), listed("waltz", waltz=b"not there")]
+    small["midi"] = [
+        listed("rag", source="Debian package music 1", rag=MIDI),
+        listed("waltz", waltz=b"not there"),
+    ]
     (tmp_path / "midi").mkdir()
     (tmp_path / "midi" / "first.mid").write_bytes(MIDI)
 
@@ -303,10 +379,13 @@ def test_midi_songs_carry_the_licenses_of_score_and_soundfont(source, output, wi
     rag = songs[2]
     assert rag.name == "rag" and list(rag.stems) == ["drums"] and rag.mix is None
     assert rag.license == "CC0 1.0 (MIDI), MIT (SoundFont)"
-    assert rag.attribution == ("rag is mine; rendered with FluidSynth and the SoundFont FluidR3_GM.sf2 "
-                               "(MIT, by Frank Wen)")
+    assert rag.attribution == (
+        "rag is mine; rendered with FluidSynth and the SoundFont FluidR3_GM.sf2 (MIT, by Frank Wen)"
+    )
     assert [problem.path for problem in problems] == ["waltz", "a"]
-    songs, _ = build_open_set(source, output, midi=tmp_path / "midi", published=with_midi, soundfont="mine.sf2")
+    songs, _ = build_open_set(
+        source, output, midi=tmp_path / "midi", published=with_midi, soundfont="mine.sf2"
+    )
     assert songs[2].license == "CC0 1.0 (MIDI), a license of its own (SoundFont)"
 
 
@@ -314,14 +393,22 @@ def test_without_midi_or_tools_the_rest_goes_on(source, output, with_midi, tmp_p
     monkeypatch.setattr(module, "MIDI_FOLDERS", (str(tmp_path / "nowhere"),))
     songs, problems = build_open_set(source, output, published=with_midi)
     assert len(songs) == 3
-    assert problems == [Problem("MIDI songs", "all 2 are missing; get them from Debian package music 1: "
-                                              "apt install openttd-openmsx")]
-    monkeypatch.setattr(module, "missing_tools", lambda soundfont: [Problem("fluidsynth", "apt install fluidsynth")])
+    assert problems == [
+        Problem(
+            "MIDI songs",
+            "all 2 are missing; get them from Debian package music 1: apt install openttd-openmsx",
+        )
+    ]
+    monkeypatch.setattr(
+        module, "missing_tools", lambda soundfont: [Problem("fluidsynth", "apt install fluidsynth")]
+    )
     songs, problems = build_open_set(source, output, midi=tmp_path / "midi", published=with_midi)
     assert len(songs) == 3 and [problem.path for problem in problems] == ["waltz", "fluidsynth"]
 
 
-def test_midi_is_found_in_the_source_and_where_debian_puts_it(source, output, with_midi, tmp_path, monkeypatch):
+def test_midi_is_found_in_the_source_and_where_debian_puts_it(
+    source, output, with_midi, tmp_path, monkeypatch
+):
     monkeypatch.setattr(module, "MIDI_FOLDERS", (str(tmp_path / "midi"),))
     assert "rag" in [song.name for song in build_open_set(source, output, published=with_midi)[0]]
     monkeypatch.setattr(module, "MIDI_FOLDERS", ())

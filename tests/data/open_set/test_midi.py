@@ -12,9 +12,19 @@ import soundfile
 
 mido = pytest.importorskip("mido", reason="mido is not installed: no MIDI was read")
 
-from diffmst_lib.inputs import InputError  # noqa: E402
 from diffmst_lib.data.open_set import midi as module  # noqa: E402
-from diffmst_lib.data.open_set.midi import INSTRUMENTS, RELEASE_S, STAMP, find_soundfont, instrument_name, missing_tools, render_song, render_songs, split_channels
+from diffmst_lib.data.open_set.midi import (
+    INSTRUMENTS,
+    RELEASE_S,
+    STAMP,
+    find_soundfont,
+    instrument_name,
+    missing_tools,
+    render_song,
+    render_songs,
+    split_channels,
+)
+from diffmst_lib.inputs import InputError  # noqa: E402
 
 RATE = 44100
 STAND_IN = """#!{python}
@@ -64,27 +74,51 @@ def message(kind, time=0, **facts):
 
 
 def save(path, *tracks, kind=1):
-    mido.MidiFile(type=kind, ticks_per_beat=480, tracks=[mido.MidiTrack(track) for track in tracks]).save(path)
+    mido.MidiFile(type=kind, ticks_per_beat=480, tracks=[mido.MidiTrack(track) for track in tracks]).save(
+        path
+    )
     return path
 
 
 def note(channel, velocity=100, ticks=480, wait=0, pitch=60):
-    return [message("note_on", wait, channel=channel, note=pitch, velocity=velocity),
-            message("note_off", ticks, channel=channel, note=pitch)]
+    return [
+        message("note_on", wait, channel=channel, note=pitch, velocity=velocity),
+        message("note_off", ticks, channel=channel, note=pitch),
+    ]
 
 
 @pytest.fixture
 def score(tmp_path):
     """Bass, two pianos on channels 1 and 2, drums: four beats, of which the last two are twice as long."""
+
     def control(channel, **values):
-        numbers = {"volume": 7, "pan": 10, "expression": 11, "balance": 8, "reverb": 91, "chorus": 93, "sustain": 64}
-        return [message("control_change", channel=channel, control=numbers[name], value=value)
-                for name, value in values.items()]
+        numbers = {
+            "volume": 7,
+            "pan": 10,
+            "expression": 11,
+            "balance": 8,
+            "reverb": 91,
+            "chorus": 93,
+            "sustain": 64,
+        }
+        return [
+            message("control_change", channel=channel, control=numbers[name], value=value)
+            for name, value in values.items()
+        ]
 
     tempo = [message("set_tempo", tempo=500_000), message("set_tempo", 960, tempo=1_000_000)]
-    bass = [message("program_change", channel=0, program=32), *control(0, volume=90, pan=0, expression=80, balance=9),
-            *control(0, reverb=127, chorus=127), *note(0)]
-    piano = [*control(1, sustain=127), *note(1), message("pitchwheel", channel=1, pitch=99), *note(2, wait=960)]
+    bass = [
+        message("program_change", channel=0, program=32),
+        *control(0, volume=90, pan=0, expression=80, balance=9),
+        *control(0, reverb=127, chorus=127),
+        *note(0),
+    ]
+    piano = [
+        *control(1, sustain=127),
+        *note(1),
+        message("pitchwheel", channel=1, pitch=99),
+        *note(2, wait=960),
+    ]
     drums = note(9, pitch=38)
     return save(tmp_path / "score.mid", tempo, bass, piano, drums)
 
@@ -95,13 +129,26 @@ def duet(tmp_path):
 
 
 def test_every_sounding_channel_is_a_stem_with_its_instrument(score):
-    assert list(split_channels(score)) == ["acoustic_bass", "acoustic_grand_piano", "acoustic_grand_piano_2", "drums"]
+    assert list(split_channels(score)) == [
+        "acoustic_bass",
+        "acoustic_grand_piano",
+        "acoustic_grand_piano_2",
+        "drums",
+    ]
 
 
 def test_names_are_those_of_general_midi():
     assert len(set(INSTRUMENTS)) == 128
-    some = {0: "acoustic_grand_piano", 24: "nylon_guitar", 40: "violin", 56: "trumpet", 73: "flute", 80: "square_lead",
-            104: "sitar", 127: "gunshot"}
+    some = {
+        0: "acoustic_grand_piano",
+        24: "nylon_guitar",
+        40: "violin",
+        56: "trumpet",
+        73: "flute",
+        80: "square_lead",
+        104: "sitar",
+        127: "gunshot",
+    }
     assert {program: instrument_name(program) for program in some} == some
     assert instrument_name(40, channel=9) == "drums"
 
@@ -135,7 +182,9 @@ def test_all_stems_last_as_long_and_end_with_every_note_released(score):
 
 
 def test_one_channel_in_several_tracks_is_one_stem(tmp_path, stand_in, soundfont):
-    path = save(tmp_path / "a.mid", note(0), [message("program_change", channel=0, program=40), *note(0, wait=480)])
+    path = save(
+        tmp_path / "a.mid", note(0), [message("program_change", channel=0, program=40), *note(0, wait=480)]
+    )
     assert len(split_channels(path)) == 1
     with pytest.raises(InputError, match="1 channels sound; a multitrack needs two"):
         render_song(path, tmp_path / "a", soundfont=soundfont)
@@ -223,8 +272,14 @@ def test_a_folder_with_other_files_is_left_as_it_is(duet, tmp_path, stand_in, so
     assert mine.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize(("mode", "reason"), [("fail", "FluidSynth failed .*out of luck"),
-                                              ("short", "FluidSynth failed"), ("hang", "did not finish within 0.8 s")])
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("fail", "FluidSynth failed .*out of luck"),
+        ("short", "FluidSynth failed"),
+        ("hang", "did not finish within 0.8 s"),
+    ],
+)
 def test_a_failing_program_is_one_line_and_leaves_nothing(
     mode, reason, duet, tmp_path, stand_in, soundfont, monkeypatch
 ):
@@ -242,7 +297,10 @@ def test_a_failing_song_does_not_stop_the_others(duet, tmp_path, stand_in, sound
     monkeypatch.setenv("STAND_IN", "fail drums")
     good = save(tmp_path / "good.mid", note(0), note(1))
     songs, problems = render_songs({"bad": duet, "good": good}, tmp_path / "out", soundfont=soundfont)
-    assert list(songs) == ["good"] and list(songs["good"]) == ["acoustic_grand_piano", "acoustic_grand_piano_2"]
+    assert list(songs) == ["good"] and list(songs["good"]) == [
+        "acoustic_grand_piano",
+        "acoustic_grand_piano_2",
+    ]
     assert [problem.path for problem in problems] == [str(duet)]
     assert "drums: FluidSynth failed" in problems[0].reason
     calls = len(stand_in())
@@ -265,7 +323,11 @@ def test_missing_tools_name_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     reasons = [problem.reason for problem in missing_tools()]
     assert len(reasons) == 3
-    for what in ("pip install mido", "apt install fluidsynth", "apt install musescore-general-soundfont-small"):
+    for what in (
+        "pip install mido",
+        "apt install fluidsynth",
+        "apt install musescore-general-soundfont-small",
+    ):
         assert sum(what in reason for reason in reasons) == 1
     (tmp_path / "FluidR3_GM.sf2").touch()
     assert find_soundfont() == tmp_path / "FluidR3_GM.sf2"
@@ -282,10 +344,17 @@ def test_fluidsynth_itself_gives_dry_unpanned_aligned_stems(tmp_path):
     if missing_tools():
         pytest.skip("FluidSynth or its SoundFont is not installed: nothing was rendered with it")
     organ = [message("program_change", channel=0, program=16)]
-    organ += [message("control_change", channel=0, control=number, value=value)
-              for number, value in {10: 0, 91: 127, 93: 127}.items()]
-    path = save(tmp_path / "a.mid", [*organ, *note(0, wait=480), *note(0, wait=1920)], note(9, wait=480, pitch=38))
-    stems = {name: soundfile.read(path, always_2d=True)[0] for name, path in render_song(path, tmp_path / "a").items()}
+    organ += [
+        message("control_change", channel=0, control=number, value=value)
+        for number, value in {10: 0, 91: 127, 93: 127}.items()
+    ]
+    path = save(
+        tmp_path / "a.mid", [*organ, *note(0, wait=480), *note(0, wait=1920)], note(9, wait=480, pitch=38)
+    )
+    stems = {
+        name: soundfile.read(path, always_2d=True)[0]
+        for name, path in render_song(path, tmp_path / "a").items()
+    }
     assert set(stems) == {"drawbar_organ", "drums"}
     for audio in stems.values():
         power = (audio**2).sum(axis=0)

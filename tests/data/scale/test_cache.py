@@ -8,18 +8,18 @@ import wave
 import numpy as np
 import pytest
 import torch
-
 from audio_helpers import one_line
-from diffmst_lib.inputs import InputError
-from diffmst_lib.data.songs import FoundSong, Source
+from sound_files import music, write_sound
+
 from diffmst_lib.data.examples import Method2, Sampling
 from diffmst_lib.data.index import SongIndex, build_index
-from diffmst_lib.data.scale.cache import build_cache, cache_size
 from diffmst_lib.data.layouts.finding import find_songs
-from diffmst_lib.data.scale import cache as cache_module
-from diffmst_lib.data.segments import read_segment
 from diffmst_lib.data.layouts.folders import CACHE_MARK
-from sound_files import music, write_sound
+from diffmst_lib.data.scale import cache as cache_module
+from diffmst_lib.data.scale.cache import build_cache, cache_size
+from diffmst_lib.data.segments import read_segment
+from diffmst_lib.data.songs import FoundSong, Source
+from diffmst_lib.inputs import InputError
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,19 @@ def index(tmp_path_factory):
     write_sound(folder / "b #1 é" / "wav 48.wav", music(6, 48000, seed=5), 48000)
     write_sound(folder / "b #1 é" / "silent.flac", np.zeros((2, 6 * 44100)))
     write_sound(folder / "record.mp3", music(6, seed=6))
-    found = [FoundSong(f.name, f.name, "folders", license="CC0 1.0", stems={p.stem: Source(p) for p in sorted(f.iterdir())})
-             for f in (folder / "a", folder / "b #1 é")]
-    return build_index([*found, FoundSong("record", "record", "songs", mix=Source(folder / "record.mp3"))], folder)
+    found = [
+        FoundSong(
+            f.name,
+            f.name,
+            "folders",
+            license="CC0 1.0",
+            stems={p.stem: Source(p) for p in sorted(f.iterdir())},
+        )
+        for f in (folder / "a", folder / "b #1 é")
+    ]
+    return build_index(
+        [*found, FoundSong("record", "record", "songs", mix=Source(folder / "record.mp3"))], folder
+    )
 
 
 def test_the_same_sound(index, tmp_path):
@@ -52,7 +62,7 @@ def test_the_same_sound(index, tmp_path):
 def test_its_files(index, tmp_path):
     cached = build_cache(index, tmp_path)
     tracks = {track.name: track for song in cached.songs for track in song.tracks}
-    assert tracks["wav"].source == index["a"].stems[2].source                     # was fast already
+    assert tracks["wav"].source == index["a"].stems[2].source  # was fast already
     for name, track in tracks.items():
         if name != "wav":
             assert track.source.path.is_relative_to(tmp_path) and track.source.path.name.isascii()
@@ -64,7 +74,9 @@ def test_its_files(index, tmp_path):
     written = sum(f.stat().st_size - 44 for f in tmp_path.rglob("*.wav"))
     assert written == pytest.approx(cache_size(index), rel=0.01)
     loaded = SongIndex.load(tmp_path)
-    assert [t.gain for s in loaded.songs for t in s.tracks] == [t.gain for s in cached.songs for t in s.tracks]
+    assert [t.gain for s in loaded.songs for t in s.tracks] == [
+        t.gain for s in cached.songs for t in s.tracks
+    ]
 
 
 def test_the_same_examples(index, tmp_path):
@@ -73,7 +85,11 @@ def test_the_same_examples(index, tmp_path):
         example = Method2(where.multitracks(), where.references(), sampling, seed=4)[2]
         if where is index:
             first = example
-    assert (first.names, first.start_s, first.reference_start_s) == (example.names, example.start_s, example.reference_start_s)
+    assert (first.names, first.start_s, first.reference_start_s) == (
+        example.names,
+        example.start_s,
+        example.reference_start_s,
+    )
     assert torch.allclose(first.tracks, example.tracks, atol=2e-3)
     assert torch.allclose(first.reference, example.reference, atol=2e-3)
 
@@ -132,11 +148,25 @@ def test_a_cache_below_the_songs_is_not_indexed(index, tmp_path):
 
 def test_a_source_that_became_louder(index, tmp_path):
     write_sound(tmp_path / "a" / "loud.ogg", music(3, level=0.01))
-    measured = build_index([FoundSong("a", "a", "folders", stems={
-        "a": Source(tmp_path / "a" / "loud.ogg"), "b": Source(write_sound(tmp_path / "a" / "b.flac"))})], tmp_path)
+    measured = build_index(
+        [
+            FoundSong(
+                "a",
+                "a",
+                "folders",
+                stems={
+                    "a": Source(tmp_path / "a" / "loud.ogg"),
+                    "b": Source(write_sound(tmp_path / "a" / "b.flac")),
+                },
+            )
+        ],
+        tmp_path,
+    )
     write_sound(tmp_path / "a" / "loud.ogg", music(3, level=0.5))
     cached = build_cache(measured, tmp_path / "cache")
-    assert [stem.name for stem in cached["a"].stems] == ["b"] and "index it again" in cached.problems[0].reason
+    assert [stem.name for stem in cached["a"].stems] == ["b"] and "index it again" in cached.problems[
+        0
+    ].reason
 
 
 def test_nothing_is_done_twice(index, tmp_path):
@@ -164,7 +194,9 @@ def test_a_source_that_changed(index, tmp_path):
 def test_a_file_that_broke_since(index, tmp_path):
     folder = tmp_path / "set"
     shutil.copytree(index["a"].stems[0].source.path.parent, folder / "a")
-    song = FoundSong("a", "a", "folders", stems={n: Source(folder / "a" / n) for n in ("loud.ogg", "mono.flac")})
+    song = FoundSong(
+        "a", "a", "folders", stems={n: Source(folder / "a" / n) for n in ("loud.ogg", "mono.flac")}
+    )
     measured = build_index([song], folder)
     (folder / "a" / "loud.ogg").write_bytes(b"gone")
     cached = build_cache(measured, tmp_path / "cache")
@@ -214,7 +246,7 @@ def test_a_limit_on_the_size_of_files(index, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, hard))           # the mono file fits, stereo does not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, hard))  # the mono file fits, stereo does not
         with pytest.raises(InputError) as caught:
             build_cache(index, tmp_path, workers=1)
     finally:

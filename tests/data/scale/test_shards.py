@@ -15,11 +15,11 @@ from audio_helpers import one_line
 from shard_helpers import RATE, SAMPLING, index, pieces, samples, summary, write, written  # noqa: F401
 
 import diffmst_lib as dm
-from diffmst_lib.inputs import InputError
-from diffmst_lib.data.scale import shards as module
 from diffmst_lib.data.index import SongIndex, build_index
 from diffmst_lib.data.layouts.finding import find_songs
+from diffmst_lib.data.scale import shards as module
 from diffmst_lib.data.scale.shards import shard_arithmetic, write_shards
+from diffmst_lib.inputs import InputError
 
 
 def members(shard) -> list[tarfile.TarInfo]:
@@ -30,16 +30,23 @@ def members(shard) -> list[tarfile.TarInfo]:
 def test_pieces_hold_the_songs_in_16_bits(index, written):
     found = pieces(written[0])
     assert sorted((piece.name, start_s) for piece, start_s in found) == sorted(
-        (song, start_s) for song in ("one", "two", "three") for start_s in (0, 4, 8))
+        (song, start_s) for song in ("one", "two", "three") for start_s in (0, 4, 8)
+    )
     for piece, start_s in found:
         song = index[piece.name]
         whole = {stem.name: stem for stem in song.stems}
-        assert [stem.name for stem in piece.stems] == [s.name for s in song.stems if start_s < 8 or s.name != "bass"]
+        assert [stem.name for stem in piece.stems] == [
+            s.name for s in song.stems if start_s < 8 or s.name != "bass"
+        ]
         assert (piece.license, piece.attribution) == ("CC0 1.0", f"{song.name} by nobody")
         assert np.allclose(piece.power_db, song.power_db[start_s : start_s + 4], atol=0.051)
         for stem in piece.stems:
             original = whole[stem.name]
-            assert (stem.num_samples, stem.sample_rate, stem.channels) == (4 * RATE, RATE, 1 if original.mono else 2)
+            assert (stem.num_samples, stem.sample_rate, stem.channels) == (
+                4 * RATE,
+                RATE,
+                1 if original.mono else 2,
+            )
             assert np.allclose(stem.loudness_lufs, original.loudness_lufs[start_s : start_s + 4], atol=0.051)
             there = dm.data.read_segment(stem, 0, 4, sample_rate=RATE)
             expected = dm.data.read_segment(original, start_s, 4, sample_rate=RATE)
@@ -52,15 +59,19 @@ def test_references_are_vorbis_that_the_features_hardly_notice(data, tmp_path):
     path = write_shards(real, tmp_path, dm.data.Sampling(track_lufs=-30), split="train", kind="references")
     for piece, start_s in pieces(path):
         copy, original = (dm.data.read_segment(song.mix, 2, 6) for song in (piece, real[piece.name]))
-        assert dm.audio_feature_loss(copy, original)["total"] < 3e-4       # two halves of a song differ by 1e-3 to 3e-2
+        assert (
+            dm.audio_feature_loss(copy, original)["total"] < 3e-4
+        )  # two halves of a song differ by 1e-3 to 3e-2
         assert (copy - original).square().mean() < 2e-3 * original.square().mean()
         assert (start_s, piece.stems) == (0, [])
-    assert 18e3 < summary(path)["bytes"] / summary(path)["seconds"] < 40e3          # bytes a second
+    assert 18e3 < summary(path)["bytes"] / summary(path)["seconds"] < 40e3  # bytes a second
 
 
 def test_encoders_get_little_at_a_time(index, tmp_path, monkeypatch):
     sizes, whole = [], soundfile.SoundFile.write
-    monkeypatch.setattr(soundfile.SoundFile, "write", lambda self, data: sizes.append(len(data)) or whole(self, data))
+    monkeypatch.setattr(
+        soundfile.SoundFile, "write", lambda self, data: sizes.append(len(data)) or whole(self, data)
+    )
     write(index, tmp_path, kind="references", piece_seconds=12)
     assert sum(sizes) == 3 * 12 * RATE and max(sizes) <= 2**17
 
@@ -72,7 +83,9 @@ def test_samples_follow_the_convention(written):
         for sample in found:
             files = {key for key in sample if not key.startswith("__")}
             assert files <= endings and {"json"} < files
-            assert len(files) == 1 + len(sample["json"]["song"]["stems"]) + (sample["json"]["song"]["mix"] is not None)
+            assert len(files) == 1 + len(sample["json"]["song"]["stems"]) + (
+                sample["json"]["song"]["mix"] is not None
+            )
 
 
 def test_each_kind_holds_its_own_files(index, tmp_path):
@@ -106,16 +119,21 @@ def test_shards_hold_many_songs_and_are_the_same_every_time(index, written, tmp_
     for name in summary(again)["shards"]:
         assert (tmp_path / name).read_bytes() == (written[0].parent / name).read_bytes()
     names = [piece.name for piece, _ in pieces(again)]
-    assert sum(a != b for a, b in zip(names, names[1:])) > 3       # in order there would be 2 changes
+    assert sum(a != b for a, b in zip(names, names[1:])) > 3  # in order there would be 2 changes
 
 
 def test_pieces_without_a_segment_are_left_out(tmp_path, write_song):
     song = np.concatenate([0.1 * np.ones(4), np.zeros(4), 0.1 * np.ones(4), 0.1 * np.ones(1)])
     path = write(write_song(song), tmp_path / "out")
-    assert sorted(start_s for _, start_s in pieces(path)) == [0, 8]        # silence; a last second that is too short
+    assert sorted(start_s for _, start_s in pieces(path)) == [
+        0,
+        8,
+    ]  # silence; a last second that is too short
 
 
-@pytest.mark.parametrize("count, starts", [(1, [16]), (2, [8, 24]), (3, [4, 16, 24]), (99, list(range(0, 32, 4)))])
+@pytest.mark.parametrize(
+    "count, starts", [(1, [16]), (2, [8, 24]), (3, [4, 16, 24]), (99, list(range(0, 32, 4)))]
+)
 def test_some_pieces_a_song_are_spread_evenly(tmp_path, write_song, count, starts):
     path = write(write_song(0.1 * np.ones(32)), tmp_path / "out", pieces_per_song=count)
     assert sorted(start_s for _, start_s in pieces(path)) == starts
@@ -156,10 +174,12 @@ def test_one_broken_song_of_several_is_listed(index, tmp_path):
     about = summary(write(SongIndex(songs), tmp_path / "out"))
     assert about["samples"] == 6
     assert {(place, "gone.wav" in why) for place, why in about["problems"]} == {
-        (f"two, piece from {start_s} s", True) for start_s in (0, 4, 8)}
+        (f"two, piece from {start_s} s", True) for start_s in (0, 4, 8)
+    }
 
 
 # calls that break off
+
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 def test_a_call_that_breaks_off_leaves_no_half_shard(index, tmp_path, monkeypatch, error):
@@ -176,7 +196,9 @@ def test_a_call_that_breaks_off_leaves_no_half_shard(index, tmp_path, monkeypatc
     if isinstance(error, OSError):
         assert one_line(caught, tmp_path, "No space left on device", "not complete")
     left = [path.name for path in tmp_path.iterdir()]
-    assert left and all(name.endswith(".tar") and not name.startswith(".") for name in left)     # no summary, no part
+    assert left and all(
+        name.endswith(".tar") and not name.startswith(".") for name in left
+    )  # no summary, no part
     for name in left:
         assert len(members(tmp_path / name)) > 2
     (tmp_path / "train-multitracks-000099.tar").write_bytes(b"of an earlier call, with more shards")
@@ -192,8 +214,10 @@ def test_finished_shards_are_not_replaced(index, tmp_path):
         write(index, tmp_path, kind="references")
     assert one_line(caught, path, "finished")
     assert before == {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    write(index, tmp_path, kind="multitracks")                  # the other kind may share the folder
-    assert (tmp_path / "train-multitracks.json").exists() and (tmp_path / "train-references-000000.tar").exists()
+    write(index, tmp_path, kind="multitracks")  # the other kind may share the folder
+    assert (tmp_path / "train-multitracks.json").exists() and (
+        tmp_path / "train-references-000000.tar"
+    ).exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told(index, tmp_path):
@@ -213,8 +237,16 @@ def test_nothing_to_write_is_told(index, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("wrong", [{"kind": "songs"}, {"piece_seconds": 1}, {"piece_seconds": 4.5},
-                                   {"pieces_per_song": 0}, {"split": "training"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "songs"},
+        {"piece_seconds": 1},
+        {"piece_seconds": 4.5},
+        {"pieces_per_song": 0},
+        {"split": "training"},
+    ],
+)
 def test_wrong_arguments_of_write(index, tmp_path, wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong)))):
         write(index, tmp_path, **wrong)
@@ -225,7 +257,7 @@ def test_few_pieces_are_in_memory_while_shards_are_written(index, tmp_path, monk
     monkeypatch.setattr(module, "_pack", lambda *piece: packed.append(1) or pack(*piece))
 
     def write_one(self, sample):
-        time.sleep(0 if written else 0.5)       # a slow disk
+        time.sleep(0 if written else 0.5)  # a slow disk
         assert len(packed) <= len(written) + 2
         written.append(1)
         return put(self, sample)
@@ -238,7 +270,9 @@ def test_few_pieces_are_in_memory_while_shards_are_written(index, tmp_path, monk
 def test_at_most_so_many_pieces_wait():
     started, taken = [], 0
     with module.ThreadPoolExecutor(2) as pool:
-        for value in module._in_order(pool, lambda i: started.append(i) or i, ((i,) for i in range(50)), ahead=4):
+        for value in module._in_order(
+            pool, lambda i: started.append(i) or i, ((i,) for i in range(50)), ahead=4
+        ):
             assert value == taken
             assert len(started) <= taken + 4
             taken += 1
@@ -253,6 +287,7 @@ def test_the_missing_package_is_named(index, tmp_path, monkeypatch):
 
 
 # the arithmetic
+
 
 def test_arithmetic_by_hand():
     table = shard_arithmetic(1000, 300, 20e3, examples_per_s=40, draws=4)

@@ -13,13 +13,13 @@ from shard_helpers import RATE, SAMPLING, index, same, samples, summary, take, w
 from torch.utils.data import DataLoader
 
 import diffmst_lib as dm
-from diffmst_lib.inputs import InputError
+from diffmst_lib.audio.loudness import normalize_tracks
 from diffmst_lib.data import examples as examples_module
-from diffmst_lib.data.scale import streams as module
 from diffmst_lib.data.index import SongIndex
+from diffmst_lib.data.scale import streams as module
 from diffmst_lib.data.scale.shards import KINDS
 from diffmst_lib.data.scale.streams import ShardedMethod1, ShardedMethod2
-from diffmst_lib.audio.loudness import normalize_tracks
+from diffmst_lib.inputs import InputError
 
 
 def test_examples_are_segments_of_the_songs(index, written):
@@ -31,7 +31,9 @@ def test_examples_are_segments_of_the_songs(index, written):
         for name, stem in stems.items():
             audio = dm.data.read_segment(stem, example.start_s, 2, sample_rate=RATE)
             read |= {name: audio[0]} if stem.mono else {f"{name}.L": audio[0], f"{name}.R": audio[1]}
-        expected, _ = normalize_tracks(torch.stack([read[name] for name in example.names]), -30, sample_rate=RATE)
+        expected, _ = normalize_tracks(
+            torch.stack([read[name] for name in example.names]), -30, sample_rate=RATE
+        )
         assert len(example.names) >= 2
         assert (example.tracks - expected).abs().max() < 1e-3 * expected.abs().max()
     assert any(example.start_s > 8 for example in examples) and len({e.start_s for e in examples}) > 10
@@ -42,7 +44,7 @@ def test_references_come_from_other_places_of_real_songs(index, written):
         mix = index[example.reference_song].mix
         original = dm.data.read_segment(mix, example.reference_start_s, 2, sample_rate=RATE)
         original = original - original.mean(dim=-1, keepdim=True)
-        assert torch.corrcoef(torch.stack([example.reference[0], original[0]]))[0, 1] > 0.9     # Vorbis
+        assert torch.corrcoef(torch.stack([example.reference[0], original[0]]))[0, 1] > 0.9  # Vorbis
         assert dm.loudness(example.reference, sample_rate=RATE) == pytest.approx(-16, abs=0.01)
 
 
@@ -67,7 +69,9 @@ def test_examples_with_too_few_tracks_are_drawn_again(written, monkeypatch):
 
     monkeypatch.setattr(examples_module, "draw_example", draw_few)
     assert all(len(example.names) >= 2 for example in take(ShardedMethod1(written[0], SAMPLING), 10))
-    monkeypatch.setattr(examples_module, "draw_example", lambda *arguments: replace(draw(*arguments), names=["one"]))
+    monkeypatch.setattr(
+        examples_module, "draw_example", lambda *arguments: replace(draw(*arguments), names=["one"])
+    )
     with pytest.raises(InputError) as caught:
         next(iter(ShardedMethod1(written[0], SAMPLING)))
     assert one_line(caught, "without 2 tracks that sound")
@@ -91,7 +95,9 @@ def test_stems_of_mixed_songs_come_from_anywhere(written):
 
 
 def test_collate_takes_the_examples(written):
-    loader = DataLoader(ShardedMethod2(*written, SAMPLING), batch_size=3, collate_fn=dm.data.collate, num_workers=2)
+    loader = DataLoader(
+        ShardedMethod2(*written, SAMPLING), batch_size=3, collate_fn=dm.data.collate, num_workers=2
+    )
     batch = next(iter(loader))
     assert batch.tracks.shape[0] == 3 and batch.reference.shape == (3, 2, 2 * RATE)
     assert batch.mask.sum(1).tolist() == [len(names) for names in batch.names]
@@ -124,12 +130,14 @@ def worker(monkeypatch):
 
 
 def test_nodes_and_workers_share_the_shards(index, tmp_path, worker):
-    path = write(index, tmp_path, shard_bytes=1)                # nine shards of one piece
+    path = write(index, tmp_path, shard_bytes=1)  # nine shards of one piece
     seen = []
     for rank, number in itertools.product(range(2), range(2)):
         worker(rank, 2, number, 2)
         stream = module._stream(module._urls(path), "multitracks", SAMPLING, seed=0)
-        seen.append([(piece.name, piece.offset_s) for piece, _ in take(stream, (3, 2, 2, 2)[2 * number + rank])])
+        seen.append(
+            [(piece.name, piece.offset_s) for piece, _ in take(stream, (3, 2, 2, 2)[2 * number + rank])]
+        )
     assert len({piece for part in seen for piece in part}) == 9
     worker(0, 1, 0, 1)
     stream = module._stream(module._urls(path), "multitracks", SAMPLING, seed=0)
@@ -181,10 +189,19 @@ def test_ways_to_name_shards(written, way):
 
 # bad shards
 
-@pytest.mark.parametrize("content, reason", [
-    (b"", "empty"), (b"no tar at all" * 1000, "invalid header"), ("half", "unexpected end of data"),
-    ("no json", "json"), ("bad json", "Expecting"), ("no file", "00.flac"),
-    ("later", "version 2")])
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "empty"),
+        (b"no tar at all" * 1000, "invalid header"),
+        ("half", "unexpected end of data"),
+        ("no json", "json"),
+        ("bad json", "Expecting"),
+        ("no file", "00.flac"),
+        ("later", "version 2"),
+    ],
+)
 def test_broken_shards_are_told(written, tmp_path, content, reason):
     first = written[0].parent / summary(written[0])["shards"][0]
     bad = tmp_path / "bad.tar"
@@ -192,8 +209,12 @@ def test_broken_shards_are_told(written, tmp_path, content, reason):
         content = first.read_bytes()[: first.stat().st_size // 2 + 100]
     if isinstance(content, str):
         sample = samples(written[0])[0]
-        sample = {"no json": {"00.flac": b""}, "bad json": {"json": b"{"}, "no file": {"json": sample["json"]},
-                  "later": {"json": sample["json"] | {"version": 2}}}[content]
+        sample = {
+            "no json": {"00.flac": b""},
+            "bad json": {"json": b"{"},
+            "no file": {"json": sample["json"]},
+            "later": {"json": sample["json"] | {"version": 2}},
+        }[content]
         with webdataset.TarWriter(str(bad)) as tar:
             tar.write({"__key__": "000000"} | sample)
     else:
@@ -221,7 +242,9 @@ def test_a_pipe_that_fails_is_told(written):
     assert one_line(caught, "exit 3")
 
 
-@pytest.mark.parametrize("shards", ["nowhere-{0..2}.tar", ["nowhere.tar"], "nowhere.json", "bad.json", "lost.json"])
+@pytest.mark.parametrize(
+    "shards", ["nowhere-{0..2}.tar", ["nowhere.tar"], "nowhere.json", "bad.json", "lost.json"]
+)
 def test_missing_shards_are_told_at_once(tmp_path, monkeypatch, shards):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.json").write_text("[]")
@@ -272,7 +295,9 @@ def test_the_loader_takes_streams(written):
     stream = ShardedMethod2(*written, SAMPLING)
     batches = list(dm.data.loader(stream, 2, steps=3))
     assert [len(batch.songs) for batch in batches] == [2, 2, 2]
-    assert [song for batch in batches for song in batch.songs] == [example.song for example in take(stream, 6)]
+    assert [song for batch in batches for song in batch.songs] == [
+        example.song for example in take(stream, 6)
+    ]
     assert len(list(dm.data.loader(stream, 2, steps=3, workers=1))) == 3
     with pytest.raises(ValueError, match="another seed"):
         dm.data.loader(stream, 2, steps=3, first_step=1)

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 import torch
+from widget_sounds import RATE, decode, level_db, tones
 
 import diffmst_lib as dm
 from diffmst_lib.mixing.baselines import neutral_params
 from diffmst_lib.notebook.desk.desk import Desk
-from widget_sounds import RATE, decode, level_db, tones
 
 SETUP_KEYS = {"setup", "settings", "muted", "soloed", "bypassed", "scales", "audio"}
 
@@ -115,7 +115,7 @@ def test_the_reference_is_as_loud_as_the_mix(toy):
     assert f"{dm.loudness(desk.mix()):.1f}".replace("-", "\u2212") in state["setup"]["reference"]
     # 1.8 s are too short to begin at 0.5 s: it begins at its start.
     head = reference[:, : round(1.5 * RATE)]
-    correlation = np.corrcoef(heard[0, : RATE].numpy(), head[0, : RATE].numpy())[0, 1]
+    correlation = np.corrcoef(heard[0, :RATE].numpy(), head[0, :RATE].numpy())[0, 1]
     assert correlation > 0.99
 
 
@@ -156,7 +156,8 @@ def test_a_rate_that_no_mp3_has_is_resampled_for_the_page_alone(sample_rate, in_
         samples, rate = decode(base64.b64decode(text))
         assert rate == in_file and len(samples) / rate == pytest.approx(1.0, abs=0.1)
     assert level_db(samples) + 20 * np.log10(state["scales"][1]) == pytest.approx(
-        level_db(desk._reference.numpy()), abs=0.3)
+        level_db(desk._reference.numpy()), abs=0.3
+    )
     assert state["setup"]["sample_rate"] == sample_rate and desk.params.sample_rate == sample_rate
 
 
@@ -213,24 +214,45 @@ def out_of_range(song):
     ("call", "message"),
     [
         (lambda song: dm.desk({"kick": torch.zeros(10)}), "needs a song, a Multitrack, got dict"),
-        (lambda song: dm.desk(song, controls=("fader", "knob")), "fader, pan, eq, compressor, master, got 'knob'"),
+        (
+            lambda song: dm.desk(song, controls=("fader", "knob")),
+            "fader, pan, eq, compressor, master, got 'knob'",
+        ),
         (lambda song: dm.desk(song, controls=()), "got none"),
         (lambda song: dm.desk(song, start_s=2.0), "past the end at 2.00 s"),
         (lambda song: dm.desk(song, seconds=0), "seconds > 0"),
         (lambda song: dm.desk(song, {"kick": {}}), "must be ConsoleParams, got dict"),
-        (lambda song: dm.desk(song, out_of_range(song)), "vox.L: input_gain_db = nan dB is outside -48 to 48"),
+        (
+            lambda song: dm.desk(song, out_of_range(song)),
+            "vox.L: input_gain_db = nan dB is outside -48 to 48",
+        ),
         (lambda song: dm.desk(song, dm.ConsoleParams.neutral(["kick"])), "have none for 'vox.L'"),
-        (lambda song: dm.desk(song, dm.ConsoleParams.neutral([*song.names, "extra"])), "are for 'extra', too"),
-        (lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, preset="reference")), "preset reference"),
-        (lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, sample_rate=48000)), "48000 Hz do not fit"),
-        (lambda song: dm.desk(dm.Multitrack(["a", "master_bus"], song.audio[:2])), "'master_bus' cannot .*: rename it"),
+        (
+            lambda song: dm.desk(song, dm.ConsoleParams.neutral([*song.names, "extra"])),
+            "are for 'extra', too",
+        ),
+        (
+            lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, preset="reference")),
+            "preset reference",
+        ),
+        (
+            lambda song: dm.desk(song, dm.ConsoleParams.neutral(song.names, sample_rate=48000)),
+            "48000 Hz do not fit",
+        ),
+        (
+            lambda song: dm.desk(dm.Multitrack(["a", "master_bus"], song.audio[:2])),
+            "'master_bus' cannot .*: rename it",
+        ),
         (lambda song: dm.desk(song, reference=tones(channels=1)), "1 channel; a stereo mix is needed"),
         (lambda song: dm.desk(song, reference=torch.zeros(2, RATE)), "reference is silent"),
         (lambda song: dm.desk(song, reference="vibe_ace.ogg"), "reference is a str"),
         (lambda song: dm.desk(dm.Multitrack(["a"], torch.full((1, 9), torch.nan))), "'a'.*not finite"),
         (lambda song: setattr(dm.desk(song), "muted", ["snare"]), "no stem 'snare'; the stems are vox, "),
         (lambda song: setattr(dm.desk(song), "bypassed", [["vox", "reverb"]]), "cannot bypass"),
-        (lambda song: setattr(dm.desk(song), "settings", {"tracks": {}}), "not a console's JSON: 'preset' is missing"),
+        (
+            lambda song: setattr(dm.desk(song), "settings", {"tracks": {}}),
+            "not a console's JSON: 'preset' is missing",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(toy, call, message):

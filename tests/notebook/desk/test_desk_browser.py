@@ -5,11 +5,11 @@ import json
 import math
 
 import pytest
+from desk_page import PLAIN, busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
+from widget_sounds import tones
 
 import diffmst_lib as dm
-from desk_page import PLAIN, busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
 from diffmst_lib.mixing.baselines import neutral_params
-from widget_sounds import tones
 
 # --- settings ---------------------------------------------------------------------------------------------------
 
@@ -71,11 +71,15 @@ def spoiled(params, how):
     data = json.loads(params.to_json())
     kick = data["tracks"]["kick"]
     changes = {
-        "pan 2": lambda: kick.update(pan=2), "pan null": lambda: kick.update(pan=None),
+        "pan 2": lambda: kick.update(pan=2),
+        "pan null": lambda: kick.update(pan=None),
         "no pan": lambda: kick.pop("pan"),
-        "pam": lambda: kick.update(pam=0.5), "no kick": lambda: data["tracks"].pop("kick"),
-        "snare": lambda: data["tracks"].update(snare=kick), "preset": lambda: data.update(preset="reference"),
-        "rate": lambda: data.update(sample_rate=48000), "no master": lambda: data.pop("master_bus"),
+        "pam": lambda: kick.update(pam=0.5),
+        "no kick": lambda: data["tracks"].pop("kick"),
+        "snare": lambda: data["tracks"].update(snare=kick),
+        "preset": lambda: data.update(preset="reference"),
+        "rate": lambda: data.update(sample_rate=48000),
+        "no master": lambda: data.pop("master_bus"),
     }
     if how not in changes:
         return how
@@ -169,7 +173,9 @@ def test_the_compressor_shows_its_gain_reduction(visit, toy):
 def test_a_page_opened_as_a_file_has_the_worklet(chromium, toy, tmp_path):
     page = tmp_path / "desk.html"
     no_fallback = "<script>AudioContext.prototype.createScriptProcessor = null</script>"
-    page.write_text(f'<!doctype html><meta charset="utf-8">{no_fallback}{dm.desk(toy)._repr_html_()}', encoding="utf-8")
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8">{no_fallback}{dm.desk(toy)._repr_html_()}', encoding="utf-8"
+    )
     tab = chromium.new_page()
     tab.goto(page.as_uri())
     play(tab, dm.desk(toy))
@@ -218,7 +224,9 @@ def test_two_desks_of_one_page_do_not_collide(visit, toy):
     faders.nth(1).press("ArrowUp")
     tab.get_by_role("button", name="Mute vox").nth(1).click()
     assert [fader.input_value() for fader in faders.all()] == ["0", "-2.5"]
-    pressed = [button.get_attribute("aria-pressed") for button in tab.get_by_role("button", name="Mute vox").all()]
+    pressed = [
+        button.get_attribute("aria-pressed") for button in tab.get_by_role("button", name="Mute vox").all()
+    ]
     assert pressed == ["false", "true"]
 
 
@@ -243,7 +251,10 @@ def test_everything_by_keyboard(visit, toy):
     assert fader.get_attribute("aria-valuetext") == "48.0 dB"
     assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     tab.keyboard.press("Tab")
-    assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Fader of kick in dB, as a number"
+    assert (
+        tab.evaluate("document.activeElement.getAttribute('aria-label')")
+        == "Fader of kick in dB, as a number"
+    )
 
     for name in ("Mute kick", "Solo kick"):
         button = tab.get_by_role("button", name=name)
@@ -255,12 +266,17 @@ def test_everything_by_keyboard(visit, toy):
     assert ratio.get_attribute("aria-valuetext") == "10.00:1"
     tab.get_by_role("slider", name="Low shelf cutoff of kick in Hz").press("Home")
     tab.get_by_role("button", name="Bypass the equalizer of kick").press("Enter")
-    assert tab.get_by_role("button", name="Bypass the equalizer of kick").get_attribute("aria-pressed") == "true"
+    assert (
+        tab.get_by_role("button", name="Bypass the equalizer of kick").get_attribute("aria-pressed") == "true"
+    )
     tab.get_by_role("button", name="Show the settings of Master").press("Enter")
     tab.get_by_role("slider", name="Input gain of Master").press("Home")
 
     settings = json.loads(settings_text(tab))
-    assert settings["tracks"]["kick"]["ratio"] == 10 and settings["tracks"]["kick"]["low_shelf_frequency_hz"] == 20
+    assert (
+        settings["tracks"]["kick"]["ratio"] == 10
+        and settings["tracks"]["kick"]["low_shelf_frequency_hz"] == 20
+    )
     assert settings["master_bus"]["input_gain_db"] == -48
     unnamed = tab.evaluate("""[...document.querySelectorAll('.dm-desk :is(input, button, textarea)')]
         .filter((control) => !control.getAttribute('aria-label')).length""")
@@ -294,7 +310,11 @@ def test_a_stereo_stem_moves_as_one(visit, toy):
     cutoff.fill("9000")
     cutoff.press("Enter")
     assert tracks("low_shelf_frequency_hz") == [500, 500]  # the end of the range
-    for knob, start in (("Low shelf cutoff of vox", [100, 100]), ("Fader of vox in dB", [0, 4]), ("Pan", [0.18, 0.82])):
+    for knob, start in (
+        ("Low shelf cutoff of vox", [100, 100]),
+        ("Fader of vox in dB", [0, 4]),
+        ("Pan", [0.18, 0.82]),
+    ):
         slider = tab.get_by_role("slider", name=knob).first
         slider.dblclick(position={"x": 3, "y": 3})  # the click itself moves it
         names = {"L": "low_shelf_frequency_hz", "F": "input_gain_db", "P": "pan"}
@@ -337,9 +357,17 @@ def test_meters_are_for_the_eye_only_in_older_browsers(visit, toy):
 @pytest.mark.parametrize(
     ("controls", "shown", "hidden"),
     [
-        (("fader", "pan"), ["Fader of vox in dB", "Pan of vox"], ["Ratio of vox", "Peak 1 gain", "Output fader"]),
+        (
+            ("fader", "pan"),
+            ["Fader of vox in dB", "Pan of vox"],
+            ["Ratio of vox", "Peak 1 gain", "Output fader"],
+        ),
         (("eq",), ["Peak 1 gain of vox"], ["Fader of vox", "Pan of vox", "Ratio of vox"]),
-        (("compressor", "master"), ["Ratio of vox", "Output fader of Master"], ["Fader of vox", "Peak 1 gain"]),
+        (
+            ("compressor", "master"),
+            ["Ratio of vox", "Output fader of Master"],
+            ["Fader of vox", "Peak 1 gain"],
+        ),
     ],
 )
 def test_only_the_chosen_controls_are_shown(visit, toy, controls, shown, hidden):

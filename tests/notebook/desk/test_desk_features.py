@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
+from widget_sounds import tones
 
 import diffmst_lib as dm
-from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
 from diffmst_lib.notebook.desk.desk import _SCRIPT
-from widget_sounds import tones
 
 NAMES = ("rms", "crest_factor", "stereo_width", "stereo_imbalance", "bark_spectrum")
 
@@ -45,10 +45,17 @@ def test_the_formulas_are_the_librarys(visit, reference, rate):
     loud = torch.randn(2, rate, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     mono = reference[:1, :rate]
     signals = {
-        "music": reference[:, : 2 * rate], "noise": loud, "silence": torch.zeros(2, rate), "mono": mono.expand(2, -1),
-        "anti-phase": torch.cat([mono, -mono]), "nearly anti-phase": torch.cat([mono, -0.9 * mono]),
-        "left only": torch.cat([mono, 0 * mono]), "below the floor": 1e-6 * loud, "short": loud[:, :1000],
-        "half a window": loud[:, : dm.features.bark_fft_size(rate) // 2 + 1], "one sample": loud[:, :1],
+        "music": reference[:, : 2 * rate],
+        "noise": loud,
+        "silence": torch.zeros(2, rate),
+        "mono": mono.expand(2, -1),
+        "anti-phase": torch.cat([mono, -mono]),
+        "nearly anti-phase": torch.cat([mono, -0.9 * mono]),
+        "left only": torch.cat([mono, 0 * mono]),
+        "below the floor": 1e-6 * loud,
+        "short": loud[:, :1000],
+        "half a window": loud[:, : dm.features.bark_fft_size(rate) // 2 + 1],
+        "one sample": loud[:, :1],
     }
     data = b"".join(x.contiguous().numpy().tobytes() for x in signals.values())
     desk = dm.desk(dm.Multitrack(["a"], tones(0.1, channels=1)), features=True)
@@ -123,7 +130,9 @@ def test_every_knob_is_measured_as_the_library_renders_it(visit, excerpt, before
         assert_equal_features(answer["features"], as_lists(dm.audio_features(mix)), 2e-3, 1e-3, f"step {i}")
         loss = dm.audio_feature_loss(mix, desk._reference)["total"].item()
         assert answer["loss"]["total"] == pytest.approx(loss, rel=2e-3)
-    assert answer["gainDb"] == pytest.approx(20 * math.log10((mix.norm() / expected[-2].norm()).item()), abs=1e-3)
+    assert answer["gainDb"] == pytest.approx(
+        20 * math.log10((mix.norm() / expected[-2].norm()).item()), abs=1e-3
+    )
 
 
 # --- the panel --------------------------------------------------------------------------------------------------
@@ -158,8 +167,12 @@ def panel(tab):
     tab.wait_for_function(DONE, timeout=10_000)
     rows = ("rms left", "rms right", "crest left", "crest right", "width", "imbalance")
     table = tab.evaluate(TABLE)
-    mix, reference = ({name: number(row[k]) for name, row in zip(rows, table) if len(row) > k} for k in (1, 2))
-    losses = dict(zip(NAMES, (number(table[i][-1]) for i in (0, 2, 4, 5, 6)))) | {"total": number(table[-1][-1])}
+    mix, reference = (
+        {name: number(row[k]) for name, row in zip(rows, table) if len(row) > k} for k in (1, 2)
+    )
+    losses = dict(zip(NAMES, (number(table[i][-1]) for i in (0, 2, 4, 5, 6)))) | {
+        "total": number(table[-1][-1])
+    }
     return mix, reference, losses
 
 
@@ -173,7 +186,12 @@ def expected_row(audio):
 
 # What the MP3 files may cost, and the rounding of the numbers.
 TOLERANCE = {
-    "rms left": 0.3, "rms right": 0.3, "crest left": 0.6, "crest right": 0.6, "width": 0.02, "imbalance": 0.02,
+    "rms left": 0.3,
+    "rms right": 0.3,
+    "crest left": 0.6,
+    "crest right": 0.6,
+    "width": 0.02,
+    "imbalance": 0.02,
 }
 
 
@@ -183,7 +201,9 @@ def assert_shows(tab, desk):
     print({name: round(mix[name] - value, 3) for name, value in expected.items()})
     for name, tolerance in TOLERANCE.items():
         assert mix[name] == pytest.approx(expected[name], abs=tolerance), name
-    assert reference == pytest.approx(expected_row(desk._reference), abs=0.051)  # not through an MP3: rounded only
+    assert reference == pytest.approx(
+        expected_row(desk._reference), abs=0.051
+    )  # not through an MP3: rounded only
     for name, value in dm.audio_feature_loss(desk.mix(), desk._reference).items():
         assert losses[name] == pytest.approx(value.item(), rel=0.05, abs=0.01), name
 
@@ -214,7 +234,9 @@ def test_the_panel_follows_the_knobs_before_anything_is_played(visit, excerpt, r
     assert tab.evaluate(NOTE).startswith("The mix is measured as loud as it plays")
 
     # The same at the power of the reference, and back.
-    button = tab.get_by_role("button", name="Bring the mix to the power of the reference before it is measured")
+    button = tab.get_by_role(
+        "button", name="Bring the mix to the power of the reference before it is measured"
+    )
     button.press("Enter")
     mix, other, losses = panel(tab)
     assert button.get_attribute("aria-pressed") == "true"
@@ -243,7 +265,12 @@ def test_silence_has_finite_numbers(visit, toy):
         tab.get_by_role("button", name=f"Mute {name}").click()
     mix, _, losses = panel(tab)
     assert mix == {
-        "rms left": -80, "rms right": -80, "crest left": 0, "crest right": 0, "width": 0, "imbalance": 0,
+        "rms left": -80,
+        "rms right": -80,
+        "crest left": 0,
+        "crest right": 0,
+        "width": 0,
+        "imbalance": 0,
     }
     assert all(map(math.isfinite, losses.values()))
     assert "NaN" not in tab.evaluate("document.querySelector('.dm-features').innerHTML")
@@ -276,7 +303,9 @@ def test_a_desk_without_features_is_as_before(visit, toy):
     assert "features" not in desk.setup
     with_panel = dm.desk(toy, reference=tones(2.0), features=True)
     assert "class FeaturePanel" not in desk._repr_html_() and "class FeaturePanel" in with_panel._repr_html_()
-    assert 0 < len(with_panel._repr_html_()) - len(desk._repr_html_()) < 30_000  # two scripts and numbers, no audio
+    assert (
+        0 < len(with_panel._repr_html_()) - len(desk._repr_html_()) < 30_000
+    )  # two scripts and numbers, no audio
     tab = visit(desk, before=COUNTED)
     tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
     tab.wait_for_timeout(200)
@@ -331,7 +360,12 @@ def test_it_plays_and_measures_in_a_live_notebook(visit, toy):
           window.model = model;
           window.leave = render({ model, el: document.body.appendChild(document.createElement("div")) });
         }""",
-        [base64.b64encode(_SCRIPT.encode()).decode(), state, [base64.b64encode(f).decode() for f in files], scales],
+        [
+            base64.b64encode(_SCRIPT.encode()).decode(),
+            state,
+            [base64.b64encode(f).decode() for f in files],
+            scales,
+        ],
     )
     tab.get_by_role("button", name="Play").click()
     tab.wait_for_function("document.querySelector('.dm-play').textContent.includes('Stop')")
@@ -339,7 +373,9 @@ def test_it_plays_and_measures_in_a_live_notebook(visit, toy):
     params = desk.params
     params.track("kick")["input_gain_db"] = -12.0
     desk.params = params
-    moved = f"(settings) => {{ model.set('settings', settings); return {DONE}; }}"  # as when Python moves a knob
+    moved = (
+        f"(settings) => {{ model.set('settings', settings); return {DONE}; }}"  # as when Python moves a knob
+    )
     assert not tab.evaluate(moved, desk.settings)
     assert_shows(tab, desk)
     assert tab.evaluate("asked") == 1

@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
+from widget_sounds import RATE, tones
 
 import diffmst_lib as dm
-from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
 from diffmst_lib.mixing.baselines import neutral_params
-from widget_sounds import RATE, tones
 
 # Plays the desk of the page once through, offline: from lossless samples, or from the MP3 files in the page.
 RENDER = """async ({ lossless, worklet }) => {
@@ -117,7 +117,10 @@ def test_it_is_the_library_at_96_khz(visit):
 
 def test_what_the_mp3_files_cost(visit, excerpt):
     """Little in an ordinary mix; busy knobs bring out more of it, in bands far below the loudest."""
-    for params, most_db in ((dm.equal_loudness(excerpt, panned=True).params, 0.5), (busy_params(excerpt, 0), 3.0)):
+    for params, most_db in (
+        (dm.equal_loudness(excerpt, panned=True).params, 0.5),
+        (busy_params(excerpt, 0), 3.0),
+    ):
         _, ours = rendered(visit(dm.desk(excerpt, params)), lossless=False, worklet=False)
         error, bands, level = differences(ours, dm.MixingConsole(RATE).render(excerpt.audio, params))
         print(f"MP3: error {error:.1f} dB, Bark bands {bands:.2f} dB, RMS {level:.3f} dB")
@@ -142,8 +145,10 @@ def test_the_curves_are_the_librarys(visit, toy):
     params.track("vox")["peak_4_gain_db"] = 4.0
     values = params.values("track")
     bands = dm.params.EQ_BANDS
-    settings = {name: torch.stack([values[f"{band}_{name}"][:1].double() for band in bands], dim=-1)
-                for name in ("gain_db", "frequency_hz", "q")}
+    settings = {
+        name: torch.stack([values[f"{band}_{name}"][:1].double() for band in bands], dim=-1)
+        for name in ("gain_db", "frequency_hz", "q")
+    }
     spectrum = dm.effects.eq_response(44100, sample_rate=RATE, **settings)
     expected = 20 * spectrum[0, [25, 100, 347, 1000, 5000, 15000]].abs().log10()
     np.testing.assert_allclose(response["eq"], expected.numpy(), atol=1e-4)
@@ -194,8 +199,12 @@ TURN = """async (changes) => {
 def test_a_turned_knob_does_not_click_and_arrives(visit, toy):
     desk = dm.desk(toy, seconds=0.5)
     changes = [
-        {"track": {"input_gain_db": -20.0}}, {"track": {"pan": 1.0}}, {"mute": True}, {"reference": True},
-        {"track": {"low_shelf_gain_db": 12.0, "low_shelf_frequency_hz": 500.0}}, {"master": {"output_gain_db": -12.0}},
+        {"track": {"input_gain_db": -20.0}},
+        {"track": {"pan": 1.0}},
+        {"mute": True},
+        {"reference": True},
+        {"track": {"low_shelf_gain_db": 12.0, "low_shelf_frequency_hz": 500.0}},
+        {"master": {"output_gain_db": -12.0}},
         {"track": {"threshold_db": -60.0, "ratio": 10.0, "attack_ms": 5.0, "release_ms": 10.0}},
     ]
     result = visit(desk).evaluate(TURN, changes)

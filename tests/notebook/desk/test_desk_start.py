@@ -4,11 +4,11 @@ import base64
 import math
 
 import pytest
+from desk_page import toy, visit  # noqa: F401 (fixtures)
+from widget_sounds import tones
 
 import diffmst_lib as dm
-from desk_page import toy, visit  # noqa: F401 (fixtures)
 from diffmst_lib.notebook.desk.desk import _SCRIPT
-from widget_sounds import tones
 
 # Keeps every AudioContext of the page.
 COUNTED = """<script>
@@ -114,8 +114,12 @@ def test_a_kernel_that_does_not_answer(live):
     live.clock.run_for(20_000)
     assert live.evaluate(STATUS) == "Loading \u2026"
     live.clock.run_for(11_000)
-    live.wait_for_function(f"{STATUS}.startsWith('No sound: Python has sent no audio for 30 s: the kernel is busy')")
-    assert button.is_enabled() and live.evaluate(STATES) == ["closed"] and live.evaluate("waiting().length") == 0
+    live.wait_for_function(
+        f"{STATUS}.startsWith('No sound: Python has sent no audio for 30 s: the kernel is busy')"
+    )
+    assert (
+        button.is_enabled() and live.evaluate(STATES) == ["closed"] and live.evaluate("waiting().length") == 0
+    )
     # Its answer to a second click is in time.
     button.click()
     live.evaluate("answer()")
