@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from .inputs import InputError
 def data_dir() -> Path:
     """The tiny data set: `data/` in a checkout, a copy of it inside an installed wheel.
 
-    >>> (data_dir() / "multitracks").is_dir()
-    True
+    Example:
+        >>> (data_dir() / "multitracks").is_dir()
+        True
     """
     package = Path(__file__).resolve().parent
     checkout = package.parent / "data"
@@ -25,8 +26,18 @@ def data_dir() -> Path:
     return package / "_data"
 
 
-def write_whole(path: Path, write) -> None:
-    """Call `write(temporary path)` beside `path`, then move the result into place, so that no partial file is left."""
+def printable(name: str) -> str:
+    """A file's name as text that can be written anywhere: bytes that are no UTF-8 become question marks."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def why(error: BaseException) -> str:
+    """What went wrong, in one line: the operating system's words where there are some."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all: call `write` with a path beside it, then move the result into place."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         write(part)
@@ -36,11 +47,25 @@ def write_whole(path: Path, write) -> None:
         raise
 
 
+def write_together(folder: Path, writers: Mapping[str, Callable[[Path], object]]) -> None:
+    """Write several files of a folder, by name, and none of them when one cannot be written."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
+        for name, write in writers.items():
+            write(Path(staging) / name)
+        for name in writers:
+            os.replace(Path(staging) / name, folder / name)
+
+
 @contextmanager
 def output_folder(folder: str | Path, files: tuple[str, ...] = ()) -> Iterator[Path]:
-    """The folder, made if need be; when the block fails, what was made is removed again.
+    """A folder to write in, made if need be; when the block fails, the folders that were made are removed again.
 
-    Raises InputError in one line when nothing can be written there, or when a folder is where a file should go.
+    Args:
+        folder: Where to write.
+        files: Names of the files that will be written there.
+
+    Raises:
+        InputError: In one line, when nothing can be written there, or when a folder has the name of a file.
     """
     folder, made = Path(folder), []
     try:
@@ -51,7 +76,7 @@ def output_folder(folder: str | Path, files: tuple[str, ...] = ()) -> Iterator[P
             with tempfile.NamedTemporaryFile(dir=folder, prefix=".diffmst-"):
                 pass
         except OSError as error:
-            raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from None
+            raise InputError(f"{folder}: cannot write there ({why(error)})") from None
         for name in files:
             if (folder / name).is_dir():
                 raise InputError(f"{folder / name}: is a folder, cannot be replaced by a file")
@@ -61,8 +86,3 @@ def output_folder(folder: str | Path, files: tuple[str, ...] = ()) -> Iterator[P
             with suppress(OSError):  # not empty: somebody else's files
                 path.rmdir()
         raise
-
-
-def printable(name: str) -> str:
-    """A file's name as text that can be written anywhere: bytes that are no UTF-8 become question marks."""
-    return os.fsencode(name).decode("utf-8", "replace")

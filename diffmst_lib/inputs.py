@@ -1,17 +1,29 @@
-"""What users give: errors and notes for them, and checks that every floor shares."""
+"""What users give: errors and notes for them, and the checks that every floor shares."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import MISSING, field, fields
 from numbers import Real
+from typing import Any
 
 import torch
 
-PRESETS = ("default", "reference")
+PRESETS = ("default", "reference")  # of the console, the features and the losses
 
 
 class InputError(ValueError):
-    """Something is wrong with what the user gave; the message is one line for that user."""
+    """Something is wrong with what the user gave; the message is one line for that user.
+
+    Args:
+        message: The line.
+        about: "song" or "reference" where one of these two is meant, so that a command can put its file's name in front.
+    """
+
+    def __init__(self, message: str = "", *, about: str = ""):
+        super().__init__(message)
+        self.about = about
 
 
 class InputNote(UserWarning):
@@ -19,12 +31,13 @@ class InputNote(UserWarning):
 
 
 def check_preset(preset: str) -> None:
+    """Raise ValueError for anything but "default" and "reference"."""
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
 
 
 def check_dtype(x: torch.Tensor) -> None:
-    """Audio is a tensor of float32 or float64."""
+    """Raise ValueError unless audio is a tensor of float32 or float64."""
     if not isinstance(x, torch.Tensor):
         raise ValueError(f"audio must be a torch tensor, got {type(x).__name__}")
     if x.dtype not in (torch.float32, torch.float64):
@@ -32,6 +45,81 @@ def check_dtype(x: torch.Tensor) -> None:
 
 
 def check_rate(sample_rate: float) -> None:
-    """A sample rate is a number above 0."""
+    """Raise ValueError unless a sample rate is a number above 0."""
     if isinstance(sample_rate, bool) or not isinstance(sample_rate, Real) or not 0 < sample_rate < math.inf:
         raise ValueError(f"sample_rate must be a number above 0 Hz, got {sample_rate!r}")
+
+
+def limited(
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    whole: bool = False,
+    above: bool = False,
+    optional: bool = False,
+    default: Any = MISSING,
+) -> Any:
+    """Declare a dataclass field that holds a number between `low` and `high`, which `check_limits` looks at.
+
+    Args:
+        low: The lowest value.
+        high: The highest value; infinity itself is never allowed.
+        whole: Whether the number must be an int.
+        above: Whether `low` itself is not allowed.
+        optional: Whether None is allowed.
+        default: The field's default.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Fader:
+        ...     gain_db: float = limited(-60, 12, default=0.0)
+        ...     def __post_init__(self):
+        ...         check_limits(self)
+        >>> Fader(20.0)
+        Traceback (most recent call last):
+        ...
+        ValueError: gain_db cannot be 20.0
+    """
+
+    def allows(value: Any) -> bool:
+        if value is None:
+            return optional
+        if isinstance(value, bool) or not isinstance(value, int if whole else Real):
+            return False
+        return (low < value if above else low <= value) and value <= high and math.isfinite(value)
+
+    return field(default=default, metadata={"allows": allows})
+
+
+def one_of(choices: Sequence[Any], *, default: Any = MISSING) -> Any:
+    """Declare a dataclass field that holds one of `choices`, of the same type, which `check_limits` looks at.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Strip:
+        ...     channels: int = one_of((1, 2))
+        >>> check_limits(Strip(2))
+    """
+
+    def allows(value: Any) -> bool:
+        return any(type(value) is type(choice) and value == choice for choice in choices)
+
+    return field(default=default, metadata={"allows": allows})
+
+
+def check_limits(thing: Any, where: str = "") -> None:
+    """Hold a dataclass to the limits that its fields declare.
+
+    Args:
+        thing: An instance of a dataclass with fields made by `limited` or `one_of`.
+        where: What the message ends with, such as " in a model's configuration".
+
+    Raises:
+        ValueError: With the name and the value of the first field that is out of its limits.
+    """
+    for one in fields(thing):
+        value = getattr(thing, one.name)
+        if "allows" in one.metadata and not one.metadata["allows"](value):
+            raise ValueError(f"{one.name} cannot be {value!r}{where}")
