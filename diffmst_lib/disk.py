@@ -37,7 +37,7 @@ def why(error: BaseException) -> str:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all: call `write` with a path beside it, then move the result into place."""
+    """Write a file whole or not at all: `write` gets a path beside it, then the result is moved."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         write(part)
@@ -58,7 +58,7 @@ def write_together(folder: Path, writers: Mapping[str, Callable[[Path], object]]
 
 @contextmanager
 def output_folder(folder: str | Path, files: tuple[str, ...] = ()) -> Iterator[Path]:
-    """A folder to write in, made if need be; when the block fails, the folders that were made are removed again.
+    """A folder to write in, made if need be, and removed again when the block fails.
 
     Args:
         folder: Where to write.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import MISSING, field, fields
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +21,8 @@ class InputError(ValueError):
 
     Args:
         message: The line.
-        about: "song" or "reference" where one of these two is meant, so that a command can put its file's name in front.
+        about: "song" or "reference" where one of these two is meant, so that a command can put its file's
+            name in front.
     """
 
     def __init__(self, message: str = "", *, about: str = ""):
@@ -28,6 +32,14 @@ class InputError(ValueError):
 
 class InputNote(UserWarning):
     """Something in the input was changed to fit (resampled, padded, ignored) and is worth one line."""
+
+
+def note(message: str) -> None:
+    """Warn with an `InputNote` that points at the line of the user, the first one outside of this library."""
+    package, frame, level = str(Path(__file__).parent), sys._getframe(1), 2
+    while frame.f_back and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, InputNote, stacklevel=level)
 
 
 def check_preset(preset: str) -> None:

@@ -1,13 +1,11 @@
-"""Sound files, whole or in parts: libsndfile reads nearly all of them, PyAV the rest, such as m4a. Chapter: Data."""
+"""Sound files, whole or in parts: libsndfile reads nearly all, PyAV the rest, such as m4a. Chapter: Data."""
 
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -15,41 +13,57 @@ import numpy as np
 import soundfile
 import soxr
 
-PREROLL_S = 0.25  # decoded before a part and thrown away: a lossy codec needs some past to come out right
-PREROLL_FRAMES = 10
-LAST_PAGE_S = 4.0
-CHUNK = 2**18
+from .resampling import QUALITY
+
+CHUNK = 2**18  # samples decoded at once
+# Samples that stand alone, so that reading may begin at any of them. FLAC counts as PCM.
+SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 
 
 class AudioFile:
-    """An open sound file: `sample_rate`, `channels`, and its samples as float32 (channels, num_samples).
+    """An open sound file.
 
-    `path` may also be the file's content as an io.BytesIO. `stream` counts the audio streams of files that hold several.
-    Raises ValueError for what cannot be decoded, also later while reading, and OSError for a missing file.
+    PCM and FLAC are read from where a part begins. Lossy files are decoded from their beginning, because a
+    decoder needs the past to come out right.
 
-    >>> from diffmst_lib import data_dir
-    >>> with AudioFile(data_dir() / "references" / "vibe_ace.ogg") as file:
-    ...     file.read(44100, 1000).shape
-    (2, 1000)
+    Args:
+        path: The file's path, or its content.
+        stream: Which audio stream, 0 for the first, of a file that holds several.
+
+    Attributes:
+        sample_rate: In Hz.
+        channels: How many.
+
+    Raises:
+        ValueError: For what cannot be decoded, also later while reading.
+        OSError: For a file that is missing or cannot be opened.
+
+    Example:
+        >>> from diffmst_lib import data_dir
+        >>> with AudioFile(data_dir() / "references" / "vibe_ace.ogg") as file:
+        ...     file.read(44100, 1000).shape
+        (2, 1000)
     """
 
+    sample_rate: int
+    channels: int
+
     def __init__(self, path: str | Path | io.BytesIO, stream: int = 0):
+        name: bytes | str | io.BytesIO
         if isinstance(path, io.BytesIO):
             name = io.BytesIO(path.getbuffer())  # with a position of its own
         else:
             with open(path, "rb") as file:  # says why it cannot be read, better than decoders
                 if not file.read(1):
                     raise ValueError("an empty file")
-            name = (
-                os.fsencode(path) if os.name == "posix" else str(path)
-            )  # a name that is no UTF-8 is read as well
+            # a name that is no UTF-8 is read as well
+            name = os.fsencode(path) if os.name == "posix" else str(path)
+        self._file: _Sndfile | _Av
         try:
             if stream or _guesses_length(name):
                 raise soundfile.SoundFileError
             self._file = _Sndfile(name)
         except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-            if isinstance(name, io.BytesIO):
-                name.seek(0)
             try:
                 self._file = _Av(os.fsdecode(name) if isinstance(name, bytes) else name, stream)
             except (av.FFmpegError, IndexError, ValueError, AttributeError):
@@ -58,13 +72,35 @@ class AudioFile:
         self.sample_rate, self.channels = self._file.sample_rate, self._file.channels
 
     def read(self, start: int = 0, length: int | None = None) -> np.ndarray:
-        """`length` samples from `start` on, or all of them; fewer where the file ends."""
+        """Decode a part of the file.
+
+        Args:
+            start: The first sample.
+            length: How many samples; None for all up to the end.
+
+        Returns:
+            Audio (channels, num_samples), float32, shorter where the file ends.
+
+        Raises:
+            ValueError: When the file breaks off.
+        """
         parts = list(self._decode(start, length))
         return np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0), np.float32)
 
     def blocks(self, length: int) -> Iterator[np.ndarray]:
-        """The whole file in blocks of `length` samples, the last one shorter."""
-        parts, held = [], 0
+        """Decode the whole file in blocks of `length` samples, the last one shorter.
+
+        Args:
+            length: Of a block, in samples.
+
+        Yields:
+            Audio (channels, length), float32.
+
+        Raises:
+            ValueError: When the file breaks off.
+        """
+        parts: list[np.ndarray] = []
+        held = 0
         for part in self._decode():
             parts, held = [*parts, part], held + part.shape[1]
             if held >= length:
@@ -76,9 +112,19 @@ class AudioFile:
             yield np.concatenate(parts, axis=1)
 
     def resampled(self, sample_rate: int) -> Iterator[np.ndarray]:
-        """The whole file at another rate, in blocks of about a second. ValueError for NaN or infinite samples."""
+        """Decode the whole file at another rate.
+
+        Args:
+            sample_rate: The rate wanted, in Hz.
+
+        Yields:
+            Audio (channels, num_samples), float32, in blocks of about a second.
+
+        Raises:
+            ValueError: When the file breaks off, and for NaN or infinite samples.
+        """
         resampler = soxr.ResampleStream(
-            self.sample_rate, sample_rate, self.channels, dtype="float32", quality="HQ"
+            self.sample_rate, sample_rate, self.channels, dtype="float32", quality=QUALITY
         )
         for block in self.blocks(self.sample_rate):
             if not np.isfinite(block).all():
@@ -88,12 +134,14 @@ class AudioFile:
             yield resampler.resample_chunk(np.zeros((0, self.channels), np.float32), last=True).T
 
     def _decode(self, start: int = 0, length: int | None = None) -> Iterator[np.ndarray]:
-        missing = sys.maxsize if length is None else length
+        """Yield the parts of a read, however the decoder cuts them."""
+        stop = sys.maxsize if length is None else start + length
         try:
-            for part in self._file.decode(start, missing):
-                yield part[:, :missing]
-                missing -= part.shape[1]
-                if missing <= 0:
+            for position, chunk in self._file.decode(start, stop):
+                part = chunk[:, max(0, start - position) : max(0, stop - position)]
+                if part.shape[1]:
+                    yield np.ascontiguousarray(part)
+                if position + chunk.shape[1] >= stop:
                     break
         except (soundfile.SoundFileError, RuntimeError, av.FFmpegError) as error:
             raise ValueError(f"broken off while reading ({_reason(error)})") from None
@@ -105,85 +153,67 @@ class AudioFile:
     def __enter__(self) -> AudioFile:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 class _Sndfile:
+    """A file that libsndfile reads."""
+
     def __init__(self, name: bytes | str | io.BytesIO):
         self._file = soundfile.SoundFile(name)
         self.sample_rate, self.channels = self._file.samplerate, self._file.channels
 
-    def decode(self, start: int, length: int) -> Iterator[np.ndarray]:
-        # soundfile jumps at every read. After a jump MP3 and Vorbis come out wrong for a while, and in the last page of
-        # Vorbis at the wrong place.
-        lossy = self._file.format in ("MP3", "MPEG", "OGG")
-        preroll = int(PREROLL_S * self.sample_rate) if lossy else 0
-        last = self._file.frames - (
-            int(LAST_PAGE_S * self.sample_rate) if self._file.subtype == "VORBIS" else 0
-        )
-        while start < self._file.frames and length > 0:
-            skip = min(start, max(preroll, start - last))
-            self._file.seek(start - skip)
-            part = self._file.read(min(CHUNK, length) + skip, dtype="float32", always_2d=True)[skip:]
-            if not len(part):
+    def decode(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield chunks and where they begin, from `start` or before it to `stop` or the file's end."""
+        position = min(start, self._file.frames) if self._file.subtype.startswith(SEEKABLE) else 0
+        self._file.seek(position)
+        while position < stop:
+            chunk = self._file.read(min(CHUNK, stop - position), dtype="float32", always_2d=True)
+            if not len(chunk):
                 return
-            yield np.ascontiguousarray(part.T)
-            start, length = start + len(part), length - len(part)
+            yield position, chunk.T
+            position += len(chunk)
 
     def close(self) -> None:
         self._file.close()
 
 
 class _Av:
+    """A file that FFmpeg reads."""
+
     def __init__(self, name: str | io.BytesIO, stream: int):
-        self._container = av.open(name)
-        try:
-            self._stream = self._container.streams.audio[stream]
-            self.sample_rate, self.channels = self._stream.rate, self._stream.channels
-            if not (self.sample_rate and self.channels and self._stream.time_base):
+        self._name, self._number = name, stream
+        with self._open() as container:
+            found = container.streams.audio[stream]
+            self.sample_rate, self.channels = found.rate, found.channels
+            if not (self.sample_rate and self.channels and found.time_base):
                 raise ValueError("no sound in it")
-        except BaseException:
-            self._container.close()
-            raise
 
-    def decode(self, start: int, length: int) -> Iterator[np.ndarray]:
-        rate, base, first = self.sample_rate, self._stream.time_base, self._stream.start_time or 0
-        exact = "mp4" in self._container.format.name  # the only one with a table of contents to the sample
-        target = first + int(Fraction(start - int(PREROLL_S * rate), rate) / base) if exact else first
-        self._container.seek(target, stream=self._stream)
-        frames = self._container.decode(self._stream)
-        head = list(itertools.islice(frames, PREROLL_FRAMES))
-        position = self._place(head, first) if exact else 0
-        convert = av.AudioResampler(format="fltp")
-        for frame in itertools.chain(head, frames):
-            for out in convert.resample(frame):
-                part = out.to_ndarray()[:, max(0, start - position) :]
-                position += out.samples
-                if part.shape[1]:
-                    yield part
+    def _open(self) -> av.container.InputContainer:
+        if isinstance(self._name, io.BytesIO):
+            self._name.seek(0)
+        return av.open(self._name, "r")
 
-    def _place(self, frames: list[av.AudioFrame], first: int) -> int:
-        """Where the first of these frames begins, in samples: by most of them, since single time stamps may jitter."""
-        before = itertools.accumulate((frame.samples for frame in frames), initial=0)
-        seconds_per_tick = self._stream.time_base
-        places = [
-            round((frame.pts - first) * seconds_per_tick * self.sample_rate) - count
-            for frame, count in zip(frames, before)
-            if frame.pts is not None
-        ]
-        return int(np.median(places)) if places else 0
+    def decode(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield all chunks and where they begin."""
+        position, convert = 0, av.AudioResampler(format="fltp")
+        with self._open() as container:  # anew: after a jump to the beginning, some formats lose a frame
+            for frame in container.decode(container.streams.audio[self._number]):
+                for chunk in convert.resample(frame):
+                    yield position, chunk.to_ndarray()
+                    position += chunk.samples
 
     def close(self) -> None:
-        self._container.close()
+        """Nothing is held open between two reads."""
 
 
 def _guesses_length(name: bytes | str | io.BytesIO) -> bool:
-    """Whether this is an MP3 without a table at its beginning: libsndfile would cut it at a length that it guesses."""
+    """Tell an MP3 without a table at its beginning: libsndfile would cut it at a length that it guesses."""
     with io.BytesIO(name.getbuffer()) if isinstance(name, io.BytesIO) else open(name, "rb") as file:
         head = file.read(10)
         if head[:3] == b"ID3" and len(head) == 10:
-            file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0))))
+            file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)))
         else:
             file.seek(0)
         frame = file.read(2048)

@@ -6,47 +6,40 @@ import io
 import warnings
 from pathlib import Path
 
-import librosa
 import numpy as np
 import soundfile
 import torch
 
-from ..disk import printable, write_whole
+from ..disk import printable, why, write_whole
 from ..inputs import InputError, InputNote
 from .decoding import AudioFile
 from .loudness import SAMPLE_RATE
 from .multitrack import Multitrack
+from .resampling import resample
 
-AUDIO_SUFFIXES = {
-    ".wav",
-    ".wave",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".au",
-    ".caf",
-    ".w64",
-    ".rf64",
-    ".m4a",
-    ".aac",
-    ".mp4",
-    ".wma",
-}
+_PLAIN = {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
+_LOSSY = {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma"}
+AUDIO_SUFFIXES = _PLAIN | _LOSSY
 
 
 def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Tensor:
-    """Read an audio file: float32 (channels, num_samples) at `sample_rate`, resampled with an `InputNote` if needed.
+    """Read an audio file.
 
-    Raises InputError when the file is missing, is no audio, is empty, or holds NaN or infinite samples.
+    Args:
+        path: The file. Its content tells the format, not its name.
+        sample_rate: The rate wanted, in Hz. Where the file has another one it is resampled, with an
+            `InputNote`.
 
-    >>> import diffmst_lib as dm
-    >>> load_audio(dm.data_dir() / "references" / "vibe_ace.ogg").shape[0]
-    2
+    Returns:
+        Audio (channels, num_samples), float32.
+
+    Raises:
+        InputError: When the file is missing, is no audio, is empty, or holds NaN or infinite samples.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> load_audio(dm.data_dir() / "references" / "vibe_ace.ogg").shape[0]
+        2
     """
     path = Path(path)
     audio, rate = _read(path, sample_rate)
@@ -56,7 +49,7 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Ten
 
 
 def _read(path: Path, sample_rate: int) -> tuple[torch.Tensor, int]:
-    """The file's audio at `sample_rate`, and the rate that it had."""
+    """Read a file's audio at `sample_rate`, and the rate that it had."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -68,16 +61,23 @@ def _read(path: Path, sample_rate: int) -> tuple[torch.Tensor, int]:
         raise InputError(f"{path}: no audio in it (length 0)")
     if not np.isfinite(samples).all():
         raise InputError(f"{path}: holds NaN or infinite samples")
-    if rate != sample_rate:
-        samples = librosa.resample(samples, orig_sr=rate, target_sr=sample_rate)
-    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)), rate
+    return torch.from_numpy(resample(samples, rate, sample_rate)), rate
 
 
 def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> Path:
-    """Write (channels, num_samples) as a 32-bit float WAV, which keeps peaks above full scale.
+    """Write a 32-bit float WAV, which keeps peaks above full scale; the file appears whole or not at all.
 
-    The file appears whole or not at all. Raises InputError for NaN or infinite samples, and when `path` cannot be
-    written.
+    Args:
+        path: The file to write, which ends in .wav.
+        audio: Audio (channels, num_samples).
+        sample_rate: In Hz.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: For NaN or infinite samples, and when `path` cannot be written.
+        ValueError: For another shape or another ending.
     """
     path = Path(path)
     if audio.ndim != 2 or path.suffix.lower() != ".wav":
@@ -90,23 +90,34 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
     data = io.BytesIO()  # Python's own files, unlike libsndfile's, say why a write failed
     soundfile.write(data, samples.T, sample_rate, subtype="FLOAT", format="WAV")
     try:
-        write_whole(path, lambda part: Path(part).write_bytes(data.getbuffer()))
+        write_whole(path, lambda part: part.write_bytes(data.getbuffer()))
     except OSError as error:
-        raise InputError(f"{path.name}: not written ({error.strerror or error})") from None
+        raise InputError(f"{path.name}: not written ({why(error)})") from None
     return path
 
 
 def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Multitrack:
-    """Read a folder of stems, one audio file each, mono or stereo, as a `Multitrack`.
+    """Read a folder of stems, one audio file each, mono or stereo.
 
-    Files are taken in the order of their names. Stems of different lengths are padded at the end, other sample rates
-    are resampled, files that are no audio are left out; each says so in an `InputNote`. A stereo file with two equal
-    channels is one mono track. Raises InputError for a missing or empty folder, for an audio file that cannot be
-    used, and for two files of one name.
+    Files are taken in the order of their names. Stems of different lengths are padded at the end, other
+    sample rates are resampled, files that are no audio are left out; each says so in an `InputNote`. A stereo
+    file with two equal channels is one mono track.
 
-    >>> import diffmst_lib as dm
-    >>> load_multitrack(dm.data_dir() / "multitracks" / "caesium").names[:2]
-    ['alt_hats.L', 'alt_hats.R']
+    Args:
+        folder: The folder of one song.
+        sample_rate: The rate wanted, in Hz.
+
+    Returns:
+        The song, named like its folder.
+
+    Raises:
+        InputError: For a missing or empty folder, for an audio file that cannot be used, and for two files of
+        one name.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> load_multitrack(dm.data_dir() / "multitracks" / "caesium").names[:2]
+        ['alt_hats.L', 'alt_hats.R']
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 
-from ..inputs import InputError, InputNote
+from ..inputs import InputError, note
 from .loudness import SAMPLE_RATE, loudness
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MONO_SIDE = 0.5  # of mono stems beside stereo ones
 
 
 @dataclass
 class Multitrack:
-    """A song as mono tracks: `audio` (num_tracks, num_samples), `names`, `sample_rate`, `channels`.
+    """A song as mono tracks.
 
-    A stereo stem is two tracks, "name.L" and "name.R", as in the paper; `channels` says of each track whether it is
-    "left", "right" or "mono". `title` is for people.
+    A stereo stem is two tracks, "name.L" and "name.R", as in the paper.
 
-    >>> import diffmst_lib as dm
-    >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium")
-    >>> song.audio.shape[0] == len(song.names)
-    True
+    Attributes:
+        names: A name for each track.
+        audio: Audio (num_tracks, num_samples), float32 or float64.
+        sample_rate: In Hz.
+        channels: For each track "left", "right" or "mono"; by default what its name says.
+        title: The song's name, for people.
+
+    Raises:
+        ValueError: For names, audio and channels that do not fit each other, and for two tracks of one name.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium")
+        >>> song.audio.shape[0] == len(song.names)
+        True
     """
 
     names: list[str]
@@ -34,7 +47,7 @@ class Multitrack:
     channels: list[str] = field(default_factory=list)
     title: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.audio, torch.Tensor) or self.audio.dtype not in (torch.float32, torch.float64):
             kind = getattr(self.audio, "dtype", type(self.audio).__name__)
             raise ValueError(f"audio must be a float32 tensor (num_tracks, num_samples), got {kind}")
@@ -61,47 +74,63 @@ class Multitrack:
     def stems(self) -> dict[str, torch.Tensor]:
         """The stems as they came: {name: (1 or 2, num_samples)}."""
         stems: dict[str, list[torch.Tensor]] = {}
-        for name, track in zip(self._stem_names(), self.audio):
+        for name, track in zip(self.stem_of_track(), self.audio, strict=True):
             stems.setdefault(name, []).append(track)
         return {name: torch.stack(tracks) for name, tracks in stems.items()}
 
-    def _stem_names(self) -> list[str]:
-        """Of every track, the stem that it belongs to."""
-        return [name if channel == "mono" else name[:-2] for name, channel in zip(self.names, self.channels)]
+    def stem_of_track(self) -> list[str]:
+        """Name the stem of each track."""
+        pairs = zip(self.names, self.channels, strict=True)
+        return [name if channel == "mono" else name[:-2] for name, channel in pairs]
 
     def spread_pans(self) -> list[float]:
-        """Pans that give a mix some width to start from: left and right channels to their sides, mono alternately.
+        """Give pans from 0, left, to 1, right, for a mix with some width to start from.
 
-        Mono stems alternate in the order of their names, in whatever order they come.
+        Left and right channels go to their sides. Mono stems alternate in the order of their names, in
+        whatever order they come.
         """
         left = self._every_other_mono()
         return [
             0.18 if channel == "left" or name in left else 0.82
-            for name, channel in zip(self.names, self.channels)
+            for name, channel in zip(self.names, self.channels, strict=True)
         ]
 
     def sides(self) -> list[float]:
-        """Where each track belongs, -1 left to 1 right. What a network is told of its tracks.
+        """Place each track between -1, left, and 1, right, as a network is told.
 
-        Channels of stereo stems are -1 and 1. Mono stems, if there are two or more, alternate in the order of their
-        names: at half of the way beside stereo stems, all the way where no stereo stem sounds. In the middle, all of
-        them, they would look alike, and what looks alike is never panned apart.
+        Channels of stereo stems are -1 and 1. Mono stems, if there are two or more, alternate in the order of
+        their names, half of the way beside stereo stems, all the way where no stereo stem sounds. In the
+        middle, all of them, they would look alike, and what looks alike is never panned apart.
         """
-        sounding = {channel for channel, track in zip(self.channels, self.audio) if bool(track.any())}
+        sounding = {
+            channel for channel, track in zip(self.channels, self.audio, strict=True) if bool(track.any())
+        }
         sides = {"left": -1.0, "mono": 0.0, "right": 1.0}
         if self.channels.count("mono") < 2:
             return [sides[channel] for channel in self.channels]
         left, away = self._every_other_mono(), MONO_SIDE if sounding & {"left", "right"} else 1.0
         return [
             sides[channel] or (-away if name in left else away)
-            for name, channel in zip(self.names, self.channels)
+            for name, channel in zip(self.names, self.channels, strict=True)
         ]
 
     def _every_other_mono(self) -> set[str]:
-        return set(sorted(name for name, channel in zip(self.names, self.channels) if channel == "mono")[::2])
+        pairs = zip(self.names, self.channels, strict=True)
+        return set(sorted(name for name, channel in pairs if channel == "mono")[::2])
 
     def excerpt(self, start_s: float, duration_s: float) -> Multitrack:
-        """A part of the song, shorter than `duration_s` where the song ends. ValueError when nothing is there."""
+        """Cut a part out of the song.
+
+        Args:
+            start_s: Where it begins, in seconds.
+            duration_s: Its length, in seconds; it is shorter where the song ends.
+
+        Returns:
+            A song whose audio is a view of this one's.
+
+        Raises:
+            ValueError: When nothing is there.
+        """
         first, length = round(start_s * self.sample_rate), round(duration_s * self.sample_rate)
         audio = self.audio[:, first : first + length] if first >= 0 and length > 0 else self.audio[:, :0]
         if audio.shape[-1] == 0:
@@ -109,13 +138,23 @@ class Multitrack:
         return Multitrack(list(self.names), audio, self.sample_rate, list(self.channels), self.title)
 
     def select(self, *stems: str) -> Multitrack:
-        """Only these stems, in the song's order. KeyError names what is not there.
+        """Keep only some stems, in the song's order.
 
-        >>> import diffmst_lib as dm
-        >>> dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium").select("kick").names
-        ['kick.L', 'kick.R']
+        Args:
+            stems: Their names.
+
+        Returns:
+            A song with the tracks of these stems.
+
+        Raises:
+            KeyError: Naming what is not there.
+
+        Example:
+            >>> import diffmst_lib as dm
+            >>> dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium").select("kick").names
+            ['kick.L', 'kick.R']
         """
-        owners = self._stem_names()
+        owners = self.stem_of_track()
         missing = [name for name in stems if name not in owners]
         if missing:
             raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(dict.fromkeys(owners))}")
@@ -129,7 +168,14 @@ class Multitrack:
         )
 
     def levels(self) -> pd.DataFrame:
-        """A table of the stems: channels, LUFS, peak in dBFS, crest factor in dB (silence: -inf)."""
+        """Measure the stems.
+
+        Returns:
+            A table with a row for each stem: `channels`, `loudness_lufs`, `peak_dbfs`, `crest_factor_db`;
+            -inf for silence.
+        """
+        import pandas as pd
+
         rows = {}
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, stem in self.stems.items():
@@ -144,49 +190,70 @@ class Multitrack:
 
 
 def check_song(song: Multitrack) -> None:
-    """Raise InputError when a song cannot be mixed: NaN samples, or every track below the -70 LUFS of silence."""
-    for name, track in zip(song.names, song.audio):
+    """Raise InputError when a song cannot be mixed.
+
+    Args:
+        song: The song to look at.
+
+    Raises:
+        InputError: About the "song": for NaN or infinite samples, naming the track, and when every track is
+        below
+            the -70 LUFS of silence.
+    """
+    for name, track in zip(song.names, song.audio, strict=True):
         if not bool(torch.isfinite(track).all()):
-            raise InputError(f"track {name} holds NaN or infinite samples")
-    if not any(np.isfinite(loudness(track, sample_rate=song.sample_rate)) for track in song.audio):
-        raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent")
+            raise InputError(f"track {name} holds NaN or infinite samples", about="song")
+    if not any(math.isfinite(loudness(track, sample_rate=song.sample_rate)) for track in song.audio):
+        raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent", about="song")
 
 
 def check_stereo(
     audio: torch.Tensor, what: str = "the reference", *, sample_rate: float = SAMPLE_RATE
-) -> torch.Tensor:
-    """A stereo mix as (2, num_samples), or InputError in one line: not stereo, no audio, silent, not finite.
+) -> tuple[torch.Tensor, float]:
+    """Check that audio is a stereo mix that can serve as a reference, and measure it.
 
     An offset of more than 1 % of the power of a channel is told in an InputNote.
+
+    Args:
+        audio: Audio (2, num_samples) or (1, 2, num_samples), floating point.
+        what: How messages name it.
+        sample_rate: In Hz.
+
+    Returns:
+        The audio (2, num_samples), not copied, and its loudness in LUFS.
+
+    Raises:
+        InputError: About the "reference", in one line: no tensor of floating point, not stereo, silent, not
+        finite.
     """
     if not isinstance(audio, torch.Tensor):
-        raise InputError(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
+        raise _unfit(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
     if not audio.dtype.is_floating_point:
-        raise InputError(
-            f"{what} is {str(audio.dtype).removeprefix('torch.')}; floating point in [-1, 1] is needed"
-        )
+        kind = str(audio.dtype).removeprefix("torch.")
+        raise _unfit(f"{what} is {kind}; floating point in [-1, 1] is needed")
     if audio.ndim == 3:
         if audio.shape[0] != 1:
-            raise InputError(f"{what} is a batch of {audio.shape[0]} sounds; one is needed")
+            raise _unfit(f"{what} is a batch of {audio.shape[0]} sounds; one is needed")
         audio = audio[0]
     if audio.ndim not in (1, 2):
-        raise InputError(f"{what} has the shape {tuple(audio.shape)}; (2, num_samples) is needed")
+        raise _unfit(f"{what} has the shape {tuple(audio.shape)}; (2, num_samples) is needed")
     if audio.ndim == 1 or audio.shape[0] != 2:
         channels = 1 if audio.ndim == 1 else audio.shape[0]
         hint = ", so transpose it" if audio.ndim == 2 and audio.shape[1] == 2 else ""
-        raise InputError(
-            f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed{hint}"
-        )
-    if not bool(torch.isfinite(audio).all()):
-        raise InputError(f"{what} holds NaN or infinite samples")
-    if not np.isfinite(loudness(audio, sample_rate=sample_rate)):
-        raise InputError(f"{what} is silent")
+        raise _unfit(f"{what} has {channels} channel{'s' * (channels != 1)}; a stereo mix is needed{hint}")
+    lufs = loudness(audio, sample_rate=sample_rate)
+    if math.isnan(lufs):
+        raise _unfit(f"{what} holds NaN or infinite samples")
+    if math.isinf(lufs):
+        raise _unfit(f"{what} is silent")
     offset = audio.mean(dim=-1)
     if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
-        warnings.warn(
+        note(
             f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears and the features count; "
-            "subtract its mean to be rid of it",
-            InputNote,
-            stacklevel=3,
+            "subtract its mean to be rid of it"
         )
-    return audio
+    return audio, lufs
+
+
+def _unfit(message: str) -> InputError:
+    return InputError(message, about="reference")

@@ -1,4 +1,4 @@
-"""Audio files: reading, resampling, saving; where the data lie."""
+"""Audio files: reading, resampling, saving."""
 
 import math
 import os
@@ -9,9 +9,7 @@ import soundfile
 import torch
 from audio_helpers import RATE, one_line, sine
 
-from diffmst_lib import InputError, InputNote, data_dir, load_audio, save_audio
-from diffmst_lib.audio import loading as audio
-from diffmst_lib.disk import write_whole
+from diffmst_lib import InputError, InputNote, load_audio, save_audio
 
 bad_suffix = pytest.mark.parametrize("name", ["stem.wav", "stem.mp3", "stem.m4a"])
 
@@ -141,18 +139,21 @@ def test_double_precision_beyond_float32_is_infinite(write):
         load_audio(path)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_write_whole_leaves_nothing_behind_when_the_writer_fails(tmp_path, error):
-    def fail(part):
-        with open(part, "w") as file:
-            file.write("half")
-        raise error
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere no limit can be set")
+def test_a_disk_that_is_full_costs_one_line_and_keeps_the_old_file(tmp_path, noise):
+    """A limit on the size of files stops the writing in its middle, as a full disk does."""
+    import resource
 
-    (tmp_path / "old.txt").write_text("old")
-    for name in ("old.txt", "new.txt"):
-        with pytest.raises(error):
-            write_whole(tmp_path / name, fail)
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"old.txt": "old"}
+    path = save_audio(tmp_path / "mix.wav", noise(2, 100))
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(InputError) as caught:
+            save_audio(path, noise(2, RATE))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert one_line(caught, "mix.wav: not written (File too large)")
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["mix.wav"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are those of POSIX")
@@ -164,12 +165,3 @@ def test_files_have_the_mode_that_the_umask_asks_for(tmp_path, noise, umask, mod
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == mode
-
-
-def test_data_dir_of_a_checkout_and_of_an_installed_wheel(tmp_path, monkeypatch):
-    assert (data_dir() / "SOURCES.md").is_file() and list((data_dir() / "references").glob("*.ogg"))
-    package = tmp_path / "site-packages" / "diffmst_lib"
-    (package.parent / "data").mkdir(parents=True)
-    (package.parent / "data" / "SOURCES.md").touch()  # somebody else's
-    monkeypatch.setattr(audio, "__file__", str(package / "audio.py"))
-    assert data_dir() == package / "_data"

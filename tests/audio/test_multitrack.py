@@ -12,6 +12,7 @@ from audio_helpers import RATE, one_line, sine
 from sound_files import music, write_sound
 
 from diffmst_lib import InputError, InputNote, Multitrack, load_multitrack, loudness
+from diffmst_lib.audio.multitrack import check_song, check_stereo
 
 
 def test_stems_come_in_the_order_of_their_names(write, noise, tmp_path):
@@ -121,6 +122,10 @@ def tiny_song():
     return Multitrack(["gtr", "gtr_2", "keys.L", "keys.R"], torch.arange(40.0).reshape(4, 10), sample_rate=10)
 
 
+def test_each_track_knows_its_stem():
+    assert tiny_song().stem_of_track() == ["gtr", "gtr_2", "keys", "keys"]
+
+
 def test_stems_are_the_files_again():
     stems = tiny_song().stems
     assert {name: tuple(stem.shape) for name, stem in stems.items()} == {
@@ -194,3 +199,63 @@ def test_stems_as_m4a(tmp_path):
     )
     error = song.stems["vox"][:, :88200].numpy() - music(2, seed=1)
     assert abs(error).mean() < 0.2 * abs(music(2, seed=1)).mean()
+
+
+def test_a_song_that_can_be_mixed_has_one_track_that_sounds(noise):
+    check_song(Multitrack(["a", "b"], torch.stack([torch.zeros(RATE), noise(RATE)])))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0.0, "demo: all 2 tracks are silent"),
+        (1e-5, "demo: all 2 tracks are silent"),
+        (np.nan, "track b holds NaN"),
+        (-np.inf, "track b holds NaN"),
+    ],
+)
+def test_a_song_that_cannot(value, message):
+    audio = torch.zeros(2, RATE)
+    audio[1, 7] = value
+    with pytest.raises(InputError) as caught:
+        check_song(Multitrack(["a", "b"], audio, title="demo"))
+    assert one_line(caught, message) and caught.value.about == "song"
+
+
+@pytest.mark.parametrize("shape", [(2, 9000), (1, 2, 9000)])
+def test_a_stereo_mix_comes_back_with_its_loudness(noise, shape):
+    sound = noise(*shape)
+    audio, lufs = check_stereo(sound)
+    assert torch.equal(audio, sound.view(2, 9000)) and lufs == loudness(audio)
+    assert audio.data_ptr() == sound.data_ptr()  # not a copy
+
+
+@pytest.mark.parametrize(
+    ("sound", "message"),
+    [
+        ([0.0, 0.1], "the record is a list; a tensor"),
+        (torch.ones(2, 100, dtype=torch.int16), "the record is int16; floating point"),
+        (torch.ones(3, 2, 100), "the record is a batch of 3 sounds"),
+        (torch.ones(1, 1, 2, 100), "the record has the shape (1, 1, 2, 100)"),
+        (torch.ones(()), "the record has the shape ()"),
+        (torch.ones(100), "the record has 1 channel; a stereo mix is needed"),
+        (torch.ones(1, 100), "the record has 1 channel; a stereo mix is needed"),
+        (torch.ones(100, 2), "the record has 100 channels; a stereo mix is needed, so transpose it"),
+        (torch.full((2, 100), torch.nan), "the record holds NaN"),
+        (torch.zeros(2, 0), "the record is silent"),
+        (torch.zeros(2, 9000), "the record is silent"),
+    ],
+)
+def test_what_is_no_stereo_mix(sound, message):
+    with pytest.raises(InputError) as caught:
+        check_stereo(sound, "the record")
+    assert one_line(caught, message) and caught.value.about == "reference"
+
+
+def test_an_offset_in_a_reference_is_told_and_others_pass_in_silence():
+    sound = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(InputNote, match="the record has a DC offset of 0.2, which nobody hears"):
+        check_stereo(sound + torch.tensor([[0.0], [-0.2]]), "the record")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_stereo(sound)[0] is sound

@@ -17,7 +17,7 @@ FORMATS = {
 
 
 def music(seconds=2.0, rate=44100, channels=2, level=0.1, seed=0, gap_s=None):
-    """Float32 (channels, samples): tones that come and go, a little noise; silent within `gap_s` = (start, end)."""
+    """Float32 (channels, samples): tones that come and go, some noise; silent within `gap_s`."""
     rng, t = np.random.default_rng(seed), np.arange(round(seconds * rate)) / rate
     sound = np.stack(
         [
@@ -32,26 +32,24 @@ def music(seconds=2.0, rate=44100, channels=2, level=0.1, seed=0, gap_s=None):
 
 
 def write_sound(path, samples=None, rate=44100):
-    """Write (channels, samples) in the format that the name tells: also .m4a, and five streams of it to .stem.mp4."""
+    """Write (channels, samples) in the format that the name tells; five streams of it to .stem.mp4."""
     path, samples = Path(path), music(rate=rate) if samples is None else np.asarray(samples, np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
-    if suffix in (".m4a", ".mp4"):
-        _write_mp4(
-            path, [samples * gain for gain in (1.0, 0.8, 0.6, 0.4, 0.2)[: 5 if suffix == ".mp4" else 1]], rate
-        )
+    if suffix in (".m4a", ".mp4", ".aac"):
+        gains = (1.0, 0.8, 0.6, 0.4, 0.2) if suffix == ".mp4" else (1.0,)
+        _write_aac(path, [samples * gain for gain in gains], rate)
     else:
         container, subtype = FORMATS[suffix]
         soundfile.write(path, samples.T, rate, format=container, subtype=subtype)
     return path
 
 
-def _write_mp4(path, sounds, rate):
-    with av.open(str(path), "w", format="mp4") as container:
+def _write_aac(path, sounds, rate):
+    with av.open(str(path), "w", format="adts" if path.suffix.lower() == ".aac" else "mp4") as container:
         for samples in sounds:
             stream = container.add_stream("aac", rate=rate, layout="stereo" if len(samples) == 2 else "mono")
-            stream.codec_context.options = {"aac_pns": "0"}  # its noise would be another one at each decoding
-        for stream, samples in zip(container.streams.audio, sounds):
+        for stream, samples in zip(container.streams.audio, sounds, strict=True):
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(samples, np.float32), "fltp", stream.layout.name
             )
