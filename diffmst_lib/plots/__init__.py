@@ -1,4 +1,4 @@
-"""Figures, for notebooks, reports and tables alike."""
+"""Figures, for notebooks, reports and tables alike: a file an idea, a function a figure, which it returns."""
 
 import lazy_loader as lazy
 

@@ -1,51 +1,76 @@
-"""Mean squares and mean magnitude spectra, with gradients by hand, which cost a half of automatic ones. Chapter: Audio features."""
+"""Mean squares and mean magnitude spectra, the averages that the audio features are made of.
+
+The gradients are written by hand: they cost half of what autograd's own cost.
+
+Chapter: Audio features.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 
-TOGETHER = 8  # windows at a time: a few megabytes, near the processor's cache
+WINDOWS_AT_A_TIME = 8  # a few megabytes, near the processor's cache
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # a window first made there could not be used in training later
 def hann_window(num_samples: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """The periodic Hann window, made once for each length, device and dtype; not to be changed."""
+    """The periodic Hann window, made once for each length, device and dtype; do not change it.
+
+    Args:
+        num_samples: Length of the window.
+        device: Device of the window.
+        dtype: Floating-point dtype of the window.
+
+    Returns:
+        The window (num_samples,), from 0 to 1.
+    """
     return torch.hann_window(num_samples, device=device, dtype=dtype)
 
 
 class _MeanSquare(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(x)
         return x.square().mean(dim=-1)
 
     @staticmethod
-    def backward(ctx, grad: torch.Tensor):
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
         (x,) = ctx.saved_tensors
         return x * (grad * (2 / x.shape[-1]))[..., None]
 
 
 def mean_square(x: torch.Tensor) -> torch.Tensor:
-    """Power, the mean of x^2 along the last axis; the gradient towards a sample is 2 x / N.
+    """Power: the mean of x^2 along the last axis. The gradient towards a sample is 2 x / N.
 
-    >>> mean_square(torch.tensor([3.0, -1.0]))
-    tensor(5.)
+    Args:
+        x: Audio (..., N).
+
+    Returns:
+        The power (...), linear.
+
+    Example:
+        >>> mean_square(torch.tensor([3.0, -1.0]))
+        tensor(5.)
     """
     return _MeanSquare.apply(x)
 
 
 class _MeanMagnitude(torch.autograd.Function):
-    """Mean over windows of |FFT|. PyTorch's own gradient of a real FFT goes through a complex one of full length."""
+    """Mean over windows of |FFT|.
+
+    PyTorch's own gradient of a real FFT goes through a complex one of full length.
+    """
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
         window, half = hann_window(n_fft, x.device, x.dtype), n_fft // 2
         padded = torch.cat([x[:, 1 : half + 1].flip(-1), x, x[:, -half - 1 : -1].flip(-1)], dim=-1)
         total, parts = x.new_zeros(x.shape[0], half + 1), []
-        for frames in padded.unfold(-1, n_fft, hop).split(TOGETHER, dim=1):  # (B, TOGETHER, n_fft)
+        for frames in padded.unfold(-1, n_fft, hop).split(WINDOWS_AT_A_TIME, dim=1):  # (B, 8, n_fft)
             spectrum = torch.fft.rfft(frames * window)
             magnitude = (spectrum.real * spectrum.real).addcmul_(spectrum.imag, spectrum.imag).sqrt_()
             total += magnitude.sum(dim=1)
@@ -55,7 +80,7 @@ class _MeanMagnitude(torch.autograd.Function):
         return total / (x.shape[-1] // hop + 1)
 
     @staticmethod
-    def backward(ctx, grad: torch.Tensor):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "the gradient of a mean magnitude cannot be differentiated again (create_graph=True)"
@@ -66,7 +91,7 @@ class _MeanMagnitude(torch.autograd.Function):
         grad[:, 1:half] *= 0.5  # the inverse transform counts these bins twice
         out, start = grad.new_zeros(ctx.shape), 0
         saved = ctx.saved_tensors  # once: checkpointing gives them a single time
-        for spectrum, magnitude in zip(saved[::2], saved[1::2]):
+        for spectrum, magnitude in zip(saved[::2], saved[1::2], strict=True):
             tiny = torch.finfo(magnitude.dtype).tiny ** 0.5  # its square is the smallest; |X| = 0: slope 0
             scale = grad[:, None] / magnitude.clamp(min=tiny)
             scaled = torch.complex(spectrum.real * scale, spectrum.imag * scale)
@@ -81,16 +106,27 @@ class _MeanMagnitude(torch.autograd.Function):
 
 
 def mean_magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
-    """Magnitudes of the short-time spectrum, averaged over time: (B, T) to (B, n_fft // 2 + 1).
+    """Magnitudes of the short-time spectrum, averaged over time.
 
-    |X|_k = mean over windows i of |sum_n hann(n) x(n + i hop) exp(-2 pi j k n / n_fft)|. As `torch.stft` does, windows
-    are centered and the ends reflected. Clips up to half a window are padded with zeros. RuntimeError when
-    the gradient is to be differentiated again.
+    |X|_k = mean over windows i of |sum_n hann(n) x(n + i hop) exp(-2 pi j k n / n_fft)|. As in
+    `torch.stft`, windows are centered and the ends are reflected.
 
-    >>> x = torch.randn(1, 4096)
-    >>> theirs = torch.stft(x, 1024, 256, window=torch.hann_window(1024), return_complex=True).abs().mean(dim=-1)
-    >>> torch.allclose(mean_magnitude(x, 1024, 256), theirs, atol=1e-3)
-    True
+    Args:
+        x: Audio (B, T); clips up to half a window are padded with zeros.
+        n_fft: Length of a window in samples, even.
+        hop: Samples from one window to the next.
+
+    Returns:
+        The mean magnitudes (B, n_fft // 2 + 1), linear.
+
+    Raises:
+        RuntimeError: When the gradient is to be differentiated again.
+
+    Example:
+        >>> x = torch.randn(1, 4096)
+        >>> spectrum = torch.stft(x, 1024, 256, window=torch.hann_window(1024), return_complex=True)
+        >>> torch.allclose(mean_magnitude(x, 1024, 256), spectrum.abs().mean(dim=-1), atol=1e-3)
+        True
     """
     half = n_fft // 2
     if x.shape[-1] <= half:  # a reflection needs more than the half

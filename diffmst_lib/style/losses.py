@@ -1,17 +1,23 @@
-"""How far a mix is from a reference: the audio-feature loss and the multi-resolution STFT loss. Chapter: Losses."""
+"""How far a mix is from a reference: the audio-feature loss and the multi-resolution STFT loss.
+
+Chapter: Losses.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
-from auraloss.freq import MultiResolutionSTFTLoss
 
 from ..inputs import check_preset
 from .features import audio_features
 
-AF_WEIGHTS = {  # w_1 to w_5 of the paper
+if TYPE_CHECKING:
+    import pandas as pd
+    from auraloss.freq import MultiResolutionSTFTLoss
+
+AF_WEIGHTS = {  # the w_j of equations 3 to 7
     "rms": 0.1,
     "crest_factor": 0.001,
     "stereo_width": 1.0,
@@ -24,25 +30,31 @@ MRSTFT_WINDOWS = (512, 2048, 8192)
 def audio_feature_loss(
     mix: torch.Tensor, reference: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default"
 ) -> dict[str, torch.Tensor]:
-    """Style distance between two stereo signals: weighted squared errors of their features. Equation 8 of the paper.
+    """Style distance between two stereo signals, the weighted squared errors of their features: equation 8.
 
-    L = sum_j w_j MSE(T_j(mix), T_j(reference)), with the means over channels, bands and batch. The signals need not
-    have the same content or length. Level matters: bring both to the same LUFS first. Half precision is computed in
-    float32, under autocast too. In float32 the total of two records is right to 1e-4 of itself, or to 1e-9. Its gradient
-    cannot be differentiated again.
+    L = sum_j w_j MSE(T_j(mix), T_j(reference)), with the means over channels, bands and batch. The signals
+    need not have the same content or length. Level matters: bring both to the same LUFS first. Half precision
+    is computed in float32, under autocast too. In float32 the total of two records is right to 1e-4 of
+    itself, or to 1e-9. Its gradient cannot be differentiated again.
 
     Args:
-        mix, reference: (B, 2, T) or (2, T) each, in [-1, 1], from one sample on; a reference (2, T) serves a batch.
+        mix: Stereo audio (B, 2, T) or (2, T), in [-1, 1], from one sample on.
+        reference: Stereo audio like `mix`; one (2, T) serves a whole batch.
         sample_rate: Hz, of both.
-        preset: "default" is bounded for any audio; "reference" is the released code's, see `features`.
+        preset: "default" is bounded for any audio, "reference" is the released code's; see `features`.
 
-    Returns a dict of scalars: rms, crest_factor, stereo_width, stereo_imbalance, bark_spectrum, total.
-    Raises ValueError for audio that is not stereo or not floating point, for batches that do not fit, for an unknown
-    preset and for a sample rate that is not above 0.
+    Returns:
+        Scalars by name: the weighted terms rms, crest_factor, stereo_width, stereo_imbalance, bark_spectrum,
+        and their sum, total.
 
-    >>> x = torch.randn(2, 44100)
-    >>> audio_feature_loss(x, x)["total"]
-    tensor(0.)
+    Raises:
+        ValueError: For audio that is not stereo or not floating point, for batches that do not fit, for an
+            unknown preset and for a sample rate that is not above 0.
+
+    Example:
+        >>> x = torch.randn(2, 44100)
+        >>> audio_feature_loss(x, x)["total"]
+        tensor(0.)
     """
     return feature_distance(
         audio_features(mix, sample_rate=sample_rate, preset=preset),
@@ -53,32 +65,40 @@ def audio_feature_loss(
 def feature_distance(
     mix: dict[str, torch.Tensor], reference: dict[str, torch.Tensor], *, each: bool = False
 ) -> dict[str, torch.Tensor]:
-    """`audio_feature_loss` of features already computed, for a reference that stays while the mix changes.
+    """Equation 8 for features already computed, for a reference that stays while the mix changes.
 
-    Both are dicts of `audio_features`, made with one preset; ValueError for anything else, and for batches that do not
-    fit. With `each` the terms are (B,), one a mix of a batch, instead of their means.
+    Args:
+        mix: What `audio_features` returns for the mix.
+        reference: The same for the reference, made with the same preset.
+        each: Whether to return a term for each mix of a batch instead of their mean.
 
-    >>> target = audio_features(torch.randn(2, 44100))
-    >>> feature_distance(audio_features(torch.randn(2, 22050)), target)["total"] < 0.1
-    tensor(True)
+    Returns:
+        The terms and their total as in `audio_feature_loss`: scalars, or (B,) with `each`.
+
+    Raises:
+        ValueError: For anything else than such features, and for batches that do not fit.
+
+    Example:
+        >>> target = audio_features(torch.randn(2, 44100))
+        >>> feature_distance(audio_features(torch.randn(2, 22050)), target)["total"] < 0.1
+        tensor(True)
     """
     for features in (mix, reference):
         if not isinstance(features, dict) or not set(AF_WEIGHTS) <= set(features):
-            raise ValueError(
-                f"features as audio_features returns them are needed, got {type(features).__name__}"
-            )
-    batches = [
+            got = type(features).__name__
+            raise ValueError(f"features as audio_features returns them are needed, got {got}")
+    mixes, references = (
         len(features["stereo_width"]) if features["stereo_width"].ndim else 1 for features in (mix, reference)
-    ]
-    if batches[0] != batches[1] and 1 not in batches:
-        raise ValueError(f"{batches[0]} mixes cannot be compared with {batches[1]} references")
+    )
+    if mixes != references and 1 not in (mixes, references):
+        raise ValueError(f"{mixes} mixes cannot be compared with {references} references")
     squared = {name: (mix[name] - reference[name]) ** 2 for name in AF_WEIGHTS}
     if each and squared["stereo_width"].ndim:
         squared = {name: s.flatten(1).mean(dim=1) if s.ndim > 1 else s for name, s in squared.items()}
     else:
         squared = {name: s.mean() for name, s in squared.items()}
-    terms = {name: w * squared[name] for name, w in AF_WEIGHTS.items()}
-    return terms | {"total": sum(terms.values())}
+    terms = {name: weight * squared[name] for name, weight in AF_WEIGHTS.items()}
+    return terms | {"total": reduce(torch.add, terms.values())}
 
 
 def loss_table(
@@ -90,38 +110,59 @@ def loss_table(
 ) -> pd.DataFrame:
     """The audio-feature loss of several mixes, term by term, as a tidy table: one row a mix and term.
 
-    Columns: mix, term, distance (the mean squared error in the term's own unit), weight, loss (their product). The
-    total of a mix is the sum of its losses; of a batch these are the means. Arguments otherwise, and errors, as for
-    `audio_feature_loss`.
+    The total of a mix is the sum of its losses; of a batch these are the means.
 
-    >>> x = torch.randn(2, 44100)
-    >>> table = loss_table({"itself": x, "half as loud": 0.5 * x}, x)
-    >>> table.groupby("mix", sort=False)["loss"].sum().round(3).tolist()
-    [0.0, 0.073]
-    >>> table.pivot(index="term", columns="mix", values="loss").shape
-    (5, 2)
+    Args:
+        mixes: Stereo audio (B, 2, T) or (2, T) by label.
+        reference: Stereo audio like the mixes; one (2, T) serves a whole batch.
+        sample_rate: Hz, of all of them.
+        preset: "default" or "reference".
+
+    Returns:
+        A table with the columns mix, term, distance (the mean squared error in the term's own unit), weight
+        and loss (their product).
+
+    Raises:
+        ValueError: For mixes that are not a dict, and as `audio_feature_loss`, with the mix's label in front.
+
+    Example:
+        >>> x = torch.randn(2, 44100)
+        >>> table = loss_table({"itself": x, "half as loud": 0.5 * x}, x)
+        >>> table.groupby("mix", sort=False)["loss"].sum().round(3).tolist()
+        [0.0, 0.073]
+        >>> table.pivot(index="term", columns="mix", values="loss").shape
+        (5, 2)
     """
-    rows, options = [], {"sample_rate": sample_rate, "preset": preset}
+    import pandas as pd
+
     if not isinstance(mixes, dict):
         raise ValueError(f"mixes must be a dict {{label: audio}}, got {type(mixes).__name__}")
+    rows = []
     with torch.no_grad():
-        target = audio_features(reference, **options)
-    for label, mix in mixes.items():
-        try:
-            with torch.no_grad():
-                terms = feature_distance(audio_features(mix, **options), target)
-        except ValueError as error:
-            raise ValueError(f"{label}: {error}") from None
-        rows += [{"mix": label} | row for row in term_rows(terms)]
+        target = audio_features(reference, sample_rate=sample_rate, preset=preset)
+        for label, mix in mixes.items():
+            try:
+                features = audio_features(mix, sample_rate=sample_rate, preset=preset)
+                terms = feature_distance(features, target)
+            except ValueError as error:
+                raise ValueError(f"{label}: {error}") from None
+            rows += [{"mix": label, **row} for row in term_rows(terms)]
     return pd.DataFrame(rows, columns=["mix", "term", "distance", "weight", "loss"])
 
 
-def term_rows(terms: dict[str, torch.Tensor]) -> list[dict]:
-    """The terms of an audio-feature loss as rows of a table: term, distance, weight, loss.
+def term_rows(terms: dict[str, torch.Tensor]) -> list[dict[str, str | float]]:
+    """The terms of an audio-feature loss as rows of a table.
 
-    >>> x = audio_features(torch.zeros(2, 100))
-    >>> term_rows(feature_distance(x, x))[1]
-    {'term': 'crest_factor', 'distance': 0.0, 'weight': 0.001, 'loss': 0.0}
+    Args:
+        terms: What `audio_feature_loss` returns.
+
+    Returns:
+        A dict a term: term (its name), distance (before the weight), weight, loss.
+
+    Example:
+        >>> x = audio_features(torch.zeros(2, 100))
+        >>> term_rows(feature_distance(x, x))[1]
+        {'term': 'crest_factor', 'distance': 0.0, 'weight': 0.001, 'loss': 0.0}
     """
     return [
         {"term": name, "distance": terms[name].item() / weight, "weight": weight, "loss": terms[name].item()}
@@ -129,10 +170,98 @@ def term_rows(terms: dict[str, torch.Tensor]) -> list[dict]:
     ]
 
 
+def mrstft_loss(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
+    """Multi-resolution STFT distance between two signals with the same content.
+
+    The mean over windows of 512, 2,048 and 8,192 samples, hop half, of two parts. "default" is the paper's
+    text, mean | |X| - |Y| | + mean | ln |X| - ln |Y| |. "reference" is the released configuration, where
+    spectral convergence || |X| - |Y| || / || |Y| || takes the place of the first. Magnitudes below 1e-4 count
+    as 1e-4. Half precision is computed in float32.
+
+    Source: Steinmetz and Reiss (2020), auraloss, whose module computes it.
+
+    Args:
+        mix: Audio (B, C, T) or (C, T), in [-1, 1]; clips up to 4,096 samples are padded with zeros.
+        target: Audio of the same shape.
+        preset: "default" or "reference".
+
+    Returns:
+        The distance, a scalar.
+
+    Raises:
+        ValueError: For other shapes and dtypes, and for an unknown preset.
+
+    Example:
+        >>> x = torch.randn(1, 2, 44100)
+        >>> mrstft_loss(x, x)
+        tensor(0.)
+    """
+    return _mrstft_parts(mix, target, preset)[0]
+
+
+def mrstft_table(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "default") -> pd.DataFrame:
+    """The parts of `mrstft_loss`, which is the mean over rows of their sum.
+
+    Args:
+        mix: Audio (B, C, T) or (C, T), in [-1, 1].
+        target: Audio of the same shape.
+        preset: "default" or "reference".
+
+    Returns:
+        A row a window length in samples; columns linear ("default") or convergence ("reference"), and log.
+
+    Raises:
+        ValueError: As `mrstft_loss`.
+
+    Example:
+        >>> x = torch.randn(2, 44100)
+        >>> mrstft_table(0.5 * x, x)["log"].round(2).tolist()          # ln 2 at every resolution
+        [0.69, 0.69, 0.69]
+    """
+    import pandas as pd
+
+    with torch.no_grad():
+        _, convergence, log, linear, _ = _mrstft_parts(mix, target, preset)
+    first = {"linear": linear} if preset == "default" else {"convergence": convergence}
+    table = pd.DataFrame(first | {"log": log}, index=pd.Index(MRSTFT_WINDOWS, name="window (samples)"))
+    return table.map(float)
+
+
+def _mrstft_parts(mix: torch.Tensor, target: torch.Tensor, preset: str) -> tuple:
+    """The total and the lists of terms by window: convergence, logarithmic, linear, phase."""
+    check_preset(preset)
+    for x in (mix, target):
+        if not isinstance(x, torch.Tensor):
+            got = type(x).__name__
+        elif x.ndim not in (2, 3) or 0 in x.shape or not x.dtype.is_floating_point:
+            got = f"{tuple(x.shape)} {x.dtype}"
+        else:
+            continue
+        raise ValueError(f"a loss needs audio (batch, channels, samples) or (channels, samples), got {got}")
+    if mix.shape != target.shape:
+        shapes = f"{tuple(mix.shape)}, {tuple(target.shape)}"
+        raise ValueError(f"a full-reference loss needs equal shapes, got {shapes}")
+    short = max(0, MRSTFT_WINDOWS[-1] // 2 + 1 - mix.shape[-1])  # a reflection needs more than half a window
+    dtype = torch.promote_types(torch.promote_types(mix.dtype, target.dtype), torch.float32)
+    both = [torch.nn.functional.pad(x.to(dtype), (0, short)).contiguous() for x in (mix, target)]
+    return kept_mrstft(preset, mix.device, dtype)(*(x if x.ndim == 3 else x[None] for x in both))
+
+
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)
-def _mrstft(preset: str, device: torch.device, dtype: torch.dtype) -> MultiResolutionSTFTLoss:
-    """auraloss's module with its windows on the device and in the dtype of the sound."""
+@torch.inference_mode(False)  # a window first made there could not be used in training later
+def kept_mrstft(preset: str, device: torch.device, dtype: torch.dtype) -> MultiResolutionSTFTLoss:
+    """The module of auraloss, made once for each preset, device and dtype; do not change it.
+
+    Args:
+        preset: "default" or "reference".
+        device: Device of its windows.
+        dtype: Floating-point dtype of its windows.
+
+    Returns:
+        A module of two sounds (B, C, T), which returns the loss and its terms by window.
+    """
+    from auraloss.freq import MultiResolutionSTFTLoss
+
     hops = [size // 2 for size in MRSTFT_WINDOWS]
     weights = {"w_sc": 0.0, "w_log_mag": 1.0, "w_lin_mag": 1.0} if preset == "default" else {}
     with torch.device(device):
@@ -142,63 +271,3 @@ def _mrstft(preset: str, device: torch.device, dtype: torch.dtype) -> MultiResol
     for resolution in module.stft_losses:
         resolution.window = resolution.window.to(dtype)
     return module
-
-
-def _mrstft_parts(mix: torch.Tensor, target: torch.Tensor, preset: str):
-    """auraloss's total and its lists of terms by window: convergence, logarithmic, linear, phase."""
-    check_preset(preset)
-    for x in (mix, target):
-        if (
-            not isinstance(x, torch.Tensor)
-            or x.ndim not in (2, 3)
-            or 0 in x.shape
-            or not x.dtype.is_floating_point
-        ):
-            got = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(
-                f"a loss needs audio (batch, channels, samples) or (channels, samples), got {got}"
-            )
-    if mix.shape != target.shape:
-        raise ValueError(
-            f"a full-reference loss needs equal shapes, got {tuple(mix.shape)}, {tuple(target.shape)}"
-        )
-    short = max(0, MRSTFT_WINDOWS[-1] // 2 + 1 - mix.shape[-1])  # a reflection needs more than half a window
-    dtype = torch.promote_types(torch.promote_types(mix.dtype, target.dtype), torch.float32)
-    both = [torch.nn.functional.pad(x.to(dtype), (0, short)).contiguous() for x in (mix, target)]
-    return _mrstft(preset, mix.device, dtype)(*(x if x.ndim == 3 else x[None] for x in both))
-
-
-def mrstft_loss(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
-    """Multi-resolution STFT distance between two signals with the same content, a scalar. Through auraloss.
-
-    The mean over windows of 512, 2,048 and 8,192 samples, hop half, of two parts. "default" is the paper's text,
-    mean | |X| - |Y| | + mean | ln |X| - ln |Y| |; "reference" is the released configuration, where spectral
-    convergence || |X| - |Y| || / || |Y| || takes the place of the first. Magnitudes below 1e-4 count as 1e-4. Half
-    precision is computed in float32.
-
-    Args:
-        mix, target: (B, C, T) or (C, T), the same shape; clips up to 4,096 samples are padded with zeros.
-
-    Raises ValueError for anything else.
-
-    >>> x = torch.randn(1, 2, 44100)
-    >>> mrstft_loss(x, x)
-    tensor(0.)
-    """
-    return _mrstft_parts(mix, target, preset)[0]
-
-
-def mrstft_table(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "default") -> pd.DataFrame:
-    """The parts of `mrstft_loss`: a row a window length in samples, columns linear (or convergence) and log.
-
-    The loss is the mean over rows of their sum.
-
-    >>> x = torch.randn(2, 44100)
-    >>> mrstft_table(0.5 * x, x)["log"].round(2).tolist()          # ln 2 at every resolution
-    [0.69, 0.69, 0.69]
-    """
-    with torch.no_grad():
-        _, convergence, log, linear, _ = _mrstft_parts(mix, target, preset)
-    first = {"linear": linear} if preset == "default" else {"convergence": convergence}
-    table = pd.DataFrame(first | {"log": log}, index=pd.Index(MRSTFT_WINDOWS, name="window (samples)"))
-    return table.map(float)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diffmst_lib.style.averages import TOGETHER, hann_window, mean_magnitude, mean_square
+from diffmst_lib.style.averages import WINDOWS_AT_A_TIME, hann_window, mean_magnitude, mean_square
 
 
 def noise(*shape, seed=0, dtype=torch.float32):
@@ -15,7 +15,7 @@ def by_torch(x, n_fft, hop):
     return torch.stft(x, n_fft, hop, window=window, return_complex=True).abs().mean(dim=-1)
 
 
-@pytest.mark.parametrize("num_samples", [520, 1024, 5000, 256 * 3 * TOGETHER + 1])
+@pytest.mark.parametrize("num_samples", [520, 1024, 5000, 256 * 3 * WINDOWS_AT_A_TIME + 1])
 def test_value_and_gradient_are_those_of_torch(num_samples):
     ours, theirs = (noise(3, num_samples, dtype=torch.float64).requires_grad_() for _ in range(2))
     towards = noise(3, 513, seed=1, dtype=torch.float64)
@@ -62,9 +62,8 @@ def test_a_window_first_made_without_gradients_serves_training_later():
 
 def test_second_derivatives_are_right_or_refused():
     x = noise(1, 2000, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradgradcheck(
-        lambda x: mean_square(x).sum() + (x**3).sum(), noise(1, 9, dtype=torch.float64).requires_grad_()
-    )
+    short = noise(1, 9, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: mean_square(x).sum() + (x**3).sum(), short)
     with pytest.raises(RuntimeError, match="cannot be differentiated again"):
         torch.autograd.grad(mean_magnitude(x, 1024, 256).sum(), x, create_graph=True)
 

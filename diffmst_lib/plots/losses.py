@@ -1,0 +1,97 @@
+"""Losses: step by step, term by term, and their gradients.
+
+Chapter: Losses.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from .figure import COLORS, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def plot_history(histories: dict[str, pd.DataFrame], *, goal: float | None = None) -> Figure:
+    """Loss by step of one or several fits, on a log axis.
+
+    Args:
+        histories: {label: history}, the histories as in `MixResult.history`, with a column "total".
+        goal: A loss to reach, drawn as a line.
+
+    Returns:
+        The figure.
+    """
+    figure, axis = new_figure(1, 3.0)
+    for (label, history), color in zip(histories.items(), cycle(COLORS)):
+        step, last = history.index[-1], history["total"].iloc[-1]
+        axis.semilogy(history.index, history["total"], color=color, label=label)
+        axis.annotate(f" {last:.3g}", (step, last), color=color)
+    if goal is not None:
+        axis.axhline(goal, color="#888888", linestyle=":", linewidth=1, label=f"goal {goal:g}")
+    axis.set(xlabel="gradient step", ylabel="audio-feature loss")
+    axis.margins(x=0.1)
+    axis.legend(frameon=False)
+    return figure
+
+
+def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]) -> Figure:
+    """The weighted terms of the audio-feature loss for several mixes, side by side on a log axis.
+
+    Args:
+        losses: {label: terms}, the terms as `audio_feature_loss` returns them.
+
+    Returns:
+        The figure, a group of bars a term, a bar a mix.
+    """
+    names = list(next(iter(losses.values())))
+    figure, axis = new_figure(1, 3.0)
+    positions = np.arange(len(names))
+    width = 0.8 / len(losses)
+    for i, ((label, terms), color) in enumerate(zip(losses.items(), cycle(COLORS))):
+        heights = [max(float(terms[name]), 1e-6) for name in names]
+        axis.bar(positions + (i + 0.5) * width - 0.4, heights, width, bottom=1e-6, color=color, label=label)
+    axis.set_yscale("log")
+    axis.set_xticks(positions, [name.replace("_", "\n") for name in names])
+    axis.set_ylabel("weighted term")
+    axis.legend(frameon=False)
+    return figure
+
+
+def plot_gradients(table: pd.DataFrame) -> Figure:
+    """The size of gradients on a log axis: one row a parameter, one mark for each column of the table.
+
+    Gradients of exactly 0 stand at the left edge, those that are not finite at the right edge as a cross.
+
+    Args:
+        table: Gradients, a row a parameter.
+
+    Returns:
+        The figure.
+    """
+    sizes = table.abs().to_numpy(dtype=float)
+    good = np.isfinite(sizes) & (sizes > 0)
+    low, high = (sizes[good].min(), sizes[good].max()) if good.any() else (1.0, 1.0)
+    left, right = 10 ** (np.floor(np.log10(low)) - 1), 10 ** (np.ceil(np.log10(high)) + 1)
+    figure, axis = new_figure(1, 0.24 * len(table) + 1.1)
+    rows = np.arange(len(table))
+    axis.hlines(rows, left, right, color="#eeeeee", linewidth=1, zorder=0)
+    for label, values, color, marker in zip(table.columns, sizes.T, cycle(COLORS), cycle("osD^vPX")):
+        finite = np.isfinite(values)
+        style = {"color": color, "clip_on": False}
+        axis.plot(values[finite].clip(left), rows[finite], marker, label=label, markersize=5, **style)
+        axis.plot(np.full((~finite).sum(), right), rows[~finite], "x", markersize=7, **style)
+    for edge, text, shown in ((left, "0", sizes == 0), (right, "not finite", ~np.isfinite(sizes))):
+        if shown.any():
+            axis.annotate(text, (edge, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom")
+    axis.set_xscale("log")
+    axis.set(yticks=rows, yticklabels=table.index, xlim=(left, right), xlabel="size of the gradient")
+    axis.invert_yaxis()
+    figure.legend(loc="outside upper center", ncols=min(4, len(table.columns)), frameon=False)
+    return figure
