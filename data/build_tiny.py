@@ -11,7 +11,9 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import av
 import librosa
@@ -47,46 +49,21 @@ SONGS = {
         "bars": (100, 108),
         # Against the artist's master this stem alone comes 188 samples (at 48 kHz) late.
         "late": {"minilogue_synth": 188 / 48000},
-        "stems": [
-            "alt_hats",
-            "bgvox_alt",
-            "bgvox_echo",
-            "bgvox_harmony",
-            "bgvox_high",
-            "bgvox_main",
-            "kick",
-            "microcosm_effect",
-            "minilogue_synth",
-        ],
+        "stems": (
+            "alt_hats bgvox_alt bgvox_echo bgvox_harmony bgvox_high bgvox_main kick microcosm_effect "
+            "minilogue_synth"
+        ),
     },
     "potassium": {
         "bpm": 90,
         "bars": (76, 81),
-        "stems": [
-            "end_drums",
-            "mallet",
-            "microcosm_effect",
-            "minilogue_synth",
-            "outro_drum",
-            "pad_bass",
-            "snare",
-            "vox_lead",
-        ],
+        "stems": "end_drums mallet microcosm_effect minilogue_synth outro_drum pad_bass snare vox_lead",
     },
     "rubidium": {
         "bpm": 132,
         # Not the outro: there the original's vox_lead is a copy of pluck.
         "bars": (93, 101),
-        "stems": [
-            "bgvox",
-            "build",
-            "drums_2",
-            "drums_main",
-            "drums_outro",
-            "melody_break",
-            "minilogue_synth",
-            "vox_lead",
-        ],
+        "stems": "bgvox build drums_2 drums_main drums_outro melody_break minilogue_synth vox_lead",
     },
 }
 
@@ -156,6 +133,7 @@ REFERENCES = {
     },
 }
 REFERENCE_LENGTH = 15.0
+LAST_COLUMNS = ("channels", "license", "attribution", "changes")
 
 # As in the open set, of which these are excerpts: never trained on, and looked at only to choose.
 SPLITS = {
@@ -164,11 +142,12 @@ SPLITS = {
 }
 
 
-def fail(message):
+def fail(message: str) -> NoReturn:
+    """End the script with one line."""
     sys.exit(f"build_tiny: {message}")
 
 
-def decode(path):
+def decode(path: Path) -> tuple[np.ndarray, int]:
     """Return channels x samples (float32) and the sample rate."""
     if not path.is_file():
         fail(f"missing file: {path}")
@@ -181,7 +160,7 @@ def decode(path):
         fail(f"cannot decode {path}: {error}")
 
 
-def cut(path, start, length):
+def cut(path: Path, start: float, length: float) -> np.ndarray:
     """Decode one file and return the excerpt at RATE, with short fades."""
     audio, rate = decode(path)
     # Margins keep the resampler's edges out of the excerpt; whole seconds keep it on the sample grid.
@@ -200,7 +179,8 @@ def cut(path, start, length):
     return audio
 
 
-def to_mono_if_equal(audio):
+def to_mono_if_equal(audio: np.ndarray) -> np.ndarray:
+    """Return one channel where two are equal."""
     if len(audio) == 2:
         difference = np.sqrt(np.mean((audio[0] - audio[1]) ** 2))
         if difference <= 10 ** (MONO_DB / 20) * np.sqrt(np.mean(audio**2)):
@@ -208,7 +188,7 @@ def to_mono_if_equal(audio):
     return audio
 
 
-def set_serial(ogg):
+def set_serial(ogg: bytes) -> bytes:
     """Replace libsndfile's random stream number, and so every page's checksum, by fixed ones."""
     reverse = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
     pages, position = [], 0
@@ -227,35 +207,36 @@ def set_serial(ogg):
     return b"".join(pages)
 
 
-def write(path, audio):
+def write(path: Path, audio: np.ndarray) -> None:
+    """Write one file as Ogg Vorbis."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with sf.SoundFile(
-        path, "w", RATE, len(audio), "VORBIS", format="OGG", compression_level=1 - QUALITY
-    ) as file:
+    codec = {"format": "OGG", "subtype": "VORBIS", "compression_level": 1 - QUALITY}
+    with sf.SoundFile(path, "w", RATE, len(audio), **codec) as file:
         # libsndfile's Vorbis encoder can overflow its stack on one large block.
         for start in range(0, audio.shape[1], RATE):
             file.write(audio[:, start : start + RATE].T)
     path.write_bytes(set_serial(path.read_bytes()))
 
 
-def lower_to_peak(audio):
+def lower_to_peak(audio: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the audio, lowered where its peak needs it, and the gain in dB."""
     gain = min(1.0, PEAK / np.abs(audio).max())
     return audio * np.float32(gain), 20 * np.log10(gain)
 
 
-def song_span(song):
+def song_span(song: dict) -> tuple[float, float]:
+    """Return start and length of a song's excerpt in seconds."""
     first, last = song["bars"]
     bar = 4 * 60 / song["bpm"]
     return first * bar, (last - first) * bar
 
 
-def plan(only):
+def plan(only: Sequence[str]) -> list[tuple]:
     """List the files to make: group, name, stem, original below ORIGINALS, start and length in seconds."""
     jobs = []
     for name, song in SONGS.items():
         start, length = song_span(song)
-        for stem in song["stems"]:
+        for stem in song["stems"].split():
             late = song.get("late", {}).get(stem, 0.0)
             jobs.append(("multitracks", name, stem, f"multitracks/{name}/{stem}.m4a", start + late, length))
     for name, mix in HUMAN_MIXES.items():
@@ -271,7 +252,7 @@ def plan(only):
     return jobs
 
 
-def build(originals, output, only=()):
+def build(originals: Path, output: Path, only: Sequence[str] = ()) -> dict[str, dict]:
     """Write the audio files and return, by path below the output folder, what SOURCES.md says of each."""
     if not originals.is_dir():
         fail(f"missing folder: {originals}")
@@ -295,20 +276,23 @@ def build(originals, output, only=()):
     return made
 
 
-def row(*cells):
+def row(*cells: object) -> str:
+    """Return a row of a Markdown table."""
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def link(license):
+def link(license: tuple[str, str]) -> str:
+    """Return a license as a Markdown link."""
     return f"[{license[0]}]({license[1]})"
 
 
-def changes(gain):
+def changes(gain: float) -> str:
+    """Return what was done to a finished song."""
     lowered = f", lowered by {-gain:.1f} dB against clipping" if gain < -0.05 else ""
     return f"excerpt, re-encoded{lowered}"
 
 
-def sources(made):
+def sources(made: dict[str, dict]) -> str:
     """Return the text of SOURCES.md."""
     lines = [
         "# Sources and licenses of the tiny data set",
@@ -340,7 +324,7 @@ def sources(made):
         start, length = song_span(song)
         stems = ", ".join(
             f"`{stem}`" + (" (mono)" if made[f"multitracks/{name}/{stem}.ogg"]["channels"] == "mono" else "")
-            for stem in song["stems"]
+            for stem in song["stems"].split()
         )
         first, last = song["bars"]
         excerpt = f"from {start:.3f} s, {length:.3f} s (bars {first} to {last - 1}, counted from 0)"
@@ -361,7 +345,7 @@ def sources(made):
         "",
         "## Human mixes: `human_mixes/<song>.ogg`",
         "",
-        row("file", "title, artist", "source", "excerpt", "channels", "license", "attribution", "changes"),
+        row("file", "title, artist", "source", "excerpt", *LAST_COLUMNS),
         row(*["---"] * 8),
     ]
     for name, mix in HUMAN_MIXES.items():
@@ -386,17 +370,7 @@ def sources(made):
         "",
         "## References: `references/<file>`",
         "",
-        row(
-            "file",
-            "title, artist",
-            "genre",
-            "source",
-            "excerpt",
-            "channels",
-            "license",
-            "attribution",
-            "changes",
-        ),
+        row("file", "title, artist", "genre", "source", "excerpt", *LAST_COLUMNS),
         row(*["---"] * 9),
     ]
     for name, song in REFERENCES.items():
@@ -422,10 +396,10 @@ def sources(made):
     return "\n".join(lines) + "\n"
 
 
-def about():
+def about() -> dict[str, dict[str, str]]:
     """Return what the song index should know besides what it measures: the content of about.json."""
 
-    def facts(name, title, artist, license):
+    def facts(name: str, title: str, artist: str, license: tuple[str, str]) -> dict[str, str]:
         split = next((split for split, names in SPLITS.items() if name in names), "train")
         return {
             "title": title,
@@ -447,36 +421,23 @@ def about():
     return songs | mixes | records
 
 
-def index(folder):
+def index(folder: Path) -> None:
     """Write about.json and index.json."""
     (folder / "about.json").write_text(json.dumps(about(), indent=2) + "\n", encoding="utf-8")
-    subprocess.run(
-        [
-            "diffmst",
-            "data",
-            "index",
-            folder / "multitracks",
-            "--references",
-            folder / "references",
-            folder / "human_mixes",
-            "--about",
-            folder / "about.json",
-            "--output",
-            folder / "index.json",
-        ],
-        check=True,
-    )
+    command = ["diffmst", "data", "index", folder / "multitracks"]
+    command += ["--references", folder / "references", folder / "human_mixes"]
+    command += ["--about", folder / "about.json", "--output", folder / "index.json"]
+    subprocess.run(command, check=True)
 
 
-def main():
+def main() -> None:
+    """Read the command line, write the files."""
     parser = argparse.ArgumentParser(description="Cut the tiny data set from the full songs.")
     parser.add_argument("originals", type=Path, help="folder with multitracks/ and references/")
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).parent, help="default: this script's folder"
-    )
-    parser.add_argument(
-        "--only", nargs="+", default=(), metavar="NAME", help="only these; SOURCES.md stays as it is"
-    )
+    here = Path(__file__).parent
+    parser.add_argument("--output", type=Path, default=here, help="default: this script's folder")
+    only_help = "only these; SOURCES.md stays as it is"
+    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help=only_help)
     arguments = parser.parse_args()
     made = build(arguments.originals, arguments.output, arguments.only)
     if not arguments.only:

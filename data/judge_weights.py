@@ -1,8 +1,9 @@
-"""Judge a model on the test split of a data set: `python data/judge_weights.py INDEX [--model small] [--refine 50]`.
+"""Judge a model on the test split of a data set: `python data/judge_weights.py INDEX [--model small]`.
 
-Every song with stems, at moments spread over it, all stems that sound, mixed by `DiffMST.mix` after 10 s of every record;
-song, record and mix at -16 LUFS. `right` is the audio-feature loss (exact 20 kHz Bark edge) with the record that was
-shown, `wrong` the loss with it when the next one was shown, `neutral` that of the tracks at equal loudness, panned.
+Every song with stems, at moments spread over it, all stems that sound, mixed by `DiffMST.mix` after 10 s of
+every record; song, record and mix at -16 LUFS. `right` is the audio-feature loss (exact 20 kHz Bark edge)
+with the record that was shown, `wrong` the loss with it when the next one was shown, `neutral` that of the
+tracks at equal loudness, panned.
 """
 
 import argparse
@@ -14,31 +15,29 @@ import torch
 from tqdm import tqdm
 
 import diffmst_lib as dm
-from diffmst_lib.console.engines.memory import keep_large_blocks
-from diffmst_lib.data.examples import _same_song
 from diffmst_lib.data.index import SongIndex
+from diffmst_lib.data.names import same_song
 from diffmst_lib.data.segments import find_windows, read_segment
+from diffmst_lib.data.songs import Song
 
 SECONDS = 10
 
 
-def moments(song, count: int) -> list[float]:
-    """Seconds at which `count` segments begin, spread over those that have energy."""
+def moments(song: Song, count: int) -> list[float]:
+    """Return the seconds at which `count` segments begin, spread over those that have energy."""
     starts = find_windows(song, SECONDS, min_tracks=4 if song.stems else 0).starts
-    return (
-        [float(starts[i]) for i in np.linspace(0, len(starts) - 1, count + 2).round().astype(int)[1:-1]]
-        if len(starts)
-        else []
-    )
+    if not len(starts):
+        return []
+    return [float(starts[i]) for i in np.linspace(0, len(starts) - 1, count + 2).round().astype(int)[1:-1]]
 
 
-def excerpt(song, start_s: float) -> dm.Multitrack:
-    """All channels of a song that sound at a moment."""
+def excerpt(song: Song, start_s: float) -> dm.Multitrack:
+    """Return all channels of a song that sound at a moment."""
     names, channels, tracks = [], [], []
     for stem in song.stems:
         audio = read_segment(stem, start_s, SECONDS)
         sides = ["mono"] if stem.mono else ["left", "right"]
-        for track, side in zip(audio, sides):
+        for track, side in zip(audio, sides, strict=True):
             if dm.loudness(track) > -60:
                 names.append(stem.name if side == "mono" else f"{stem.name}.{side[0].upper()}")
                 channels.append(side)
@@ -46,13 +45,14 @@ def excerpt(song, start_s: float) -> dm.Multitrack:
     return dm.Multitrack(names, torch.stack(tracks), 44100, channels, title=song.name)
 
 
-def record(song) -> torch.Tensor:
-    """10 s from the middle of a record, without offset, at -16 LUFS."""
+def record(song: Song) -> torch.Tensor:
+    """Return 10 s from the middle of a record, without offset, at -16 LUFS."""
     audio = read_segment(song.mix, moments(song, 1)[0], SECONDS)
     return dm.normalize_loudness(audio - audio.mean(dim=-1, keepdim=True))
 
 
 def main() -> None:
+    """Mix all pairs and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("index", help="an index, or the folder that holds it")
     parser.add_argument("--model", default="small")
@@ -82,19 +82,18 @@ def main() -> None:
         (song, stems, start_s, shown)
         for song, stems, start_s in excerpts
         for shown in records
-        if not _same_song(song, shown)
+        if not same_song(song, shown)
     ][:: options.every]
-    with keep_large_blocks():
-        for song, stems, start_s, shown in tqdm(pairs, unit="pair"):
-            others = [other.name for other in records if not _same_song(song, other)]
-            wrong = others[(others.index(shown.name) + 1) % len(others)]
-            row = {"song": song.name, "start (s)": start_s, "tracks": len(stems.names), "record": shown.name}
-            right = model.mix(stems, sounds[shown.name], refine_steps=options.refine).audio
-            row["right"] = loss(right, shown.name)
-            if not options.refine:
-                row["wrong"] = loss(model.mix(stems, sounds[wrong]).audio, shown.name)
-                row["neutral"] = loss(dm.equal_loudness(stems, panned=True).audio, shown.name)
-            rows.append(row)
+    for song, stems, start_s, shown in tqdm(pairs, unit="pair"):
+        others = [other.name for other in records if not same_song(song, other)]
+        wrong = others[(others.index(shown.name) + 1) % len(others)]
+        row = {"song": song.name, "start (s)": start_s, "tracks": len(stems.names), "record": shown.name}
+        right = model.mix(stems, sounds[shown.name], refine_steps=options.refine).audio
+        row["right"] = loss(right, shown.name)
+        if not options.refine:
+            row["wrong"] = loss(model.mix(stems, sounds[wrong]).audio, shown.name)
+            row["neutral"] = loss(dm.equal_loudness(stems, panned=True).audio, shown.name)
+        rows.append(row)
     table = pd.DataFrame(rows)
     print(table.round(4).to_string(index=False))
     numbers = table.drop(columns=["song", "start (s)", "tracks", "record"])

@@ -1,26 +1,28 @@
-"""Measuring a song once: every file decoded in blocks of a second, levels kept, samples forgotten. Chapter: Data."""
+"""Measuring a song once: levels of every second are kept, samples forgotten. Chapter: Data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
-import scipy.signal
 
 from ..audio.decoding import AudioFile
-from ..audio.loudness import SAMPLE_RATE, k_weighting
+from ..audio.loudness import OFFSET_DB, SAMPLE_RATE, k_weighting, weigh
+from ..disk import why
 from .songs import Problem, Source, Track
 
 MONO_DB = -60.0  # two channels whose difference lies that far below their sum are one
 
 
-class _Meter:
-    """One file, second by second."""
+class _FileMeter:
+    """Measures one file, second by second."""
 
-    def __init__(self, name: str, source: Source):
+    def __init__(self, name: str, source: Source) -> None:
         self.name, self.source = name, source
-        self.num_samples, self.peak, self.powers, self.difference, self.total = 0, 0.0, [], 0.0, 0.0
+        self.num_samples, self.peak = 0, 0.0
+        self.powers: list[float] = []  # K-weighted, by second
+        self.difference, self.total = 0.0, 0.0  # energy of left - right and of left + right
         self._weighting = k_weighting(SAMPLE_RATE)
         self._file = AudioFile(source.path, source.stream)
         if not 1 <= self._file.channels <= 2:
@@ -33,7 +35,7 @@ class _Meter:
         for block in _rebuffered(self._file.resampled(SAMPLE_RATE)):
             self.num_samples += block.shape[1]
             self.peak = max(self.peak, float(np.abs(block).max()))
-            weighted, state = scipy.signal.sosfilt(self._weighting, block, zi=state)
+            weighted, state = weigh(block, self._weighting, state)
             self.powers.append(np.square(weighted).sum() / SAMPLE_RATE)
             if self._file.channels == 2:
                 self.difference += np.square(block[0] - block[1]).sum(dtype=np.float64)
@@ -43,7 +45,7 @@ class _Meter:
             raise ValueError("no audio in it (length 0)")
 
     def track(self) -> Track:
-        """What was measured."""
+        """The track with all that was measured."""
         mono = bool(self._file.channels == 1 or self.difference <= 10 ** (MONO_DB / 10) * self.total)
         num_samples = round(self.num_samples / SAMPLE_RATE * self._file.sample_rate)
         return Track(
@@ -54,33 +56,39 @@ class _Meter:
             self._file.channels,
             mono,
             self.peak,
-            decibels(self.powers) - 0.691,
+            decibels(self.powers) + OFFSET_DB,
         )
 
-    def __enter__(self) -> _Meter:
+    def __enter__(self) -> _FileMeter:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 
 def _rebuffered(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """The same samples in blocks of a second, the last one shorter."""
-    held = None
+    rest = None
     for block in blocks:
-        held = block if held is None else np.concatenate([held, block], axis=1)
-        while held.shape[1] >= SAMPLE_RATE:
-            yield held[:, :SAMPLE_RATE]
-            held = held[:, SAMPLE_RATE:]
-    if held is not None and held.shape[1]:
-        yield held
+        rest = block if rest is None else np.concatenate([rest, block], axis=1)
+        while rest.shape[1] >= SAMPLE_RATE:
+            yield rest[:, :SAMPLE_RATE]
+            rest = rest[:, SAMPLE_RATE:]
+    if rest is not None and rest.shape[1]:
+        yield rest
 
 
 def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[Problem]]:
-    """Files that sound together: tracks, the power of their sum by second in dB, and what could not be used.
+    """Measure files that sound together.
 
-    Memory stays at about a second of each file, however long they are. A file that turns out to be broken is left out,
-    and the others are measured again without it.
+    Memory stays at about a second of each file, however long they are. A file that turns out to be broken is
+    left out, and the others are measured again without it.
+
+    Args:
+        sources: The files by name.
+
+    Returns:
+        The tracks, the power of their sum by second in dB, and the files that could not be used.
     """
     sources, problems = dict(sources), []
     while sources:
@@ -88,7 +96,7 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
             meters, powers = {}, []
             for name, source in list(sources.items()):
                 try:
-                    meters[name] = opened.enter_context(_Meter(name, source))
+                    meters[name] = opened.enter_context(_FileMeter(name, source))
                 except (ValueError, OSError) as error:
                     problems.append(_problem(sources.pop(name), error))
             streams = {name: meter.seconds() for name, meter in meters.items()}
@@ -111,12 +119,12 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
     return [], decibels([]), problems
 
 
-def decibels(powers: list[float] | np.ndarray) -> np.ndarray:
-    """10 log10 as float32, -inf for nothing."""
+def decibels(powers: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Turn powers into dB, float32, -inf for 0."""
     with np.errstate(divide="ignore"):
         return (10 * np.log10(np.asarray(powers, np.float64))).astype(np.float32)
 
 
 def _problem(source: Source, error: Exception) -> Problem:
     stream = f" (stream {source.stream})" if source.stream else ""
-    return Problem(f"{source.path}{stream}", getattr(error, "strerror", None) or str(error))
+    return Problem(f"{source.path}{stream}", why(error))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
 import torch
 
 from ..audio.decoding import AudioFile
 from ..audio.loudness import SAMPLE_RATE
+from ..audio.resampling import resample
+from ..disk import why
 from ..inputs import InputError
 from .songs import Song, Track
 
@@ -22,10 +23,13 @@ MARGIN_S = 2 / GRID  # read on both sides of a part that is resampled
 
 @dataclass(frozen=True)
 class Windows:
-    """Where a song can be cut: `starts` in whole seconds, and which stems sound there, (num_stems, len(starts)).
+    """Where a song can be cut.
 
-    A segment may begin up to `slack_s` later: a second where the next window is good as well, otherwise not at all, and
-    after the last window what is left of the song.
+    Attributes:
+        starts: Starts of windows in whole seconds (num_windows,).
+        sounding: Which stems sound there, (num_stems, num_windows).
+        slack_s: How much later a segment may begin, in seconds (num_windows,): a second where the next window
+            is good as well, otherwise not at all, and after the last window what is left of the song.
     """
 
     starts: np.ndarray
@@ -41,15 +45,28 @@ def find_windows(
     silence_lufs: float = SILENCE_LUFS,
     min_tracks: int = 0,
 ) -> Windows:
-    """All windows of `seconds` in which the mix has a mean square of at least `energy` (paper, section 3.1).
+    """Find all windows in which the mix has a mean square of at least `energy` (paper, section 3.1).
 
-    Decided from the index, at whole seconds; nothing is read. `min_tracks` asks for so many sounding channels besides.
-    ValueError below 1 s.
+    The index decides, at whole seconds; no file is read.
 
-    >>> import diffmst_lib as dm
-    >>> song = dm.data.SongIndex.load(dm.data_dir())["potassium"]
-    >>> find_windows(song, 10.0).starts
-    array([0, 1, 2, 3], dtype=int32)
+    Args:
+        song: A song of an index.
+        seconds: Length of a window, at least 1 s.
+        energy: Mean square that the mix of a window must reach.
+        silence_lufs: A stem sounds where it reaches this loudness.
+        min_tracks: Sounding tracks that a window needs besides.
+
+    Returns:
+        The windows; none where nothing fits.
+
+    Raises:
+        ValueError: Below 1 s.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> song = dm.data.SongIndex.load(dm.data_dir())["potassium"]
+        >>> find_windows(song, 10.0).starts
+        array([0, 1, 2, 3], dtype=int32)
     """
     if not seconds >= 1:
         raise ValueError(f"segments must be at least 1 s long, not {seconds}")
@@ -79,14 +96,29 @@ def _window_level_db(levels_db: np.ndarray, seconds: float, count: int) -> np.nd
 def read_segment(
     track: Track, start_s: float, seconds: float, *, sample_rate: int = SAMPLE_RATE
 ) -> torch.Tensor:
-    """A part of a file, float32 (1 or 2, num_samples) at `sample_rate`; silence where the file has ended.
+    """Read a part of a file.
 
-    Only this part is decoded. A mono track has one channel. InputError when the file cannot be read.
+    Of WAV, AIFF and FLAC files only this part is decoded, of MP3, Ogg, Opus and AAC all that comes before it
+    as well: a compressed set that is read many times wants a cache, from `build_cache` or the command
+    `diffmst data cache`.
 
-    >>> import diffmst_lib as dm
-    >>> song = dm.data.SongIndex.load(dm.data_dir())["potassium"]
-    >>> read_segment(song.stems[0], 2.0, 1.0).shape
-    torch.Size([2, 44100])
+    Args:
+        track: A track of an index.
+        start_s: Where the part starts, in seconds.
+        seconds: Its length.
+        sample_rate: The rate of the result, in Hz; a file of another rate is resampled.
+
+    Returns:
+        Audio, float32 (1 or 2, num_samples), one channel for a mono track; silence where the file has ended.
+
+    Raises:
+        InputError: When the file cannot be read, or is shorter than the index says.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> song = dm.data.SongIndex.load(dm.data_dir())["potassium"]
+        >>> read_segment(song.stems[0], 2.0, 1.0).shape
+        torch.Size([2, 44100])
     """
     length = round(seconds * sample_rate)
     try:
@@ -96,7 +128,7 @@ def read_segment(
             else:
                 samples = _read_resampled(file, start_s, seconds, sample_rate)[:, :length]
     except (OSError, ValueError) as error:
-        raise InputError(f"{track.source.path}: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"{track.source.path}: {why(error)}") from None
     if samples.shape[1] < min(length, (track.duration_s - start_s - 0.1) * sample_rate):
         raise InputError(f"{track.source.path}: shorter than in the index; index it again")
     if track.mono and len(samples) == 2:
@@ -115,6 +147,4 @@ def _read_resampled(file: AudioFile, start_s: float, seconds: float, sample_rate
     )
     if samples.shape[1] == 0:
         return samples
-    return librosa.resample(samples, orig_sr=file.sample_rate, target_sr=sample_rate)[
-        :, round(before * sample_rate) :
-    ]
+    return resample(samples, file.sample_rate, sample_rate)[:, round(before * sample_rate) :]

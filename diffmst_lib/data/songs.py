@@ -13,7 +13,12 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a sound is: a file, or its content, and which audio stream of it (MUSDB18 keeps five in one file)."""
+    """Where a sound is.
+
+    Attributes:
+        path: A file, or its content.
+        stream: Which audio stream of it: MUSDB18 keeps five in one file.
+    """
 
     path: Path | io.BytesIO
     stream: int = 0
@@ -21,10 +26,18 @@ class Source:
 
 @dataclass
 class FoundSong:
-    """A song in a folder, before anything was read: its stems by name, its finished mix where there is one, or both.
+    """A song in a folder, before anything was read: its stems, its finished mix, or both.
 
-    `name` is unique in its data set, such as "train/Artist - Title". `artist`, `license` and `attribution` are ""
-    where nothing tells them. `split` is "" unless a published list gives it.
+    Attributes:
+        name: Unique in its data set, such as "train/Artist - Title".
+        title: The song's title.
+        layout: The layout of its data set.
+        artist: "" where nothing tells it, as `license` and `attribution`.
+        stems: Its stems by name.
+        mix: Its finished mix, where there is one.
+        license: Name of the license.
+        attribution: Line that the license asks for.
+        split: "" unless a published list gives it.
     """
 
     name: str
@@ -40,7 +53,12 @@ class FoundSong:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file or folder that was left out, and why, in one line."""
+    """A file or folder that was left out.
+
+    Attributes:
+        path: Its path, or a name.
+        reason: Why, in one line.
+    """
 
     path: str
     reason: str
@@ -50,9 +68,17 @@ class Problem:
 class Track:
     """A measured file of a song: a stem, or its mix.
 
-    `channels` is 1 or 2; `mono` says that there is one, or two that differ by less than -60 dB; `peak` is linear.
-    `loudness_lufs` holds one value for every second: ITU-R BS.1770 without gates, -inf for silence, so that values add
-    up as powers. `gain` is a factor that the samples of the file still need (1 except in a cache).
+    Attributes:
+        name: The stem's name.
+        source: Where it is.
+        sample_rate: In Hz.
+        num_samples: Its length at that rate.
+        channels: 1 or 2.
+        mono: Whether there is one channel, or two that differ by less than -60 dB.
+        peak: The largest magnitude of a sample, linear.
+        loudness_lufs: One value a second: ITU-R BS.1770 without gates, -inf for silence, so that values add
+            up as powers.
+        gain: A factor that the samples of the file still need, 1 except in a cache and in shards.
     """
 
     name: str
@@ -75,9 +101,20 @@ class Track:
 class Song:
     """A song of an index: stems, or a finished mix, or both.
 
-    `power_db` is the mean square of the mix by second, over both channels, in dB; where there is no finished mix, the
-    mix is the plain sum of the stems. `signature` changes when a file does. `offset_s` is where a piece of a song begins
-    in it (0 except in shards).
+    Attributes:
+        name: Unique in its data set, such as "train/Artist - Title".
+        title: The song's title.
+        layout: The layout of its data set.
+        artist: "" where nobody knows, as `license` and `attribution`.
+        split: "train", "validation" or "test".
+        license: Name of the license.
+        attribution: Line that the license asks for.
+        stems: Its stems.
+        mix: Its finished mix, where there is one.
+        power_db: Mean square of the mix by second, over both channels, in dB; where there is no finished mix,
+            the mix is the plain sum of the stems.
+        signature: A text that changes when a file does.
+        offset_s: Where a piece of a song begins in it, in seconds (0 except in shards).
     """
 
     name: str

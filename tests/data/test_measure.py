@@ -12,7 +12,7 @@ from sound_files import music, write_sound
 import diffmst_lib as dm
 from diffmst_lib.audio.decoding import AudioFile
 from diffmst_lib.data import measure as measure_module
-from diffmst_lib.data.index import build_index
+from diffmst_lib.data.building import build_index
 from diffmst_lib.data.measure import measure
 from diffmst_lib.data.songs import FoundSong, Source
 

@@ -4,9 +4,31 @@ Every function takes an empty folder `root` and `write(path)`, which writes one 
 (for .stem.mp4: five streams). It returns the songs sorted by name.
 """
 
+from diffmst_lib.data.sampling import Sampling
 from diffmst_lib.data.songs import FoundSong, Source
 
+SHORT = Sampling(track_lufs=-30, seconds=2, min_tracks=2, max_tracks=6)
+
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
+
+
+def touch(root, *paths):
+    """Empty files: no layout opens audio."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def names(songs):
+    return [song.name for song in songs]
+
+
+def found_song(folder, *stems, mix=None, **about):
+    """A song of a folder, by the names of its files."""
+    about = {"name": folder.name, "title": folder.name, "layout": "folders"} | about
+    return FoundSong(
+        stems={s.split(".")[0]: Source(folder / s) for s in stems}, mix=mix and Source(folder / mix), **about
+    )
 
 
 def song(root, name, title, layout, artist="", stems=(), mix=None):

@@ -1,1 +1,1 @@
-"""How collections of songs name their folders and files."""
+"""Layouts of data sets: songs found by the names of folders and files. Chapter: Data."""

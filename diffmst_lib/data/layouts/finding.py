@@ -1,4 +1,4 @@
-"""Where songs lie: the folders of the data sets we know, read by their names alone. Chapter: Data."""
+"""Finding songs: which layout a folder has, and reading it by names alone. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -9,57 +9,80 @@ from pathlib import Path
 
 from ...disk import printable
 from ...inputs import InputError
-from ..songs import FoundSong, Problem, Source
+from ..songs import FoundSong
 from .folders import (
     Folder,
-    Found,
-    _mix_rank,
+    SongsAndProblems,
     artist_title,
-    found_song,
-    found_stems,
-    left_out,
-    place_name,
+    mix_rank,
+    name_of_song,
     problem,
     scan,
     song_folder,
+    song_in_folder,
+    stems_by_name,
     unique,
 )
-from .libraries import is_cambridge, medleydb_homes, read_cambridge, read_medleydb
+from .libraries import (
+    is_cambridge,
+    is_musdb18,
+    is_musdb18hq,
+    jamendo_artists,
+    jamendo_key,
+    medleydb_songs,
+    read_cambridge,
+    read_medleydb,
+    read_musdb18,
+    read_musdb18hq,
+)
 
 LAYOUTS = ("auto", "folders", "medleydb", "cambridge", "musdb18hq", "musdb18", "songs")
-MUSDB_STEMS = ("drums", "bass", "other", "vocals")  # streams 1 to 4 of a .stem.mp4; stream 0 is the mixture
 
 
-def find_songs(folder: str | Path, layout: str = "auto") -> Found:
-    """The songs of a data set, sorted by name, and what was left out. Only names are read: no audio file is opened.
+def find_songs(folder: str | Path, layout: str = "auto") -> SongsAndProblems:
+    """Find the songs of a data set. Only names are read: no audio file is opened.
 
-    `layout` is one of `LAYOUTS`:
+    The layouts:
 
-    - "folders": a folder that holds audio files is a song, each file a stem. One named mix, mixture, mixdown or master
-      (or <folder>_mix, ...) is its mix. A folder `stems`, `tracks`, `raw`, ... belongs to the song above it.
-    - "medleydb": MedleyDB 1 and 2. The stems are the `_RAW` files, `_STEMS` where there are none. Artist, title and
-      instruments come from `*_METADATA.yaml`, beside the song or in a folder `Metadata`.
-    - "cambridge": unzipped `Artist_Title_Full` folders of the Cambridge-MT library. An `_Excerpt` is used where its
-      full song is missing. `Title_Full_Preview.mp3`, inside or beside the folders, is the mix.
-    - "musdb18hq": `train|test/Artist - Title/{mixture,drums,bass,other,vocals}.wav`. The folders give no split, since
-      some artists are in both.
+    - "folders": a folder that holds audio files is a song, each file a stem. One named mix, mixture, mixdown
+      or master (or <folder>_mix, ...) is its mix. A folder `stems`, `tracks`, `raw`, ... belongs to the song
+      above it.
+    - "medleydb": MedleyDB 1 and 2. The stems are the `_RAW` files, `_STEMS` where there are none. Artist,
+      title and instruments come from `*_METADATA.yaml`, beside the song or in a folder `Metadata`.
+    - "cambridge": unzipped `Artist_Title_Full` folders of the Cambridge-MT library. An `_Excerpt` is used
+      where its full song is missing. `Title_Full_Preview.mp3`, inside or beside the folders, is the mix.
+    - "musdb18hq": `train|test/Artist - Title/{mixture,drums,bass,other,vocals}.wav`. The folders give no
+      split, since some artists are in both.
     - "musdb18": `train|test/Artist - Title.stem.mp4`, with five streams.
-    - "songs": every file is a finished song, at any depth; in Artist/Album/Title the folder names the artist. The
-      artists of MTG-Jamendo come from a table such as
-      raw_30s.tsv in the folder, in its parent, or in a folder `data` of either.
-    - "auto": the layout whose signs are there: `.stem.mp4` files; `X/X_RAW`, `X/X_STEMS` or `X/X_MIX`; folders with the
-      five files of MUSDB18-HQ; at least half of the folders named `_Full`, `_Excerpt`, or `Artist_Title` with numbered
-      files. Without such signs, MTG-Jamendo's folders 00 to 99 and files directly in `folder` are "songs" (but
-      "folders" where one of them is named mix), files in folders are "folders": call a collection of albums "songs".
+    - "songs": every file is a finished song, at any depth; in Artist/Album/Title the folder names the artist.
+      The artists of MTG-Jamendo come from a table such as raw_30s.tsv in the folder, in its parent, or in a
+      folder `data` of either.
+    - "auto": the layout whose signs are there: `.stem.mp4` files; `X/X_RAW`, `X/X_STEMS` or `X/X_MIX`;
+      folders with the five files of MUSDB18-HQ; at least half of the folders named `_Full`, `_Excerpt`, or
+      `Artist_Title` with numbered files. Without such signs, MTG-Jamendo's folders 00 to 99 and files
+      directly in `folder` are "songs" (but "folders" where one of them is named mix), files in folders are
+      "folders": call a collection of albums "songs".
 
-    Folders and songs named "Artist - Title" or "Artist_-_Title" give the artist. Hidden files and __MACOSX are skipped,
-    links to folders followed. Raises InputError for a missing folder, an unknown layout, a folder without audio or
-    without a song in this layout, and where "auto" cannot decide.
+    Folders and songs named "Artist - Title" or "Artist_-_Title" give the artist. Hidden files and __MACOSX
+    are skipped, links to folders followed.
 
-    >>> from diffmst_lib import data_dir
-    >>> songs, problems = find_songs(data_dir() / "multitracks")
-    >>> songs[0].name, songs[0].layout, sorted(songs[0].stems)[:2], problems
-    ('caesium', 'folders', ['alt_hats', 'bgvox_alt'], [])
+    Args:
+        folder: The folder of the data set.
+        layout: One of `LAYOUTS`.
+
+    Returns:
+        Songs, sorted by name, and what was left out.
+
+    Raises:
+        InputError: For a missing folder, an unknown layout, a folder without audio or without a song in this
+        layout,
+            and where "auto" cannot decide.
+
+    Example:
+        >>> from diffmst_lib import data_dir
+        >>> songs, problems = find_songs(data_dir() / "multitracks")
+        >>> songs[0].name, songs[0].layout, sorted(songs[0].stems)[:2], problems
+        ('caesium', 'folders', ['alt_hats', 'bgvox_alt'], [])
     """
     root = Path(folder)
     if layout not in LAYOUTS:
@@ -67,7 +90,7 @@ def find_songs(folder: str | Path, layout: str = "auto") -> Found:
     if not os.path.isdir(root):
         raise InputError(f"{printable(str(root))}: no such folder")
     folders, problems = scan(root)
-    if not any(place.audio for place in folders):
+    if not any(folder.audio for folder in folders):
         reasons = "".join(f" ({problem.path}: {problem.reason})" for problem in problems[:1])
         raise InputError(f"{printable(str(root))}: no audio files in it{reasons}")
     layout = _recognize(folders) if layout == "auto" else layout
@@ -80,134 +103,70 @@ def find_songs(folder: str | Path, layout: str = "auto") -> Found:
     for song in songs:
         song.layout, song.name = layout, unique(song.name, taken)
         taken.add(song.name)
-    return sorted(songs, key=lambda song: song.name), sorted(
-        [*problems, *more], key=lambda problem: problem.path
-    )
+    songs.sort(key=lambda song: song.name)
+    return songs, sorted([*problems, *more], key=lambda problem: problem.path)
 
 
 def _recognize(folders: list[Folder]) -> str:
-    where, holding = printable(str(folders[0].path)), [folder for folder in folders if folder.audio]
+    """The layout by its signs."""
+    root, with_audio = printable(str(folders[0].path)), [folder for folder in folders if folder.audio]
     signs = {
-        "musdb18": any(_is_stem_mp4(name) for folder in holding for name in folder.audio),
-        "medleydb": bool(medleydb_homes(folders)),
-        "musdb18hq": any(
-            {"mixture", *MUSDB_STEMS} <= {name for name, _ in folder.files()} for folder in holding
-        ),
-        "cambridge": 2 * sum(map(is_cambridge, holding)) >= len(holding),
+        "musdb18": any(map(is_musdb18, with_audio)),
+        "medleydb": bool(medleydb_songs(folders)),
+        "musdb18hq": any(map(is_musdb18hq, with_audio)),
+        "cambridge": 2 * sum(map(is_cambridge, with_audio)) >= len(with_audio),
     }
-    found = [layout for layout, sign in signs.items() if sign]
-    if len(found) > 1:
+    layouts = [layout for layout, sign in signs.items() if sign]
+    if len(layouts) > 1:
         raise InputError(
-            f"{where}: looks like {' and '.join(found)}; take one folder at a time, or name the layout"
+            f"{root}: looks like {' and '.join(layouts)}; take one folder at a time, or name the layout"
         )
-    if found:
-        return found[0]
-    if all(re.fullmatch(r"\d\d", folder.name) for folder in holding):
+    if layouts:
+        return layouts[0]
+    if all(re.fullmatch(r"\d\d", folder.name) for folder in with_audio):
         return "songs"
-    if holding[0].parts:
+    if with_audio[0].parts:
         return "folders"
-    if len(holding) > 1:
+    if len(with_audio) > 1:
         raise InputError(
-            f"{where}: audio files both beside and inside folders; name the layout: folders or songs"
+            f"{root}: audio files both beside and inside folders; name the layout: folders or songs"
         )
-    return "folders" if any(_mix_rank(name, holding[0].name) for name, _ in holding[0].files()) else "songs"
+    (folder,) = with_audio
+    return "folders" if any(mix_rank(name, folder.name) for name, _ in folder.files()) else "songs"
 
 
-def _read_folders(folders: list[Folder]) -> Found:
+def _read_folders(folders: list[Folder]) -> SongsAndProblems:
+    """A folder a song."""
     groups, songs, problems = defaultdict(list), [], []
     for folder in folders:
         if folder.audio:
             groups[song_folder(folder.parts)] += folder.files()
     for parts, files in groups.items():
-        song, more = found_song(parts, files, folders)
+        song, doubles = song_in_folder(parts, files, folders)
         songs.append(song)
-        problems += more
+        problems += doubles
     return songs, problems
 
 
-def _read_songs(folders: list[Folder]) -> Found:
-    artists, problems = _jamendo_artists(folders[0].path)
-    songs, unknown = [], 0
+def _read_songs(folders: list[Folder]) -> SongsAndProblems:
+    """A file a finished song."""
+    artists, problems = jamendo_artists(folders[0].path)
+    songs, unlisted = [], 0
     for folder in folders:
-        files, more = found_stems(folder.files())
-        problems += more
-        for name, source in files.items():
-            artist, title = artist_title(name)
+        files, doubles = stems_by_name(folder.files())
+        problems += doubles
+        for file, source in files.items():
+            artist, title = artist_title(file)
             if not artist and len(folder.parts) > 1:
-                artist = place_name(folder.parts[:1], folders)
-            listed = artists.get(_jamendo_key(folder.name, name), "")
-            unknown += not listed
-            songs.append(
-                FoundSong(place_name((*folder.parts, name), folders), title, "", listed or artist, mix=source)
-            )
-    if artists and unknown:
-        reason = f"{unknown} of {len(songs)} songs are used without an artist: they are not in the tables of artists"
+                artist = name_of_song(folder.parts[:1], folders)
+            listed = artists.get(jamendo_key(folder.name, file), "")
+            unlisted += not listed
+            name = name_of_song((*folder.parts, file), folders)
+            songs.append(FoundSong(name, title, "", listed or artist, mix=source))
+    if artists and unlisted:
+        count = f"{unlisted} of {len(songs)} songs"
+        reason = f"{count} are used without an artist: they are not in the tables of artists"
         problems.append(problem(folders[0].path, reason))
-    return songs, problems
-
-
-def _jamendo_key(folder: str, name: str) -> str:
-    """ "14/214" of 14/214.mp3 and of its smaller version 14/214.low.mp3."""
-    return f"{folder}/{name.removesuffix('.low')}"
-
-
-def _jamendo_artists(root: Path) -> tuple[dict[str, str], list[Problem]]:
-    """Artists by track from the tables of MTG-Jamendo in or beside a folder. Their fields are never quoted."""
-    places = [place / data for place in (root, Path(os.path.abspath(root)).parent) for data in ("", "data")]
-    artists, problems = {}, []
-    for table in dict.fromkeys(table for place in places for table in sorted(place.glob("*.tsv"))):
-        try:
-            with open(table, encoding="utf-8", errors="replace") as lines:
-                columns = next(lines, "").rstrip("\n").split("\t")
-                if not {"TRACK_ID", "ARTIST_ID", "PATH"} <= set(columns):
-                    continue
-                artist, path = columns.index("ARTIST_ID"), columns.index("PATH")
-                for line in lines:
-                    row = line.rstrip("\n").split("\t")
-                    if len(row) > max(artist, path):
-                        folder, name = os.path.split(os.path.splitext(row[path])[0])
-                        artists[_jamendo_key(folder, name)] = row[artist]
-        except OSError as error:
-            problems.append(problem(table, f"cannot be read ({error.strerror})"))
-    return artists, problems
-
-
-def _is_stem_mp4(name: str) -> bool:
-    return name.lower().endswith(".stem.mp4")
-
-
-def _read_musdb18(folders: list[Folder]) -> Found:
-    songs, problems = [], []
-    for folder in folders:
-        for file in filter(_is_stem_mp4, folder.audio):
-            name, path = file[: -len(".stem.mp4")], folder.path / file
-            artist, title = artist_title(name)
-            stems = {stem: Source(path, stream) for stream, stem in enumerate(MUSDB_STEMS, start=1)}
-            songs.append(
-                FoundSong(place_name((*folder.parts, name), folders), title, "", artist, stems, Source(path))
-            )
-        problems += left_out(
-            folder, [name for name in folder.audio if not _is_stem_mp4(name)], "no .stem.mp4"
-        )
-    return songs, problems
-
-
-def _read_musdb18hq(folders: list[Folder]) -> Found:
-    songs, problems = [], []
-    for folder in folders:
-        known = {name: path for name, path in folder.files() if name in ("mixture", *MUSDB_STEMS)}
-        others = [file for file in folder.audio if folder.path / file not in known.values()]
-        problems += left_out(folder, others, "not of MUSDB18-HQ")
-        missing = [name for name in ("mixture", *MUSDB_STEMS) if name not in known]
-        if known and missing:
-            problems.append(problem(folder.path, f"used without {', '.join(missing)}: not there"))
-        if known:
-            mix = known.pop("mixture", None)
-            artist, title = artist_title(folder.name)
-            stems = {name: Source(path) for name, path in known.items()}
-            songs.append(
-                FoundSong(place_name(folder.parts, folders), title, "", artist, stems, mix and Source(mix))
-            )
     return songs, problems
 
 
@@ -215,7 +174,7 @@ READERS = {
     "folders": _read_folders,
     "medleydb": read_medleydb,
     "cambridge": read_cambridge,
-    "musdb18hq": _read_musdb18hq,
-    "musdb18": _read_musdb18,
+    "musdb18hq": read_musdb18hq,
+    "musdb18": read_musdb18,
     "songs": _read_songs,
 }

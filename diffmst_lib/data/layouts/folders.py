@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...audio.loading import AUDIO_SUFFIXES
-from ...disk import printable
+from ...disk import printable, why
 from ..songs import FoundSong, Problem, Source
 
 MIX_NAMES = ("mix", "mixture", "mixdown", "master")  # the first one there is the mix
 STEM_FOLDERS = {"stems", "tracks", "multitrack", "multitracks", "raw", "audio", "wav"}  # of the song above
 CACHE_MARK = ".diffmst-cache"  # lies in a folder that `build_cache` has written
-Found = tuple[list[FoundSong], list[Problem]]
+SongsAndProblems = tuple[list[FoundSong], list[Problem]]
 
 
 @dataclass
 class Folder:
-    """A folder with the names of its files, sorted. `parts` lead to it from the data set, whose own are ()."""
+    """A folder with the names of its files.
+
+    Attributes:
+        parts: The names that lead to it from the data set, whose own are ().
+        path: Its path.
+        audio: Names of its audio files, sorted.
+        others: Names of its other files, sorted.
+    """
 
     parts: tuple[str, ...]
     path: Path
@@ -29,28 +36,37 @@ class Folder:
 
     @property
     def name(self) -> str:
+        """Its own name, also of "."."""
         return os.path.basename(os.path.abspath(self.path))
 
     def files(self) -> list[tuple[str, Path]]:
-        """Its audio files by stem name."""
+        """List its audio files by stem name."""
         return [(os.path.splitext(name)[0], self.path / name) for name in self.audio]
 
 
 def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
-    """Every folder from `root` down, each once, however many links lead to it."""
+    """List every folder from `root` down, each once, however many links lead to it.
+
+    Hidden folders and files, __MACOSX and caches of `build_cache` below `root` are skipped.
+
+    Args:
+        root: The folder of a data set.
+
+    Returns:
+        Folders, `root` first, and what cannot be read.
+    """
     folders, problems, seen = [], [], {_identity(root)}
 
     def unreadable(error: OSError) -> None:
-        problems.append(problem(error.filename, f"cannot be read ({error.strerror})"))
+        problems.append(problem(error.filename, f"cannot be read ({why(error)})"))
 
     for path, names, files in os.walk(root, followlinks=True, onerror=unreadable):
         below = [name for name in names if not _is_hidden(name)]
         names.clear()
         if CACHE_MARK in files and Path(path) != root:  # the same songs once more
             continue
-        for name in sorted(
-            below, key=lambda name: (os.path.islink(os.path.join(path, name)), name)
-        ):  # links come last
+        links = {name for name in below if os.path.islink(os.path.join(path, name))}
+        for name in [*sorted(set(below) - links), *sorted(links)]:
             try:
                 identity = _identity(os.path.join(path, name))
             except OSError as error:
@@ -78,22 +94,19 @@ def _is_hidden(name: str) -> bool:
 
 
 def problem(path: str | Path, reason: str) -> Problem:
+    """Make a `Problem` whose path can be printed."""
     return Problem(printable(str(path)), reason)
 
 
-def left_out(folder: Folder, names: list[str], why: str) -> list[Problem]:
-    """One problem for all these files of a folder."""
+def left_out(folder: Folder, names: list[str], reason: str) -> list[Problem]:
+    """Make one problem for all these files of a folder, none without files."""
     if not names:
         return []
-    return [
-        problem(
-            folder.path,
-            f"{len(names)} audio file{'s' * (len(names) > 1)} {why}, such as {printable(names[0])}",
-        )
-    ]
+    files = f"{len(names)} audio file{'s' * (len(names) > 1)}"
+    return [problem(folder.path, f"{files} {reason}, such as {printable(names[0])}")]
 
 
-def unique(name: str, taken) -> str:
+def unique(name: str, taken: Container[str]) -> str:
     """The name, with a number after it where it is taken."""
     free, number = name, 2
     while free in taken:
@@ -101,35 +114,53 @@ def unique(name: str, taken) -> str:
     return free
 
 
-def place_name(parts: tuple[str, ...], folders: list[Folder]) -> str:
+def name_of_song(parts: tuple[str, ...], folders: list[Folder]) -> str:
+    """Name a song after the folders that lead to it; a data set of one song is named after its own folder."""
     return printable("/".join(parts) or folders[0].name)
 
 
 def artist_title(name: str) -> tuple[str, str]:
-    """The artist, "" if unknown, and the title in "Artist - Title", "Artist_-_Title" and "01 - Artist - Title"."""
+    """The artist, "" if unknown, and the title: "Artist - Title", "Artist_-_Title", "01 - Artist - Title"."""
     name = printable(name)
     if "_-_" in name:
         name = name.replace("_", " ")
     name = re.sub(r"^\d{1,2}( -|\.) +(?=\S)", "", name).strip()
-    artist, *title = (part.strip() for part in re.split(r" [-–—] ", name, maxsplit=1))
+    artist, *title = (part.strip() for part in re.split(r" [-\u2013\u2014] ", name, maxsplit=1))
     return (artist, title[0]) if title and artist and title[0] else ("", name)
 
 
 def words(name: str) -> str:
-    """AClassicEducation as "A Classic Education"; names that are not clearly words, such as ANiMAL, as they are."""
+    """AClassicEducation as "A Classic Education"; what is not clearly words, such as ANiMAL, as it is."""
     words = re.findall(r"(?:Mc)?[A-Z][a-z]+|[AI](?=[A-Z][a-z])|\d+[a-z]*", name)
     return " ".join(words) if "".join(words) == name else printable(name)
 
 
-def _mix_rank(name: str, folder: str) -> int:
-    """0 for a stem; for a mix of this folder, its place in `MIX_NAMES`, from 1."""
+def mix_rank(name: str, folder: str) -> int:
+    """Tell mixes from stems.
+
+    Args:
+        name: Name of a file, without its ending.
+        folder: Name of its song's folder.
+
+    Returns:
+        0 for a stem; for a mix, its rank in `MIX_NAMES`, from 1.
+    """
     alone = name.lower().removeprefix(folder.lower()).strip(" _-")
     return next((rank for rank, mix in enumerate(MIX_NAMES, start=1) if mix in (alone, name.lower())), 0)
 
 
-def found_stems(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Source], list[Problem]]:
-    """Files by name; the second of two files of one name (kick.flac, kick.wav) is a problem."""
-    stems, first, problems = {}, {}, []
+def stems_by_name(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Source], list[Problem]]:
+    """Take files as stems; the second of two files of one name (kick.flac, kick.wav) is a problem.
+
+    Args:
+        files: Names and paths.
+
+    Returns:
+        Sources by a name that can be printed, and problems.
+    """
+    stems: dict[str, Source] = {}
+    first: dict[str, Path] = {}
+    problems = []
     for name, path in files:
         if name in first:
             problems.append(problem(path, f"has the name of {printable(first[name].name)}"))
@@ -139,18 +170,28 @@ def found_stems(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Source], l
     return stems, problems
 
 
-def found_song(
+def song_in_folder(
     parts: tuple[str, ...], files: list[tuple[str, Path]], folders: list[Folder]
 ) -> tuple[FoundSong, list[Problem]]:
-    """The song of a folder: its mix, if one of the files is named so, and its stems."""
+    """Make the song of a folder: its mix, if one of the files is named so, and its stems.
+
+    Args:
+        parts: The names that lead to the song's folder.
+        files: Names and paths of its audio files.
+        folders: All folders of the data set.
+
+    Returns:
+        The song and problems.
+    """
     own_name = parts[-1] if parts else folders[0].name
-    mixes = sorted((rank, path) for name, path in files if (rank := _mix_rank(name, own_name)))
-    stems, problems = found_stems((name, path) for name, path in files if not _mix_rank(name, own_name))
+    mixes = sorted((rank, path) for name, path in files if (rank := mix_rank(name, own_name)))
+    stems, problems = stems_by_name((name, path) for name, path in files if not mix_rank(name, own_name))
     problems += [problem(path, f"a second mix beside {printable(mixes[0][1].name)}") for _, path in mixes[1:]]
     artist, title = artist_title(own_name)
     mix = Source(mixes[0][1]) if mixes else None
-    return FoundSong(place_name(parts, folders), title, "", artist, stems, mix), problems
+    return FoundSong(name_of_song(parts, folders), title, "", artist, stems, mix), problems
 
 
 def song_folder(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The folder of the song that a folder belongs to: for `stems`, `tracks`, `raw`, ... the one above."""
     return parts[:-1] if len(parts) > 1 and parts[-1].lower() in STEM_FOLDERS else parts

@@ -1,4 +1,4 @@
-"""Layouts of the two large libraries of multitracks: MedleyDB and Cambridge-MT. Chapter: Data."""
+"""Layouts of the libraries that many know: MedleyDB, Cambridge-MT, MUSDB18, MTG-Jamendo. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -6,48 +6,52 @@ import os
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from ...disk import printable
-from ..songs import FoundSong, Source
+from ...disk import printable, why
+from ..songs import FoundSong, Problem, Source
 from .folders import (
     Folder,
-    Found,
+    SongsAndProblems,
     artist_title,
-    found_song,
-    found_stems,
     left_out,
-    place_name,
+    name_of_song,
     problem,
     song_folder,
+    song_in_folder,
+    stems_by_name,
     words,
 )
 
+MUSDB_STEMS = ("drums", "bass", "other", "vocals")  # streams 1 to 4 of a .stem.mp4; stream 0 is the mixture
 
-def medleydb_homes(folders: list[Folder]) -> list[Folder]:
-    """The folders of songs: Artist_Title with Artist_Title_RAW, Artist_Title_STEMS or Artist_Title_MIX in it."""
-    there = {folder.parts for folder in folders}
+
+def medleydb_songs(folders: list[Folder]) -> list[Folder]:
+    """The folders of songs: X with X_RAW, X_STEMS or X_MIX in it, where X is Artist_Title."""
+    all_parts = {folder.parts for folder in folders}
     return [
         folder
         for folder in folders
-        if {(*folder.parts, f"{folder.name}_{kind}") for kind in ("RAW", "STEMS")} & there
+        if {(*folder.parts, f"{folder.name}_{kind}") for kind in ("RAW", "STEMS")} & all_parts
         or any(name == f"{folder.name}_MIX" for name, _ in folder.files())
     ]
 
 
-def read_medleydb(folders: list[Folder]) -> Found:
+def read_medleydb(folders: list[Folder]) -> SongsAndProblems:
+    """Read MedleyDB 1 and 2."""
     by_parts = {folder.parts: folder for folder in folders}
     tables = {name: folder.path / name for folder in folders for name in folder.others}
     above = Path(os.path.abspath(folders[0].path)).parent / "Metadata"
     songs, problems, used = [], [], set()
-    for home in medleydb_homes(folders):
+    for home in medleydb_songs(folders):
         below = [by_parts.get((*home.parts, f"{home.name}_{kind}")) for kind in ("RAW", "STEMS")]
         used |= {home.parts, *(folder.parts for folder in below if folder)}
         yaml_name, metadata = f"{home.name}_METADATA.yaml", {}
         table = tables.get(yaml_name, above / yaml_name)
         try:
-            metadata = _metadata(table) if os.path.isfile(table) else {}
+            metadata = _medleydb_metadata(table) if os.path.isfile(table) else {}
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             reason = str(error).partition("\n")[0]
             problems.append(problem(table, f"not used: cannot be read ({reason})"))
@@ -56,14 +60,15 @@ def read_medleydb(folders: list[Folder]) -> Found:
 
         recorded = next((folder.files() for folder in below if folder and folder.audio), [])
         instruments = metadata.get("instruments", {})
-        stems, more = found_stems(
+        stems, doubles = stems_by_name(
             (_medleydb_stem(name, home.name, instruments), path) for name, path in recorded
         )
         mix = next((Source(path) for name, path in home.files() if name == f"{home.name}_MIX"), None)
         others = [name for name in home.audio if not mix or name != mix.path.name]
-        problems += more + left_out(home, others, "not of MedleyDB")
+        problems += doubles + left_out(home, others, "not of MedleyDB")
         if stems or mix:
-            songs.append(FoundSong(place_name(home.parts, folders), str(title), "", str(artist), stems, mix))
+            name = name_of_song(home.parts, folders)
+            songs.append(FoundSong(name, str(title), "", str(artist), stems, mix))
         else:
             problems.append(problem(home.path, "no audio in its RAW and STEMS folders, and no MIX"))
     for folder in folders:
@@ -71,7 +76,7 @@ def read_medleydb(folders: list[Folder]) -> Found:
     return songs, problems
 
 
-def _metadata(path: Path) -> dict:
+def _medleydb_metadata(path: Path) -> dict[str, Any]:
     """Artist, title, and instruments by file, of a METADATA.yaml."""
     metadata = yaml.safe_load(path.read_bytes())
     if not isinstance(metadata, dict):
@@ -86,7 +91,7 @@ def _metadata(path: Path) -> dict:
 
 
 def _medleydb_stem(name: str, song: str, instruments: dict[str, str]) -> str:
-    """ "01_02 electric guitar" for Artist_Title_RAW_01_02."""
+    """The stem's name: "01_02 electric guitar" for Artist_Title_RAW_01_02."""
     number = name.removeprefix(f"{song}_RAW_").removeprefix(f"{song}_STEM_")
     return f"{number} {instruments.get(name, '')}".strip().replace("/", "-")
 
@@ -96,13 +101,14 @@ PREVIEW = re.compile(r"(?is)(?P<song>.+?)(?P<version>(_(Full|Excerpt))*)_Preview
 
 
 def is_cambridge(folder: Folder) -> bool:
-    """In Artist_Title_Full or _Excerpt; or Artist_Title where most of the files are numbered."""
+    """Whether it lies in Artist_Title_Full or _Excerpt, or is Artist_Title with numbered files."""
     numbered = 2 * sum(bool(re.match(r"\d\d_", name)) for name in folder.audio) > len(folder.audio)
-    artist_title = re.fullmatch(r"[A-Z0-9][^\W_]*_[A-Z0-9][^\W_]*", folder.name)
-    return any(map(_version, (folder.name, *folder.parts))) or bool(numbered and artist_title)
+    is_artist_title = re.fullmatch(r"[A-Z0-9][^\W_]*_[A-Z0-9][^\W_]*", folder.name)
+    return any(map(_version, (folder.name, *folder.parts))) or bool(numbered and is_artist_title)
 
 
-def read_cambridge(folders: list[Folder]) -> Found:
+def read_cambridge(folders: list[Folder]) -> SongsAndProblems:
+    """Read unzipped folders of the Cambridge-MT library."""
     groups, previews, copies, problems = defaultdict(list), [], [], []
     for folder in folders:
         for name, path in folder.files():
@@ -110,43 +116,41 @@ def read_cambridge(folders: list[Folder]) -> Found:
             if preview:
                 previews.append((preview, path))
             else:
-                groups[_cambridge_home(folder.parts)].append((name, path))
+                groups[_cambridge_song_folder(folder.parts)].append((name, path))
     strays = groups.pop((), []) if len(groups) > 1 else []
     problems += left_out(folders[0], [path.name for _, path in strays], "beside the folders of the songs")
     for home, files in groups.items():
-        song, more = found_song(home, files, folders)
+        song, doubles = song_in_folder(home, files, folders)
         name = CAMBRIDGE_NAME.fullmatch(home[-1] if home else folders[0].name)
         song.artist, song.title = _cambridge_artist_title(name["song"])
         copies.append((_is_excerpt(name["version"]), -len(song.stems), song.name, song))
-        problems += more
+        problems += doubles
 
-    songs: dict[
-        str, tuple[FoundSong, bool]
-    ] = {}  # by their letters; full songs come first, then those of most stems
-    named = defaultdict(list)
+    # By their letters; full songs come first, then those of most stems.
+    songs: dict[str, tuple[FoundSong, bool]] = {}
+    owners = defaultdict(list)  # of previews
     for excerpt, _, _, song in sorted(copies, key=lambda copy: copy[:3]):
-        letters = _letters(song.artist + song.title)
+        letters = _plain_letters(song.artist + song.title)
         first, first_excerpt = songs.setdefault(letters, (song, excerpt))
         if first is song:
-            for key in {letters, _letters(song.title)}:
-                named[key, excerpt].append(song)
-        elif (
-            not song.stems and not first.mix and excerpt == first_excerpt
-        ):  # Artist_Title/mix.wav above the full song
-            first.mix = song.mix
+            for key in {letters, _plain_letters(song.title)}:
+                owners[key, excerpt].append(song)
+        elif not song.stems and not first.mix and excerpt == first_excerpt:
+            first.mix = song.mix  # Artist_Title/mix.wav above the full song
         else:
-            what = "an excerpt of" if excerpt and not first_excerpt else "the same song as"
-            problems.append(problem(folders[0].path / song.name, f"{what} {first.name}"))
-    for preview, path in sorted(
-        previews, key=lambda item: (-len(item[1].parts), item[1])
-    ):  # inside before beside
-        owners = named[_letters(preview["song"]), _is_excerpt(preview["version"])]
-        if len(owners) != 1:
-            problems.append(problem(path, f"the mix of {'several songs' if owners else 'no song'} here"))
-        elif owners[0].mix:
-            problems.append(problem(path, f"a second mix beside {printable(owners[0].mix.path.name)}"))
+            relation = "an excerpt of" if excerpt and not first_excerpt else "the same song as"
+            problems.append(problem(folders[0].path / song.name, f"{relation} {first.name}"))
+    # Previews inside a song's folder come before those beside it.
+    for preview, path in sorted(previews, key=lambda item: (-len(item[1].parts), item[1])):
+        of_preview = owners[_plain_letters(preview["song"]), _is_excerpt(preview["version"])]
+        if len(of_preview) != 1:
+            owner = "several songs" if of_preview else "no song"
+            problems.append(problem(path, f"the mix of {owner} here"))
+        elif of_preview[0].mix:
+            first_mix = printable(of_preview[0].mix.path.name)
+            problems.append(problem(path, f"a second mix beside {first_mix}"))
         else:
-            owners[0].mix = Source(path)
+            of_preview[0].mix = Source(path)
     return [song for song, _ in songs.values()], problems
 
 
@@ -158,13 +162,13 @@ def _is_excerpt(version: str) -> bool:
     return bool(version) and "full" not in version.lower()
 
 
-def _letters(name: str) -> str:
-    """What two spellings of a name share."""
+def _plain_letters(name: str) -> str:
+    """What two spellings in this library share: unlike `names.letters`, accents and guests count."""
     return re.sub(r"[\W_]+", "", name).lower()
 
 
-def _cambridge_home(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """The folder of the song that a folder belongs to: some archives hold that folder twice, or folders in it."""
+def _cambridge_song_folder(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The folder of the song that a folder belongs to: some archives hold it twice, or folders in it."""
     parts = tuple(part for i, part in enumerate(parts) if i == 0 or part != parts[i - 1])
     versions = [i for i, part in enumerate(parts) if _version(part)]
     return parts[: versions[-1] + 1] if versions else song_folder(parts)
@@ -175,3 +179,87 @@ def _cambridge_artist_title(name: str) -> tuple[str, str]:
     if not title or "_-_" in name or " - " in name:
         return artist_title(name)
     return words(artist), " ".join(map(words, title.split("_")))
+
+
+def is_musdb18(folder: Folder) -> bool:
+    """Whether files of five streams lie in it."""
+    return any(map(_is_stem_mp4, folder.audio))
+
+
+def _is_stem_mp4(name: str) -> bool:
+    return name.lower().endswith(".stem.mp4")
+
+
+def read_musdb18(folders: list[Folder]) -> SongsAndProblems:
+    """Read MUSDB18: a file of five streams for every song."""
+    songs, problems = [], []
+    for folder in folders:
+        for file in filter(_is_stem_mp4, folder.audio):
+            name, path = file[: -len(".stem.mp4")], folder.path / file
+            artist, title = artist_title(name)
+            stems = {stem: Source(path, stream) for stream, stem in enumerate(MUSDB_STEMS, start=1)}
+            name = name_of_song((*folder.parts, name), folders)
+            songs.append(FoundSong(name, title, "", artist, stems, Source(path)))
+        others = [name for name in folder.audio if not _is_stem_mp4(name)]
+        problems += left_out(folder, others, "no .stem.mp4")
+    return songs, problems
+
+
+def is_musdb18hq(folder: Folder) -> bool:
+    """Whether the five files of a song lie in it."""
+    return {"mixture", *MUSDB_STEMS} <= {name for name, _ in folder.files()}
+
+
+def read_musdb18hq(folders: list[Folder]) -> SongsAndProblems:
+    """Read MUSDB18-HQ: a folder of five WAV files for every song."""
+    songs, problems = [], []
+    for folder in folders:
+        known = {name: path for name, path in folder.files() if name in ("mixture", *MUSDB_STEMS)}
+        others = [file for file in folder.audio if folder.path / file not in known.values()]
+        problems += left_out(folder, others, "not of MUSDB18-HQ")
+        missing = [name for name in ("mixture", *MUSDB_STEMS) if name not in known]
+        if known and missing:
+            problems.append(problem(folder.path, f"used without {', '.join(missing)}: not there"))
+        if known:
+            mix = known.pop("mixture", None)
+            artist, title = artist_title(folder.name)
+            stems = {name: Source(path) for name, path in known.items()}
+            name = name_of_song(folder.parts, folders)
+            songs.append(FoundSong(name, title, "", artist, stems, mix and Source(mix)))
+    return songs, problems
+
+
+def jamendo_key(folder: str, name: str) -> str:
+    """What MTG-Jamendo calls a track: "14/214" for 14/214.mp3 and for its smaller version 14/214.low.mp3."""
+    return f"{folder}/{name.removesuffix('.low')}"
+
+
+def jamendo_artists(root: Path) -> tuple[dict[str, str], list[Problem]]:
+    """Read the artists of MTG-Jamendo from its tables in or beside a folder.
+
+    The fields of these tables are never quoted.
+
+    Args:
+        root: The folder of the songs.
+
+    Returns:
+        Artists by `jamendo_key`, none without a table, and problems.
+    """
+    above = Path(os.path.abspath(root)).parent
+    folders = [folder / data for folder in (root, above) for data in ("", "data")]
+    artists, problems = {}, []
+    for table in dict.fromkeys(table for folder in folders for table in sorted(folder.glob("*.tsv"))):
+        try:
+            with open(table, encoding="utf-8", errors="replace") as lines:
+                columns = next(lines, "").rstrip("\n").split("\t")
+                if not {"TRACK_ID", "ARTIST_ID", "PATH"} <= set(columns):
+                    continue
+                artist, path = columns.index("ARTIST_ID"), columns.index("PATH")
+                for line in lines:
+                    row = line.rstrip("\n").split("\t")
+                    if len(row) > max(artist, path):
+                        folder, name = os.path.split(os.path.splitext(row[path])[0])
+                        artists[jamendo_key(folder, name)] = row[artist]
+        except OSError as error:
+            problems.append(problem(table, f"cannot be read ({why(error)})"))
+    return artists, problems

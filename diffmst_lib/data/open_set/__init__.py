@@ -1,1 +1,1 @@
-"""The recipe for one set that anybody can have."""
+"""The recipe for one set that anybody can have. Chapter: Data."""

@@ -1,4 +1,4 @@
-"""The open set: multitracks and finished songs that anybody can have, from a published list. Chapter: Data."""
+"""The open set: multitracks and finished songs from a published list, for anybody. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -10,25 +10,34 @@ import shutil
 import stat
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...audio.loading import AUDIO_SUFFIXES
-from ...disk import data_dir, output_folder, printable, write_whole
+from ...disk import data_dir, output_folder, printable, why, write_whole
 from ...inputs import InputError, InputNote
+from ..names import few
 from ..songs import FoundSong, Problem, Source
-from .midi import SOUNDFONTS, find_soundfont, missing_tools, render_songs
+from .rendering import SOUNDFONTS, find_soundfont, missing_tools, render_songs
 
+Entry = dict[str, Any]  # a song, a reference, a MIDI song or an album of the list
+Published = dict[str, list[Entry]]  # the list, by kind
 MIDI_FOLDERS = ("/usr/share/games/openttd/baseset/openmsx", "/usr/share/openttd/baseset/openmsx")
 
 
-def published_list() -> dict:
-    """The list of the open set: "songs" and "references" that are copied, "midi" that is rendered, "albums" besides.
+def published_list() -> Published:
+    """Read the list of the open set.
 
-    Of each: name, title, artist, license, attribution, source, split, and its files by size and SHA-256. An album is the
-    music of a Debian package, in whatever version: its finished songs are more references for training.
+    Returns:
+        "songs" and "references" that are copied, "midi" that is rendered, and "albums" besides. Of each:
+        name, title, artist, license, attribution, source, split, and its files by size and SHA-256. An album
+        is the music of a Debian package, in whatever version: its finished songs are more references for
+        training.
 
-    >>> [song["name"] for song in published_list()["songs"] if song["split"] == "test"]
-    ['caesium']
+    Example:
+        >>> [song["name"] for song in published_list()["songs"] if song["split"] == "test"]
+        ['caesium']
     """
     return json.loads((data_dir() / "open_set.json").read_text(encoding="utf-8"))
 
@@ -39,44 +48,65 @@ def build_open_set(
     *,
     midi: str | Path | None = None,
     soundfont: str | Path | None = None,
-    published: dict | None = None,
+    published: Published | None = None,
     progress: bool = False,
 ) -> tuple[list[FoundSong], list[Problem]]:
-    """Gather the open set in `output`: multitracks/<song>/<stem>, references/<name> and SOURCES.md.
+    """Gather the open set in a folder: multitracks/<song>/<stem>, references/<name> and SOURCES.md.
 
-    Files of the list are recognized by their SHA-256, whatever they are called and however deep they lie in `source`;
-    links to folders are followed. The MIDI songs are looked for there and in `midi`, or where Debian puts them, and
-    are rendered where FluidSynth and a SoundFont are installed. Albums are copied from where Debian installs them, but
-    for files that the list has by themselves. What is missing is a `Problem` each that says where to
-    get it. What is in `output` already is not written again, and counts: another call with another source adds to it.
-    `published` takes the place of `published_list()`.
+    Files of the list are recognized by their SHA-256, whatever they are called and however deep they lie in
+    `source`; links to folders are followed. Albums are copied from where Debian installs them, but for files
+    that the list has by themselves. What is in `output` already is not written again, and counts: another
+    call with another source adds to it. An `InputNote` counts the files that were not recognized.
 
-    Raises InputError for a missing folder, for `source` and `output` inside each other, where `output` cannot be
-    written or the disk is full (what was written is whole, and stays), and where no finished song or no song with stems
-    results. An `InputNote` tells how many files were not recognized.
+    Args:
+        source: The folder with the music.
+        output: The folder of the open set.
+        midi: A folder with the MIDI songs; where Debian puts them by default. They may lie in `source` as
+            well, and are rendered where FluidSynth and a SoundFont are installed.
+        soundfont: A SoundFont file; the best of the usual ones by default.
+        published: The list, `published_list()` by default.
+        progress: Whether to show a progress bar.
 
-    >>> songs, problems = build_open_set("music", "open_set")  # doctest: +SKIP
+    Returns:
+        The songs, and a problem for each that is missing, which says where to get it.
+
+    Raises:
+        InputError: For a missing folder, for `source` and `output` inside each other, where `output` cannot
+        be written
+            or the disk is full (what was written is whole, and stays), and where no finished song or no song
+            with stems results.
+
+    Example:
+        >>> songs, problems = build_open_set("music", "open_set")  # doctest: +SKIP
     """
     source, output = Path(source), Path(output)
     published = published_list() if published is None else published
     _check_folders(source, output, midi)
-    missing_tools(soundfont)  # a SoundFont that cannot be used is told before anything is written
+    missing_tools(soundfont)  # a SoundFont that cannot be used is an error before anything is written
     folders = [Path(midi)] if midi else [Path(folder) for folder in MIDI_FOLDERS]
 
     problems: list[Problem] = []
     with output_folder(output):
         try:
-            files = _recognize(source, folders, published)
+            files, strangers = _recognize(source, folders, published)
+            if strangers:
+                count = "1 file was" if strangers == 1 else f"{strangers} files were"
+                warnings.warn(
+                    f"{printable(str(source))}: {count} not recognized "
+                    "(not of the open set, another version, or damaged)",
+                    InputNote,
+                    stacklevel=2,
+                )
             songs = []
             for entry in published["songs"]:
                 stems = _collect(entry, files, output / "multitracks" / entry["name"], problems)
                 if stems:
-                    songs.append(_found(entry, stems=stems))
+                    songs.append(_listed_song(entry, stems=stems))
             references = []
             for entry in published["references"]:
                 for mix in _collect(entry, files, output / "references", problems).values():
-                    references.append(_found(entry, mix=mix))
-            if not references:  # told before minutes of rendering
+                    references.append(_listed_song(entry, mix=mix))
+            if not references:  # an error before minutes of rendering
                 raise InputError(_nothing("finished song", source, published["references"]))
             for album in published["albums"]:
                 references += _album(album, published, output / "references" / album["name"], problems)
@@ -86,8 +116,7 @@ def build_open_set(
             _write_sources(output / "SOURCES.md", songs + references)
         except OSError as error:
             raise InputError(
-                f"{printable(str(output))}: stopped, what was written so far is whole and stays "
-                f"({error.strerror or error})"
+                f"{printable(str(output))}: stopped ({why(error)}); what is written is whole, and stays"
             ) from None
     return songs + references, problems
 
@@ -104,35 +133,27 @@ def _check_folders(source: Path, output: Path, midi: str | Path | None) -> None:
         )
 
 
-def _recognize(source: Path, midi_folders: list[Path], published: dict) -> dict[str, Path]:
-    """The files of the list that are there, by SHA-256."""
+def _recognize(source: Path, midi_folders: list[Path], published: Published) -> tuple[dict[str, Path], int]:
+    """The files of the list by SHA-256, and how many others of `source` look like some."""
     entries = [*published["songs"], *published["references"], *published["midi"]]
     listed = [file for entry in entries for file in entry["files"]]
     sizes = {file["bytes"] for file in listed}
     hashes = {file["sha256"] for file in listed}
     suffixes = {Path(file["file"]).suffix for file in listed}
-    found: dict[str, Path] = {}
+    recognized: dict[str, Path] = {}
     strangers = 0
     for root in (source, *midi_folders):
-        for path, size in _files(root):
+        for path, size in files_below(root):
             digest = _sha256(path) if size in sizes else ""  # most files of a large folder are never read
             if digest in hashes:
-                found.setdefault(digest, path)
+                recognized.setdefault(digest, path)
             elif root == source and path.suffix.lower() in suffixes:
                 strangers += 1
-    if strangers:
-        count = "1 file was" if strangers == 1 else f"{strangers} files were"
-        warnings.warn(
-            f"{printable(str(source))}: {count} not recognized "
-            "(not of the open set, another version, or damaged)",
-            InputNote,
-            stacklevel=3,
-        )
-    return found
+    return recognized, strangers
 
 
-def _files(root: Path) -> Iterator[tuple[Path, int]]:
-    """Every file below a folder with its size, links to folders followed once."""
+def files_below(root: Path) -> Iterator[tuple[Path, int]]:
+    """Yield every file below a folder with its size in bytes, links to folders followed once."""
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         status = os.stat(folder)
@@ -160,42 +181,38 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-def _collect(entry: dict, files: dict[str, Path], folder: Path, problems: list[Problem]) -> dict[str, Source]:
-    """Copy an entry's files into `folder`, unless some of them are missing: {stem: Source}, or {} and a problem."""
-    there = {file["file"] for file in entry["files"] if _is_whole(folder / file["file"], file)}
-    missing = [
-        file["file"] for file in entry["files"] if file["file"] not in there and file["sha256"] not in files
-    ]
+def _collect(
+    entry: Entry, files: dict[str, Path], folder: Path, problems: list[Problem]
+) -> dict[str, Source]:
+    """Copy an entry's files into `folder`: {stem: Source}, or {} and a problem where some are missing."""
+    wanted = {file["file"]: file for file in entry["files"]}
+    to_copy = {name: file for name, file in wanted.items() if not _is_whole(folder / name, file)}
+    missing = [name for name, file in to_copy.items() if file["sha256"] not in files]
     if missing:
-        count = len(entry["files"])
-        what = (
-            "missing"
-            if len(missing) == count
-            else f"{len(missing)} of {count} files are missing: {_few(missing)}"
-        )
-        problems.append(Problem(entry["name"], f"{what}; get it from {entry['source']}"))
+        all_or_some = f"{len(missing)} of {len(wanted)} files are missing: {few(missing, 3)}"
+        if len(missing) == len(wanted):
+            all_or_some = "missing"
+        problems.append(Problem(entry["name"], f"{all_or_some}; get it from {entry['source']}"))
         return {}
     folder.mkdir(parents=True, exist_ok=True)
-    for file in entry["files"]:
-        if file["file"] not in there:
-            write_whole(folder / file["file"], lambda part: shutil.copyfile(files[file["sha256"]], part))
-    return {Path(file["file"]).stem: Source(folder / file["file"]) for file in entry["files"]}
+    for name, file in to_copy.items():
+        write_whole(folder / name, partial(shutil.copyfile, files[file["sha256"]]))
+    return {Path(name).stem: Source(folder / name) for name in wanted}
 
 
-def _album(entry: dict, published: dict, folder: Path, problems: list[Problem]) -> list[FoundSong]:
+def _album(entry: Entry, published: Published, folder: Path, problems: list[Problem]) -> list[FoundSong]:
     """Copy all music of a package that the list does not have by itself."""
     listed = {file["sha256"] for song in published["references"] for file in song["files"]}
-    places = [Path(place) for pattern in entry["folders"] for place in sorted(glob.glob(pattern))]
     songs = []
-    for place in places:
-        for path, size in _files(place):
+    for root in [Path(path) for pattern in entry["folders"] for path in sorted(glob.glob(pattern))]:
+        for path, size in files_below(root):
             if path.suffix.lower() not in AUDIO_SUFFIXES or _sha256(path) in listed:
                 continue
-            copy = folder / "_".join(path.relative_to(place).parts)
+            copy = folder / "_".join(path.relative_to(root).parts)
             folder.mkdir(parents=True, exist_ok=True)
             if not (copy.is_file() and copy.stat().st_size == size):
-                write_whole(copy, lambda part: shutil.copyfile(path, part))
-            song = _found(entry, mix=Source(copy))
+                write_whole(copy, partial(shutil.copyfile, path))
+            song = _listed_song(entry, mix=Source(copy))
             song.name, song.title = f"{entry['name']}/{copy.stem}", copy.stem.replace("_", " ")
             songs.append(song)
     if not songs:
@@ -206,16 +223,12 @@ def _album(entry: dict, published: dict, folder: Path, problems: list[Problem]) 
     return songs
 
 
-def _is_whole(path: Path, file: dict) -> bool:
+def _is_whole(path: Path, file: dict[str, Any]) -> bool:
     return path.is_file() and path.stat().st_size == file["bytes"] and _sha256(path) == file["sha256"]
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
 def _render(
-    entries: list[dict],
+    entries: list[Entry],
     files: dict[str, Path],
     output: Path,
     problems: list[Problem],
@@ -250,22 +263,22 @@ def _render(
     for entry in entries:
         if entry["name"] in rendered:
             stems = {name: Source(path) for name, path in rendered[entry["name"]].items()}
-            song = _found(entry, stems=stems)
+            song = _listed_song(entry, stems=stems)
             song.license += f" (MIDI), {credit.split(',')[0]} (SoundFont)"
             song.attribution += f"; rendered with FluidSynth and the SoundFont {played_by} ({credit})"
             songs.append(song)
     return songs
 
 
-def _found(entry: dict, **sounds) -> FoundSong:
+def _listed_song(entry: Entry, **sounds: Any) -> FoundSong:
     facts = {key: entry[key] for key in ("name", "title", "artist", "license", "attribution", "split")}
     return FoundSong(**facts, layout="open", **sounds)
 
 
-def _nothing(what: str, source: Path, entries: list[dict]) -> str:
-    places = dict.fromkeys(entry["source"].split(", ")[0] for entry in entries)
+def _nothing(what: str, source: Path, entries: list[Entry]) -> str:
+    origins = dict.fromkeys(entry["source"].split(", ")[0] for entry in entries)
     return (
-        f"{printable(str(source))}: no {what} of the open set is in it; get some from {' or '.join(places)}"
+        f"{printable(str(source))}: no {what} of the open set is in it; get some from {' or '.join(origins)}"
     )
 
 

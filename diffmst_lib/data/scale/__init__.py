@@ -1,1 +1,1 @@
-"""Large sets: decoded caches and shards."""
+"""Large sets: decoded caches, and shards that are streamed. Chapter: Data."""

@@ -1,4 +1,4 @@
-"""A decoded cache: the same songs as WAV files at one sample rate, where any part is read at once. Chapter: Data."""
+"""A decoded cache: WAV files at one sample rate, where any part is read at once. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import wave
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,21 +16,38 @@ from tqdm.auto import tqdm
 
 from ...audio.decoding import AudioFile
 from ...audio.loudness import SAMPLE_RATE
-from ...disk import write_whole
+from ...disk import why, write_whole
 from ...inputs import InputError
 from ..index import SongIndex
 from ..layouts.folders import CACHE_MARK
 from ..songs import Problem, Song, Source, Track
+from ..threads import thread_pool
 
 
 def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
-    """Whether a file is read faster from a cache: it is compressed, one of several streams, or has another rate."""
+    """Whether a file is read faster from a cache.
+
+    Args:
+        track: A track of an index.
+        sample_rate: The rate that is asked for, in Hz.
+
+    Returns:
+        True for compressed files, streams of videos, and another rate.
+    """
     is_pcm = track.source.path.suffix.lower() in (".wav", ".wave", ".aif", ".aiff")
     return not is_pcm or track.sample_rate != sample_rate
 
 
 def cache_size(index: SongIndex, sample_rate: int = SAMPLE_RATE) -> int:
-    """Bytes that a complete cache takes."""
+    """Count the bytes that a complete cache takes.
+
+    Args:
+        index: The songs.
+        sample_rate: The rate of the cache, in Hz.
+
+    Returns:
+        Bytes of all files that `build_cache` would write.
+    """
     return sum(
         _bytes(track, sample_rate)
         for song in index.songs
@@ -47,16 +64,29 @@ def build_cache(
     workers: int | None = None,
     progress: bool = False,
 ) -> SongIndex:
-    """Decode all files of an index into `output`, which becomes a data set with an `index.json` of its own.
+    """Decode all files of an index into a folder, which becomes a data set with an `index.json` of its own.
 
-    16-bit WAV at `sample_rate`, each file scaled to its peak; the factor back is `Track.gain`. WAV and AIFF files that
-    have the rate already are left where they are, equal channels become one. A file appears whole or not at all, so an
-    interrupted run goes on where it was; a source that has changed is decoded again. Files that cannot be decoded any
-    more are listed in the new index's `problems`.
+    Its files are 16-bit WAV, each scaled to its peak; the factor back is `Track.gain`. WAV and AIFF files
+    that have the rate already are left where they are, equal channels become one. A file appears whole or not
+    at all, so an interrupted run goes on where it was; a source that has changed is decoded again. Files that
+    cannot be decoded any more are listed in the new index's `problems`.
 
-    Raises InputError when there is too little room, before anything is written, and when nothing can be written.
+    Args:
+        index: The songs.
+        output: The folder of the cache.
+        sample_rate: The rate of the cache, in Hz.
+        workers: Threads that decode; as many as there are cores by default.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The index of the cache.
+
+    Raises:
+        InputError: When there is too little room, before anything is written, and when nothing can be
+        written.
     """
-    output, problems, files = Path(output), [], {}
+    output, problems = Path(output), []
+    files: dict[int, Path | None] = {}  # by the id of a track; None where its source cannot be read
     _refuse_own_sources(output, index)
     for song in index.songs:
         for track in song.tracks:
@@ -64,7 +94,7 @@ def build_cache(
                 if needs_cache(track, sample_rate):
                     files[id(track)] = _cache_file(output, song, track, sample_rate)
             except OSError as error:
-                problems.append(Problem(str(track.source.path), error.strerror or str(error)))
+                problems.append(Problem(str(track.source.path), why(error)))
                 files[id(track)] = None
     tracks = [track for song in index.songs for track in song.tracks if files.get(id(track))]
     try:
@@ -76,9 +106,7 @@ def build_cache(
         (output / CACHE_MARK).touch()
         problems += _decode_all(missing, files, sample_rate, workers, progress)
     except OSError as error:
-        raise InputError(
-            f"{output}: {error.strerror or error}; what is decoded stays, the same call goes on"
-        ) from None
+        raise InputError(f"{output}: {why(error)}; what is decoded stays, the same call goes on") from None
     songs = []
     for song in index.songs:
         stems = [_cached(track, files, sample_rate) for track in song.stems]
@@ -96,31 +124,26 @@ def _decode_all(
     tracks: list[Track], files: dict[int, Path | None], sample_rate: int, workers: int | None, progress: bool
 ) -> list[Problem]:
     problems = []
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with thread_pool(workers) as pool:
         jobs = {pool.submit(_decode, track, files[id(track)], sample_rate): track for track in tracks}
-        try:
-            for job in tqdm(as_completed(jobs), total=len(jobs), unit="file", disable=not progress):
-                try:
-                    job.result()
-                except ValueError as error:
-                    problems.append(Problem(str(jobs[job].source.path), str(error)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for job in tqdm(as_completed(jobs), total=len(jobs), unit="file", disable=not progress):
+            try:
+                job.result()
+            except ValueError as error:
+                problems.append(Problem(str(jobs[job].source.path), str(error)))
     return problems
 
 
 def _decode(track: Track, path: Path, sample_rate: int) -> None:
-    """One file, block by block, through Python's own writer: it says when a disk is full."""
+    """Decode one file, block by block, through Python's own writer: it says when a disk is full."""
     channels = 1 if track.mono else 2
-
-    # at the rate of the index the samples are those that were measured; another rate may overshoot
+    # At the rate of the index the samples are those that were measured; another rate may overshoot.
     limit = 32767 if sample_rate == SAMPLE_RATE else 1.5 * 32767
 
     def write(part: Path) -> None:
         with source, open(part, "wb") as raw, wave.open(raw, "wb") as wav:
             wav.setparams((channels, 2, sample_rate, 0, "NONE", ""))
-            for block in source.resampled(sample_rate):
+            for block in source.resampled(sample_rate):  # (channels of the file, num_samples)
                 block = block.mean(axis=0, keepdims=True) if channels == 1 else block
                 samples = block * (track.gain / _full_scale(track) * 32767)
                 if np.abs(samples).max(initial=0) > limit:
@@ -131,7 +154,7 @@ def _decode(track: Track, path: Path, sample_rate: int) -> None:
     try:
         source = AudioFile(track.source.path, track.source.stream)
     except OSError as error:
-        raise ValueError(error.strerror or str(error)) from None
+        raise ValueError(why(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, write)
 
@@ -142,6 +165,7 @@ def _full_scale(track: Track) -> float:
 
 
 def _cached(track: Track, files: dict[int, Path | None], sample_rate: int) -> Track | None:
+    """The track as it is in the cache, None where it could not be decoded."""
     if id(track) not in files:
         return track
     path = files[id(track)]
@@ -165,14 +189,8 @@ def _bytes(track: Track, sample_rate: int) -> int:
 
 def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Path:
     """A name that changes with the source and the rate."""
-    stat = track.source.path.stat()
-    facts = (
-        os.path.abspath(track.source.path),
-        track.source.stream,
-        stat.st_size,
-        stat.st_mtime_ns,
-        sample_rate,
-    )
+    path, status = os.path.abspath(track.source.path), track.source.path.stat()
+    facts = (path, track.source.stream, status.st_size, status.st_mtime_ns, sample_rate)
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
     return output / _plain(song.name) / f"{_plain(track.name)}-{digest}.wav"
 

@@ -1,4 +1,4 @@
-"""WebDataset shards: pieces of songs in plain tar files, which a cluster streams instead of seeking. Chapter: Data."""
+"""WebDataset shards: pieces of songs in tar files, which a cluster streams. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ import itertools
 import json
 import math
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import soundfile
 from tqdm.auto import tqdm
 
-from ...disk import write_whole
+from ...disk import why, write_whole
 from ...inputs import InputError
-from ..examples import Sampling
-from ..index import SongIndex, song_to_json
-from ..segments import Windows, find_windows, read_segment
+from ..index import SongIndex
+from ..sampling import Sampling
+from ..segments import Windows, read_segment
+from ..song_json import song_to_json
 from ..songs import Problem, Song, Source, Track
+from ..threads import in_order, thread_pool
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VERSION = 1
 KINDS = ("multitracks", "references")
-VORBIS_LEVEL = (
-    0.2  # some 220 kbit/s, a third of FLAC; the audio features of chapter "Audio features" hardly notice
-)
+VORBIS_LEVEL = 0.2  # some 220 kbit/s, a third of FLAC; audio features hardly notice
 CHUNK = 2**16  # samples that an encoder gets at a time: libvorbis crashes on millions (xiph/vorbis#99)
 
 
@@ -48,24 +52,39 @@ def write_shards(
 ) -> Path:
     """Cut the songs of a split into pieces, packed into `output`/train-multitracks-000000.tar and so on.
 
-    `kind` is "multitracks" or "references". A sample is `000123.json`, the piece as an index would have it, license and
-    attribution included, with its files: stems that sound there as `000123.00.flac` and so on, 16 bits scaled to their
-    peak (`Track.gain` is the factor back), or the song as `000123.mix.ogg`, Vorbis; all at `sampling.sample_rate`.
-    Pieces in which `sampling` finds no segment are left out. Of the others all are kept, or `pieces_per_song`, evenly
-    spread. They are shuffled once: each shard holds many songs. A shard ends with the piece that reaches `shard_bytes`.
-    `workers` threads decode and encode, as many as there are cores by default.
+    A sample is `000123.json`, the piece as an index would have it, license and attribution included, with its
+    files: stems that sound there as `000123.00.flac` and so on, 16 bits scaled to their peak (`Track.gain` is
+    the factor back), or the song as `000123.mix.ogg`, Vorbis; all at `sampling.sample_rate`. Pieces in which
+    `sampling` finds no segment are left out. The others are shuffled once: each shard holds many songs.
 
-    Returns `output`/train-multitracks.json: shards, samples, seconds, bytes, licenses, what could not be read. It is
-    written last: shards without it are left from a call that broke off, and the next call replaces them.
+    Args:
+        index: The songs.
+        output: The folder of the shards.
+        sampling: How segments will be drawn from them.
+        split: "train", "validation" or "test".
+        kind: "multitracks" or "references".
+        piece_seconds: Length of a piece, whole and at least that of a segment.
+        pieces_per_song: The most pieces of a song, evenly spread; None for all.
+        shard_bytes: A shard ends with the piece that reaches this size.
+        workers: Threads that decode and encode; as many as there are cores by default.
+        progress: Whether to show a progress bar.
 
-    Raises InputError when no piece is left, nothing can be written, or finished shards are there already.
+    Returns:
+        `output`/train-multitracks.json: shards, samples, seconds, bytes, licenses, what could not be read. It
+        is written last: shards without it are left from a call that broke off, and the next call replaces
+        them.
 
-    >>> import diffmst_lib as dm, tempfile
-    >>> index = dm.data.SongIndex.load(dm.data_dir())
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = write_shards(index, folder, Sampling(track_lufs=-30), split="train", kind="references")
-    ...     sorted(path.name for path in Path(folder).iterdir())
-    ['train-references-000000.tar', 'train-references.json']
+    Raises:
+        InputError: When no piece is left, nothing can be written, or finished shards are there already.
+        ValueError: For another kind or split, and for lengths and numbers that make no sense.
+
+    Example:
+        >>> import diffmst_lib as dm, tempfile
+        >>> index = dm.data.SongIndex.load(dm.data_dir())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = write_shards(index, folder, Sampling(track_lufs=-30), split="train", kind="references")
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['train-references-000000.tar', 'train-references.json']
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
@@ -90,7 +109,7 @@ def write_shards(
     summary = output / f"{name}.json"
     if summary.exists():
         raise InputError(f"{summary}: these shards are finished; remove them, or name another folder")
-    about = {
+    contents = {
         "version": VERSION,
         "split": split,
         "kind": kind,
@@ -106,25 +125,23 @@ def write_shards(
         output.mkdir(parents=True, exist_ok=True)
         for old in [*output.glob(f"{name}-*.tar"), *output.glob(f".{name}-*.tar.*")]:
             old.unlink()
-        with ThreadPoolExecutor(workers) as pool:
+        with thread_pool(workers) as pool:
             cut = ((number, _cut(*piece, piece_seconds, sampling)) for number, piece in enumerate(pieces))
-            packed = _in_order(pool, _pack, cut, ahead=2 * workers)
-            samples = _counted(tqdm(packed, total=len(pieces), unit="piece", disable=not progress), about)
+            packed = in_order(pool, _pack, cut, ahead=2 * workers)
+            samples = _counted(tqdm(packed, total=len(pieces), unit="piece", disable=not progress), contents)
             for first in samples:
-                shard = output / f"{name}-{len(about['shards']):06d}.tar"
-                write_whole(
-                    shard, lambda part: _write_shard(part, itertools.chain([first], samples), shard_bytes)
-                )
-                about["shards"].append(shard.name)
-                about["bytes"] += shard.stat().st_size
-        if not about["shards"]:
-            first = ": ".join(about["problems"][0])
+                shard = output / f"{name}-{len(contents['shards']):06d}.tar"
+                of_shard = itertools.chain([first], samples)
+                write_whole(shard, partial(_write_shard, samples=of_shard, shard_bytes=shard_bytes))
+                contents["shards"].append(shard.name)
+                contents["bytes"] += shard.stat().st_size
+        if not contents["shards"]:
+            first = ": ".join(contents["problems"][0])
             raise InputError(f"{output}: none of {len(pieces)} pieces could be read ({first})")
-        write_whole(
-            summary, lambda part: part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        )
+        text = json.dumps(contents, indent=1) + "\n"
+        write_whole(summary, lambda part: part.write_text(text, encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{output}: {error.strerror or error}; the shards are not complete") from None
+        raise InputError(f"{output}: {why(error)}; the shards are not complete") from None
     return summary
 
 
@@ -143,21 +160,15 @@ def piece_windows(piece: Song, sampling: Sampling) -> Windows | None:
     """Where segments fit in a piece; None when nowhere."""
     if not piece.tracks:
         return None
-    windows = find_windows(
-        piece,
-        sampling.seconds,
-        energy=sampling.energy,
-        silence_lufs=sampling.silence_lufs,
-        min_tracks=sampling.min_tracks if piece.stems else 0,
-    )
+    windows = sampling.windows(piece, min_tracks=sampling.min_tracks if piece.stems else 0)
     return windows if len(windows.starts) else None
 
 
 def _cut(song: Song, start_s: int, piece_seconds: int, sampling: Sampling) -> Song:
-    """A piece as a song of its own, still with the files of the whole song; stems silent in it are left out."""
+    """A piece as a song of its own, with the files of the whole song; stems silent in it are left out."""
     seconds, now = min(piece_seconds, song.duration_s - start_s), slice(start_s, start_s + piece_seconds)
 
-    def cut(track: Track) -> Track:
+    def cut_track(track: Track) -> Track:
         return replace(
             track,
             sample_rate=sampling.sample_rate,
@@ -165,20 +176,20 @@ def _cut(song: Song, start_s: int, piece_seconds: int, sampling: Sampling) -> So
             loudness_lufs=track.loudness_lufs[now],
         )
 
-    stems = [cut(stem) for stem in song.stems]
+    stems = [cut_track(stem) for stem in song.stems]
     return replace(
         song,
         stems=[stem for stem in stems if (stem.loudness_lufs >= sampling.silence_lufs).any()],
-        mix=song.mix and cut(song.mix),
+        mix=song.mix and cut_track(song.mix),
         power_db=song.power_db[now],
         signature="",
         offset_s=start_s,
     )
 
 
-def _pack(number: int, piece: Song) -> dict | Problem:
+def _pack(number: int, piece: Song) -> dict[str, Any] | Problem:
     """A piece as a sample: its key, its song as JSON, its encoded files."""
-    files = {}
+    files: dict[str, bytes] = {}
 
     def pack(track: Track, name: str) -> Track:
         audio = read_segment(track, piece.offset_s, track.duration_s, sample_rate=track.sample_rate).numpy()
@@ -201,7 +212,7 @@ def _pack(number: int, piece: Song) -> dict | Problem:
     return {"__key__": f"{number:06d}", "json": content, **files}
 
 
-def _encoded(audio: np.ndarray, sample_rate: int, **codec) -> bytes:
+def _encoded(audio: np.ndarray, sample_rate: int, **codec: Any) -> bytes:
     data = io.BytesIO()
     with soundfile.SoundFile(data, "w", sample_rate, len(audio), **codec) as file:
         for start in range(0, audio.shape[1], CHUNK):
@@ -209,28 +220,17 @@ def _encoded(audio: np.ndarray, sample_rate: int, **codec) -> bytes:
     return data.getvalue()
 
 
-def _in_order(pool: ThreadPoolExecutor, function, arguments: Iterable[tuple], ahead: int) -> Iterator:
-    """Results in order; at most `ahead` of them wait in memory."""
-    waiting = deque()
-    for values in arguments:
-        waiting.append(pool.submit(function, *values))
-        if len(waiting) == ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _counted(packed: Iterable[dict | Problem], about: dict) -> Iterator[dict]:
-    """The samples; what they hold, and what could not be read, is added to the summary."""
+def _counted(packed: Iterable[dict | Problem], contents: dict[str, Any]) -> Iterator[dict]:
+    """The samples; what they hold, and what could not be read, is added to the contents."""
     for sample in packed:
         if isinstance(sample, Problem):
-            about["problems"].append([sample.path, sample.reason])
+            contents["problems"].append([sample.path, sample.reason])
             continue
         song = sample["json"]["song"]
         track = song["mix"] or song["stems"][0]
-        about["samples"] += 1
-        about["seconds"] += track["num_samples"] / track["sample_rate"]
-        about["licenses"][song["license"]] += 1
+        contents["samples"] += 1
+        contents["seconds"] += track["num_samples"] / track["sample_rate"]
+        contents["licenses"][song["license"]] += 1
         yield sample
 
 
@@ -252,19 +252,32 @@ def shard_arithmetic(
     piece_seconds: int = 30,
     shard_bytes: float = 1e9,
 ) -> pd.DataFrame:
-    """What a set takes as shards, with all of its pieces or three a song, and how fast it must be read.
+    """Compute what a set takes as shards, and how fast it must be read.
 
-    `bytes_per_second` of sound is what `write_shards` tells of a small set: `bytes` / `seconds`. All GPUs together use
-    up `examples_per_s`, and each piece serves for `draws` of them.
+    MTG-Jamendo has 55,701 songs, 3,777 hours (508 GB of MP3 as published). The 21 references of the open set
+    take 27.3 kB/s as shards. The example is for, say, 8 GPUs that take 16 examples a second each.
 
-    MTG-Jamendo has 55,701 songs, 3,777 hours (508 GB of MP3 as published). The 21 references of the open set take
-    27.3 kB/s as shards. For, say, 8 GPUs that take 16 examples a second each:
+    Args:
+        songs: Number of songs.
+        seconds_per_song: Their mean length.
+        bytes_per_second: Size of a second of sound, `bytes` / `seconds` of what `write_shards` returns for a
+            small set.
+        examples_per_s: Examples that all GPUs together use up in a second.
+        draws: Examples that each piece serves for.
+        piece_seconds: Length of a piece.
+        shard_bytes: Size of a shard.
 
-    >>> shard_arithmetic(55_701, 3777 * 3600 / 55_701, 27.3e3, examples_per_s=8 * 16).astype(int)
-                  pieces  hours   GB  shards  MB_per_s  hours_per_pass
-    all           453240   3777  371     372        26               3
-    three a song  167103   1392  136     137        26               1
+    Returns:
+        A table with a row for all pieces and one for three a song.
+
+    Example:
+        >>> shard_arithmetic(55_701, 3777 * 3600 / 55_701, 27.3e3, examples_per_s=8 * 16).astype(int)
+                      pieces  hours   GB  shards  MB_per_s  hours_per_pass
+        all           453240   3777  371     372        26               3
+        three a song  167103   1392  136     137        26               1
     """
+    import pandas as pd
+
     pieces = pd.Series({"all": songs * seconds_per_song / piece_seconds, "three a song": 3.0 * songs})
     piece_bytes = piece_seconds * bytes_per_second
     return pd.DataFrame(
@@ -279,8 +292,8 @@ def shard_arithmetic(
     )
 
 
-def webdataset_package():
-    """The package, which only shards need."""
+def webdataset_package() -> ModuleType:
+    """Import the package that only shards need; InputError without it."""
     try:
         import webdataset
     except ImportError:

@@ -1,9 +1,9 @@
 """The open set: its published list, and gathering it from whatever folder the files lie in."""
 
-import errno
 import hashlib
 import os
 import re
+import sys
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from diffmst_lib import InputError, InputNote
-from diffmst_lib.data.index import SongIndex, letters
+from diffmst_lib.data.index import SongIndex
+from diffmst_lib.data.names import letters
 from diffmst_lib.data.open_set import gathering as module
 from diffmst_lib.data.open_set.gathering import build_open_set, published_list
 from diffmst_lib.data.songs import SPLITS, Problem
@@ -209,9 +210,7 @@ def everything(folder):
 
 
 def test_files_are_recognized_whatever_they_are_called(source, output, small, monkeypatch):
-    monkeypatch.setattr(
-        module, "missing_tools", lambda soundfont: [Problem("fluidsynth", "not needed for this list")]
-    )
+    monkeypatch.setenv("PATH", "")  # without FluidSynth, which this list does not need
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         songs, problems = build_open_set(source, output, published=small)
@@ -223,7 +222,7 @@ def test_files_are_recognized_whatever_they_are_called(source, output, small, mo
         "references/record.wav",
         "SOURCES.md",
     }
-    anna, berta, record = songs
+    anna, _berta, record = songs
     assert (anna.name, anna.title, anna.artist, anna.license, anna.attribution, anna.split, anna.layout) == (
         "anna",
         "Anna",
@@ -249,19 +248,19 @@ def test_links_to_folders_are_followed_once(source, output, small, tmp_path):
     (source / "loop").symlink_to(source)
     (links / "nowhere.wav").symlink_to(tmp_path / "nowhere")
     assert len(build_open_set(links, output, published=small)[0]) == 3
-    assert len(list(module._files(links))) == 4
+    assert len(list(module.files_below(links))) == 4
 
 
-def test_a_second_call_writes_nothing_again_and_mends_what_is_damaged(source, output, small, monkeypatch):
+def test_a_second_call_writes_nothing_again_and_mends_what_is_damaged(source, output, small):
     songs, _ = build_open_set(source, output, published=small)
     vox, kick = (songs[0].stems[name].path for name in ("vox", "kick"))
     vox.write_bytes(b"VOICE")  # of the right size
     kick.write_bytes(b"ki")
-    copied = []
-    plain = module.shutil.copyfile
-    monkeypatch.setattr(module.shutil, "copyfile", lambda a, b: (copied.append(Path(a).name), plain(a, b)))
+    before = list(output.rglob("*.wav"))
+    for path in before:
+        os.utime(path, ns=(0, 0))
     assert build_open_set(source, output, published=small)[0] == songs
-    assert copied == ["1.Anna_Stem_KICK é.wav", "'VOX LEAD'.m4a"]
+    assert {path for path in before if path.stat().st_mtime_ns} == {vox, kick}
     assert (vox.read_bytes(), kick.read_bytes()) == (b"voice", b"kick")
 
 
@@ -320,7 +319,7 @@ def test_folders_that_cannot_be_are_refused(source, output, small, tmp_path):
         build_open_set(tmp_path / "nowhere", output, published=small)
     with pytest.raises(InputError, match="no_midi: no such folder"):
         build_open_set(source, output, midi=tmp_path / "no_midi", published=small)
-    with pytest.raises(InputError, match="nowhere.sf2: cannot read this SoundFont"):
+    with pytest.raises(InputError, match=r"nowhere\.sf2: cannot read this SoundFont"):
         build_open_set(source, output, soundfont=tmp_path / "nowhere.sf2", published=small)
     for other in (source, source / "below", tmp_path):
         with pytest.raises(InputError, match="choose a folder for the open set"):
@@ -332,21 +331,22 @@ def test_folders_that_cannot_be_are_refused(source, output, small, tmp_path):
     assert not output.exists() and not (source / "below").exists()
 
 
-def test_a_full_disk_is_one_line_and_what_is_written_stays_whole(source, output, small, monkeypatch):
-    plain = module.shutil.copyfile
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_a_file_that_cannot_be_written_is_one_line_and_the_others_stay_whole(source, output, small):
+    """The system itself refuses in the middle of a file, as it does when a disk is full."""
+    import resource
 
-    def copyfile(path, part):
-        plain(path, part)
-        if Path(path).name == "b":
-            os.truncate(part, 3)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(module.shutil, "copyfile", copyfile)
-    with pytest.raises(InputError, match="No space left") as error:
-        build_open_set(source, output, published=small)
+    small["songs"][1] = listed("berta", kick=bytes(10_000))
+    (source / "x/y/z/b").write_bytes(bytes(10_000))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+        with pytest.raises(InputError, match=r"stopped \(File too large\); what is written") as error:
+            build_open_set(source, output, published=small)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(error.value)
     assert everything(output) == {"multitracks/anna/kick.wav", "multitracks/anna/vox.wav"}
-    monkeypatch.undo()
     assert len(build_open_set(source, output, published=small)[0]) == 3
 
 

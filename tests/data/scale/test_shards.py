@@ -12,13 +12,15 @@ import pytest
 import soundfile
 import webdataset
 from audio_helpers import one_line
-from shard_helpers import RATE, SAMPLING, index, pieces, samples, summary, write, written  # noqa: F401
+from shard_helpers import RATE, SAMPLING, pieces, samples, summary, write
 
 import diffmst_lib as dm
-from diffmst_lib.data.index import SongIndex, build_index
+from diffmst_lib.data.building import build_index
+from diffmst_lib.data.index import SongIndex
 from diffmst_lib.data.layouts.finding import find_songs
 from diffmst_lib.data.scale import shards as module
 from diffmst_lib.data.scale.shards import shard_arithmetic, write_shards
+from diffmst_lib.data.threads import in_order, thread_pool
 from diffmst_lib.inputs import InputError
 
 
@@ -77,7 +79,9 @@ def test_encoders_get_little_at_a_time(index, tmp_path, monkeypatch):
 
 
 def test_samples_follow_the_convention(written):
-    for path, endings in zip(written, ({"json", "00.flac", "01.flac", "02.flac"}, {"json", "mix.ogg"})):
+    for path, endings in zip(
+        written, ({"json", "00.flac", "01.flac", "02.flac"}, {"json", "mix.ogg"}), strict=True
+    ):
         found = samples(path)
         assert len({sample["__key__"] for sample in found}) == len(found) == summary(path)["samples"] == 9
         for sample in found:
@@ -96,7 +100,7 @@ def test_each_kind_holds_its_own_files(index, tmp_path):
 
 
 def test_the_summary_counts(written):
-    for path, kind in zip(written, ("multitracks", "references")):
+    for path, kind in zip(written, ("multitracks", "references"), strict=True):
         about, tars = summary(path), sorted(path.parent.glob(f"train-{kind}-*.tar"))
         assert about["shards"] == [tar.name for tar in tars] and len(tars) > 2
         assert about["bytes"] == sum(tar.stat().st_size for tar in tars)
@@ -119,7 +123,7 @@ def test_shards_hold_many_songs_and_are_the_same_every_time(index, written, tmp_
     for name in summary(again)["shards"]:
         assert (tmp_path / name).read_bytes() == (written[0].parent / name).read_bytes()
     names = [piece.name for piece, _ in pieces(again)]
-    assert sum(a != b for a, b in zip(names, names[1:])) > 3  # in order there would be 2 changes
+    assert sum(a != b for a, b in itertools.pairwise(names)) > 3  # in order there would be 2 changes
 
 
 def test_pieces_without_a_segment_are_left_out(tmp_path, write_song):
@@ -269,10 +273,8 @@ def test_few_pieces_are_in_memory_while_shards_are_written(index, tmp_path, monk
 
 def test_at_most_so_many_pieces_wait():
     started, taken = [], 0
-    with module.ThreadPoolExecutor(2) as pool:
-        for value in module._in_order(
-            pool, lambda i: started.append(i) or i, ((i,) for i in range(50)), ahead=4
-        ):
+    with thread_pool(2) as pool:
+        for value in in_order(pool, lambda i: started.append(i) or i, ((i,) for i in range(50)), ahead=4):
             assert value == taken
             assert len(started) <= taken + 4
             taken += 1

@@ -9,16 +9,14 @@ import pytest
 import torch
 import webdataset
 from audio_helpers import one_line
-from shard_helpers import RATE, SAMPLING, index, same, samples, summary, take, write, written  # noqa: F401
+from shard_helpers import RATE, SAMPLING, files, same, samples, summary, take, write
 from torch.utils.data import DataLoader
 
 import diffmst_lib as dm
 from diffmst_lib.audio.loudness import normalize_tracks
-from diffmst_lib.data import examples as examples_module
 from diffmst_lib.data.index import SongIndex
-from diffmst_lib.data.scale import streams as module
 from diffmst_lib.data.scale.shards import KINDS
-from diffmst_lib.data.scale.streams import ShardedMethod1, ShardedMethod2
+from diffmst_lib.data.scale.streams import PackedFile, ShardedMethod1, ShardedMethod2, stream_pieces
 from diffmst_lib.inputs import InputError
 
 
@@ -60,34 +58,6 @@ def test_a_song_is_never_its_own_reference(tmp_path, index):
     assert one_line(caught, "a reference of another song")
 
 
-def test_examples_with_too_few_tracks_are_drawn_again(written, monkeypatch):
-    draw, count = examples_module.draw_example, itertools.count()
-
-    def draw_few(*arguments):
-        example = draw(*arguments)
-        return replace(example, names=example.names[:1]) if next(count) % 5 else example
-
-    monkeypatch.setattr(examples_module, "draw_example", draw_few)
-    assert all(len(example.names) >= 2 for example in take(ShardedMethod1(written[0], SAMPLING), 10))
-    monkeypatch.setattr(
-        examples_module, "draw_example", lambda *arguments: replace(draw(*arguments), names=["one"])
-    )
-    with pytest.raises(InputError) as caught:
-        next(iter(ShardedMethod1(written[0], SAMPLING)))
-    assert one_line(caught, "without 2 tracks that sound")
-
-
-def test_silent_references_are_drawn_again(written, monkeypatch):
-    draw, count = examples_module.draw_reference, itertools.count()
-
-    def draw_silence(*arguments):
-        audio, start_s = draw(*arguments)
-        return (None if next(count) % 5 else audio), start_s
-
-    monkeypatch.setattr(examples_module, "draw_reference", draw_silence)
-    assert all(example.reference.any() for example in take(ShardedMethod2(*written, SAMPLING), 5))
-
-
 def test_stems_of_mixed_songs_come_from_anywhere(written):
     sampling = replace(SAMPLING, mixed_songs=1)
     examples = take(ShardedMethod1(written[0], sampling), 10)
@@ -123,7 +93,7 @@ def worker(monkeypatch):
     """worker(rank, nodes, worker, workers): be a part of a cluster, as torchrun and DataLoader would say."""
 
     def worker(*place):
-        for name, value in zip(("RANK", "WORLD_SIZE", "WORKER", "NUM_WORKERS"), place):
+        for name, value in zip(("RANK", "WORLD_SIZE", "WORKER", "NUM_WORKERS"), place, strict=True):
             monkeypatch.setenv(name, str(value))
 
     return worker
@@ -134,13 +104,13 @@ def test_nodes_and_workers_share_the_shards(index, tmp_path, worker):
     seen = []
     for rank, number in itertools.product(range(2), range(2)):
         worker(rank, 2, number, 2)
-        stream = module._stream(module._urls(path), "multitracks", SAMPLING, seed=0)
+        stream = stream_pieces(files(path), "multitracks", SAMPLING, seed=0)
         seen.append(
             [(piece.name, piece.offset_s) for piece, _ in take(stream, (3, 2, 2, 2)[2 * number + rank])]
         )
     assert len({piece for part in seen for piece in part}) == 9
     worker(0, 1, 0, 1)
-    stream = module._stream(module._urls(path), "multitracks", SAMPLING, seed=0)
+    stream = stream_pieces(files(path), "multitracks", SAMPLING, seed=0)
     first, second = ([(piece.name, piece.offset_s) for piece, _ in take(stream, 9)] for _ in range(2))
     assert first != second and sorted(first) == sorted(second)
 
@@ -162,16 +132,27 @@ def test_fewer_shards_than_workers_are_told(index, tmp_path, worker):
     assert one_line(caught, "1 shards cannot feed 2 x 1 workers")
 
 
-def test_memory_holds_a_buffer_of_pieces_that_each_serve_some_examples(written, monkeypatch):
-    read, unpack = [], module._unpack
-    monkeypatch.setattr(module, "_unpack", lambda *sample: read.append(1) or unpack(*sample))
+def test_memory_holds_a_buffer_of_pieces(written):
     stream = iter(ShardedMethod1(written[0], SAMPLING, draws=3, buffer=4))
-    for count in range(1, 40):
+    for _ in range(40):
         next(stream)
-        assert len(read) == 4 + (count - 1) // 3
     gc.collect()
-    held = sum(type(thing) is module._Packed for thing in gc.get_objects())
+    held = sum(type(thing) is PackedFile for thing in gc.get_objects())
     assert 4 <= held <= 3 * 4 + 3
+
+
+def test_a_piece_serves_so_many_examples(written):
+    stream = take(ShardedMethod1(written[0], SAMPLING, draws=3, buffer=1), 27)
+    sources = [(example.song, example.start_s // 4) for example in stream]
+    assert all(len(set(sources[i : i + 3])) == 1 for i in range(0, 27, 3))
+    assert len(set(sources)) == 9
+
+
+def test_items_are_running_numbers(written):
+    assert [example.item for example in take(ShardedMethod1(written[0], SAMPLING), 5)] == [0, 1, 2, 3, 4]
+    batches = list(dm.data.loader(ShardedMethod2(*written, SAMPLING), 2, steps=4, workers=2))
+    items = [item for batch in batches for item in batch.items]
+    assert sorted(items) == list(range(8))  # two workers, no number twice
 
 
 @pytest.mark.parametrize("way", ["braces", "list", "path", "pipe"])

@@ -1,0 +1,207 @@
+"""Examples side by side: one of them, a batch of several, and batches read ahead. Chapter: Data."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+
+@dataclass
+class Example:
+    """Tracks to mix, and the reference to mix them like.
+
+    Attributes:
+        tracks: Tracks (num_tracks, num_samples) at their level.
+        sides: Side of each track (num_tracks,): -1 left, 1 right, 0 mono, as in `Multitrack.sides`.
+        names: Names of the tracks.
+        song: The song that they come from.
+        start_s: Second of the song in which the segment starts.
+        reference: The reference (2, num_samples); None in Method 1, as the two values below.
+        reference_song: The song of the reference.
+        reference_start_s: Second of that song in which the reference starts.
+        item: The number of the example in its data set or stream.
+    """
+
+    tracks: torch.Tensor
+    sides: torch.Tensor
+    names: list[str]
+    song: str
+    start_s: float
+    reference: torch.Tensor | None = None
+    reference_song: str | None = None
+    reference_start_s: float | None = None
+    item: int = 0
+
+    def sum(self) -> torch.Tensor:
+        """Add the tracks without a console, (2, num_samples): each on its side, mono ones half on both."""
+        return torch.stack([1 - self.sides, 1 + self.sides]) / 2 @ self.tracks
+
+
+@dataclass
+class Batch:
+    """Examples side by side, padded with silent tracks to the largest number of tracks.
+
+    Attributes:
+        tracks: Tracks (B, N, T).
+        sides: Sides (B, N), 0 for padding.
+        mask: True for real tracks, (B, N).
+        reference: References (B, 2, T), or None in Method 1.
+        names: Names of the tracks of each example.
+        songs: The song of each example.
+        reference_songs: The reference's song of each example.
+        items: The number of each example in its data set or stream; what is drawn for an example depends on
+            it.
+    """
+
+    tracks: torch.Tensor
+    sides: torch.Tensor
+    mask: torch.Tensor
+    reference: torch.Tensor | None
+    names: list[list[str]]
+    songs: list[str]
+    reference_songs: list[str | None]
+    items: list[int]
+
+    def halves(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut the tracks into the first half (A) and the second (B), (B, N, T // 2) each: Method 1."""
+        half = self.tracks.shape[-1] // 2
+        return self.tracks[..., :half], self.tracks[..., half : 2 * half]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Copy the batch to another device."""
+        return self._change_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Copy the batch to memory that a GPU can copy from while it computes."""
+        return self._change_tensors(torch.Tensor.pin_memory)
+
+    def _change_tensors(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, torch.Tensor)})
+
+
+def collate(examples: list[Example]) -> Batch:
+    """Put examples of different numbers of tracks into one batch: padded, with a mask.
+
+    Args:
+        examples: Examples of one length, all with a reference or all without.
+
+    Returns:
+        The batch.
+
+    Example:
+        >>> few = Example(torch.ones(2, 8), torch.zeros(2), ["a", "b"], "first song", 0.0)
+        >>> many = Example(torch.ones(3, 8), torch.zeros(3), ["a", "b", "c"], "second song", 0.0, item=1)
+        >>> collate([few, many]).mask.tolist()
+        [[True, True, False], [True, True, True]]
+        >>> collate([few, many]).items
+        [0, 1]
+    """
+    most = max(len(example.names) for example in examples)
+    tracks = torch.zeros(len(examples), most, examples[0].tracks.shape[-1])
+    sides, mask = torch.zeros(len(examples), most), torch.zeros(len(examples), most, dtype=torch.bool)
+    for i, example in enumerate(examples):
+        count = len(example.names)
+        tracks[i, :count], sides[i, :count], mask[i, :count] = example.tracks, example.sides, True
+    references = [example.reference for example in examples]
+    return Batch(
+        tracks,
+        sides,
+        mask,
+        None if references[0] is None else torch.stack(references),
+        [example.names for example in examples],
+        [example.song for example in examples],
+        [example.reference_song for example in examples],
+        [example.item for example in examples],
+    )
+
+
+def loader(
+    examples: Dataset,
+    batch_size: int,
+    *,
+    steps: int,
+    first_step: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+    pin_memory: bool = False,
+) -> Iterable[Batch]:
+    """Load batches `first_step` to `steps - 1`: the same ones for any number of workers.
+
+    Step k holds the items from k * batch_size on, so training that was stopped goes on with the batch it
+    would have had. Streams from shards depend on the number of workers, and begin with the first step.
+
+    Each worker reads and decodes its examples by itself. MP3, Ogg and other compressed files are decoded from
+    their first sample to the end of the segment, so a compressed set wants a cache first: `build_cache`, or
+    the command `diffmst data cache`.
+
+    Args:
+        examples: `Method1`, `Method2`, or a stream of them from shards.
+        batch_size: Examples a batch, at least 1.
+        steps: The step to end before.
+        first_step: The step to begin with.
+        workers: Processes that read ahead; 0 reads when a batch is asked for.
+        rank: Which GPU this is, from 0.
+        ranks: GPUs in all: each takes its share of ranks * batch_size items.
+        pin_memory: Whether batches lie in memory that a GPU can copy from while it computes.
+
+    Returns:
+        The batches.
+
+    Raises:
+        ValueError: For a batch without examples, and for a stream that does not begin with the first step.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> index = dm.data.SongIndex.load(dm.data_dir())
+        >>> sampling = dm.data.Sampling(track_lufs=-30, seconds=2)
+        >>> examples = dm.data.Method1(index.multitracks("train"), sampling)
+        >>> [batch.items for batch in loader(examples, batch_size=2, steps=3)]
+        [[0, 1], [2, 3], [4, 5]]
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    options = {
+        "collate_fn": collate,
+        "num_workers": workers,
+        "pin_memory": pin_memory,
+        "worker_init_fn": _ignore_ctrl_c,
+        "generator": torch.Generator(),  # its own: nobody else's random numbers change
+    }
+    if isinstance(examples, IterableDataset):
+        if first_step:
+            raise ValueError(
+                "a stream from shards cannot be entered in the middle: begin anew with another seed"
+            )
+        return itertools.islice(DataLoader(examples, batch_size=batch_size, **options), steps)
+    items = _BatchItems(range(first_step, steps), batch_size, rank, ranks)
+    return DataLoader(examples, batch_sampler=items, **options)
+
+
+@dataclass
+class _BatchItems:
+    """The items of each batch; a million steps need no list."""
+
+    steps: range
+    batch_size: int
+    rank: int
+    ranks: int
+
+    def __iter__(self) -> Iterator[range]:
+        for step in self.steps:
+            first = (step * self.ranks + self.rank) * self.batch_size
+            yield range(first, first + self.batch_size)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def _ignore_ctrl_c(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the one that trains decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

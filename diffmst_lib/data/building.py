@@ -1,0 +1,221 @@
+"""Building a song index: every song measured once, an interrupted run goes on where it was. Chapter: Data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import unicodedata
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import as_completed
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from ..disk import why
+from ..inputs import InputError, InputNote
+from .index import VERSION, SongIndex, check_names, index_file
+from .measure import measure
+from .names import few, letters, split_of
+from .song_json import parse_json, relative_path, song_from_json, song_to_json
+from .songs import SPLITS, FoundSong, Problem, Song, Source
+from .threads import thread_pool
+
+FACTS = ("title", "artist", "split", "license", "attribution")
+
+
+def build_index(
+    found: list[FoundSong],
+    output: str | Path,
+    *,
+    problems: Iterable[Problem] = (),
+    workers: int | None = None,
+    progress: bool = False,
+) -> SongIndex:
+    """Measure songs and write their index.
+
+    Songs whose files have not changed since an earlier run, finished or interrupted, are not read again.
+    Broken files are listed in `problems` of the index; a song without any usable file is left out. Splits
+    that no list has given come from `split_of`.
+
+    Args:
+        found: The songs, from `find_songs`.
+        output: A .json file, or a folder for `index.json`.
+        problems: What was left out before; it goes into the index.
+        workers: Threads that decode; as many as there are cores by default.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The index.
+
+    Raises:
+        InputError: When nothing can be written, two songs have one name, or no song is left.
+    """
+    check_names(found)
+    output = index_file(output)
+    # Songs measured so far: an interrupted run goes on from there.
+    journal = output.with_name(f".{output.name}.part")
+    known, songs, problems = _known_songs(output, journal), [], list(problems)
+    _allow_open_files(4096)  # every stem of a song is open while it is measured
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            open(journal, "a", encoding="utf-8", errors="surrogateescape") as measured,
+            thread_pool(workers) as pool,
+        ):
+            measured.write("\n")  # whatever a killed run has left ends here
+            jobs = [pool.submit(_measured_song, song, known, output.parent) for song in found]
+            for job in tqdm(as_completed(jobs), total=len(jobs), unit="song", disable=not progress):
+                song, broken = job.result()
+                problems += broken
+                if song:
+                    songs.append(song)
+                    line = json.dumps(song_to_json(song, output.parent), ensure_ascii=False)
+                    measured.write(line + "\n")
+                    measured.flush()
+    except OSError as error:
+        raise InputError(f"{output}: not written ({why(error)})") from None
+    if not songs:
+        journal.unlink(missing_ok=True)
+        reasons = "; ".join(f"{p.path}: {p.reason}" for p in problems[:3])
+        raise InputError(f"{output}: no song could be used ({reasons or 'none found'})")
+    index = SongIndex(songs, sorted(problems, key=lambda problem: problem.path))
+    index.save(output)
+    journal.unlink(missing_ok=True)
+    several = _artists_in_several_splits(index)
+    if several:
+        warnings.warn(f"in more than one split, by a list: {few(several)}", InputNote, stacklevel=2)
+    return index
+
+
+def _allow_open_files(count: int) -> None:
+    with suppress(ImportError, OSError, ValueError):  # not on Windows, or not allowed
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _artists_in_several_splits(index: SongIndex) -> list[str]:
+    splits: dict[str, set[str]] = {}
+    spelled: dict[str, str] = {}
+    for song in index:
+        if song.artist:
+            splits.setdefault(letters(song.artist), set()).add(song.split)
+            spelled.setdefault(letters(song.artist), song.artist)
+    return sorted(spelled[artist] for artist, of_artist in splits.items() if len(of_artist) > 1)
+
+
+def _measured_song(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song | None, list[Problem]]:
+    """Measure a song, unless it is known; None where no file of it can be used."""
+    facts = {
+        "name": song.name,
+        "title": song.title,
+        "layout": song.layout,
+        "artist": song.artist,
+        "license": song.license,
+        "attribution": song.attribution,
+        "split": song.split or split_of(song.artist or song.title),
+    }
+    sources, problems = _files_of(song)
+    signature = _signature(sources, root)
+    if signature in known and not problems:
+        return replace(known[signature], **facts), []
+    mix_source = sources.pop(None, None)
+    stems, power_db, broken = measure(sources)
+    mix, problems = None, problems + broken
+    if mix_source:
+        mixes, mix_power_db, broken = measure({"mix": mix_source})
+        problems += broken
+        if mixes:
+            mix, power_db = mixes[0], mix_power_db
+    if not stems and not mix:
+        return None, problems
+    signature = "" if problems else signature  # what was broken is looked at again next time
+    return Song(**facts, stems=stems, mix=mix, power_db=power_db, signature=signature), problems
+
+
+def _known_songs(output: Path, journal: Path) -> dict[str, Song]:
+    """Songs of an earlier index and of an interrupted run, by signature."""
+    songs = []
+    with suppress(InputError):
+        songs += SongIndex.load(output).songs
+    if journal.is_file():
+        for line in journal.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
+            with suppress(ValueError, KeyError, TypeError):  # the last line of a killed run may be cut
+                songs.append(song_from_json(parse_json(line), journal.parent))
+    return {song.signature: song for song in songs if song.signature}
+
+
+def _files_of(song: FoundSong) -> tuple[dict[str | None, Source], list[Problem]]:
+    """The song's files that are there, the mix under None; what is no file is a problem."""
+    sources: dict[str | None, Source] = dict(sorted(song.stems.items()))
+    problems = []
+    if song.mix:
+        sources[None] = song.mix
+    for name, source in list(sources.items()):
+        try:
+            if not stat.S_ISREG(os.stat(source.path).st_mode):
+                raise OSError("not a file")
+        except OSError as error:
+            problems.append(Problem(str(source.path), why(error)))
+            del sources[name]
+    return sources, problems
+
+
+def _signature(sources: dict[str | None, Source], root: Path) -> str:
+    """A text that changes with the names, sizes and dates of the files."""
+    facts = []
+    for name, source in sources.items():
+        status = os.stat(source.path)
+        path = relative_path(source.path, root)
+        facts.append([VERSION, name, path, source.stream, status.st_size, status.st_mtime_ns])
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
+    """Give songs the facts of a list, such as published splits and licenses.
+
+    Args:
+        found: The songs, from `find_songs`.
+        path: A JSON file {song: {title, artist, split, license, attribution}}, each of them optional.
+
+    Returns:
+        The songs with these facts.
+
+    Raises:
+        InputError: When the file is no such list, for songs that are not there and facts that no song has.
+    """
+    try:
+        facts_of = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {why(error)}") from None
+    except ValueError:
+        raise InputError(f"{path}: not JSON") from None
+    if not isinstance(facts_of, dict) or not all(isinstance(facts, dict) for facts in facts_of.values()):
+        raise InputError(f"{path}: must be JSON {{song: {{fact: text}}}}")
+    facts_of = {_composed(name): facts for name, facts in facts_of.items()}
+    names = {_composed(song.name) for song in found}
+    for name, facts in facts_of.items():
+        if name not in names:
+            raise InputError(f"{path}: no song is named {name}")
+        wrong = [key for key, value in facts.items() if key not in FACTS or not isinstance(value, str)]
+        if facts.get("split", "train") not in SPLITS:
+            wrong.append("split")
+        if wrong:
+            raise InputError(
+                f"{path}: {name} has {wrong[0]} {facts[wrong[0]]!r}; "
+                f"known are {', '.join(FACTS)}, and the splits {', '.join(SPLITS)}"
+            )
+    return [replace(song, **facts_of.get(_composed(song.name), {})) for song in found]
+
+
+def _composed(name: str) -> str:
+    """An "é" is one character in some file systems and two in others."""
+    return unicodedata.normalize("NFC", name)
