@@ -1,71 +1,71 @@
-"""Diff-MST: encoders, controller and console, from stems and a reference to a mix. Fig. 1 of the paper. Chapter: The controller.
+"""Diff-MST: encoders, controller and console, from stems and a reference to a mix. Fig. 1 of the paper.
 
-stems ------> track encoder ---+
-                               +--> controller --> parameters --> console --> mix
-reference --> mix encoder -----+                                    ^
-stems --------------------------------------------------------------+
+    stems T ---------> track encoder f_t ---+
+                                            +--> controller g --> parameters P --> console h --> mix M_p
+    reference M_r ---> mix encoder f_r -----+                                         ^
+    stems T --------------------------------------------------------------------------+
+
+    P = g(f_t(T), f_r(M_r))      equation 1, `DiffMST.predict`
+    M_p = h(T, P)                equation 2, `DiffMST.forward`
+
+Chapter: The controller.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
-from .audio.loudness import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
-from .audio.multitrack import Multitrack, check_song, check_stereo
+from .audio.loudness import MIX_LUFS, normalize_loudness
+from .audio.multitrack import Multitrack
 from .console.effects import pan_gains
 from .console.mixing_console import MixingConsole
-from .console.params import SECTIONS, ConsoleParams, param_table
-from .inputs import InputError, InputNote
-from .mixing.optimize import optimize_mix
-from .mixing.result import MixResult, finish
+from .console.params import ConsoleParams
+from .mixing import whole_song
+from .mixing.result import MixResult
 from .network import checkpoint
+from .network.arguments import check_shapes, check_types
 from .network.config import ModelConfig
-from .network.controller import PAN_START, Controller, mirror_average, start_console, start_logits
-from .network.encoder import SpectrogramEncoder, StatisticsEncoder, StyleFeatures
+from .network.controller import PAN_START, Controller, mirror_average, start_console
+from .network.encoder import ReferenceStyle, SpectrogramEncoder, StatisticsEncoder, StyleFeatures
 
-INSIDE = 1e-6  # knobs stay this far from the ends of their range, where every effect has a finite gradient
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Knobs stay a millionth away from the ends of their range, where every effect has a finite gradient.
+LOGIT_LIMIT = math.log(1e6 - 1)
+
+Logits = list[torch.Tensor]  # of a console: strips (B, N, 27), effects bus (B, 25), master bus (B, 26)
 
 
 class NotFinite(ValueError):
-    """A network whose answers are NaN or infinite."""
-
-
-@dataclass
-class Heard:
-    """What a model heard of references: embeddings (B, 2, width), features (B, 54), and those of the mirror images.
-
-    Compared with a mix, the features have 54 more: how far those of the mix are from them.
-    """
-
-    mix: torch.Tensor
-    style: torch.Tensor | None
-    mirrored: torch.Tensor | None
+    """A network that answers NaN."""
 
 
 class DiffMST(nn.Module):
     """The whole system: stems and a reference in, console parameters and a mix out.
 
+    "tiny" and "small" are mirror-symmetric: with all sides and the channels of the reference swapped, the mix
+    is the same with its channels swapped. (Two or more mono stems have sides by their names, and keep them.)
+
     Args:
-        config: "tiny" (for tests and chapters), "small" (the one to use), "paper" (190,923,982 parameters) or a
-            `ModelConfig`. The weights are untrained, in float32, and stay so: for mixed precision use autocast.
-            `from_pretrained` loads trained ones.
+        config: "tiny" (for tests and chapters), "small" (the one to use), "paper" (190,923,982 parameters) or
+            a `ModelConfig`. The weights are untrained, in float32, and stay so: for mixed precision use
+            autocast. `from_pretrained` loads trained ones.
 
-    "tiny" and "small" are mirror-symmetric: with all sides and the channels of the reference swapped, the mix is the
-    same with its channels swapped. (Two or more mono stems have sides by their names, and keep them.)
+    Raises:
+        ValueError: For the name of no preset.
 
-    >>> model = DiffMST("tiny")
-    >>> mix, params = model(0.1 * torch.randn(1, 4, 44100), 0.1 * torch.randn(1, 2, 44100))
-    >>> mix.shape, params.tracks.shape
-    (torch.Size([1, 2, 44100]), torch.Size([1, 4, 27]))
+    Example:
+        >>> model = DiffMST("tiny")
+        >>> mix, params = model(0.1 * torch.randn(1, 4, 44100), 0.1 * torch.randn(1, 2, 44100))
+        >>> mix.shape, params.tracks.shape
+        (torch.Size([1, 2, 44100]), torch.Size([1, 4, 27]))
     """
 
     def __init__(self, config: str | ModelConfig = "small"):
@@ -79,7 +79,7 @@ class DiffMST(nn.Module):
             layers=config.layers,
             heads=config.heads,
             feedforward=config.feedforward,
-            style_size=StyleFeatures.SIZE * (config.style + (config.listens > 0)),
+            style_size=StyleFeatures.SIZE * (config.style + (config.passes > 0)),
             sides=config.sides,
             neutral_start=config.neutral_start,
             norm_first=config.norm_first,
@@ -92,173 +92,207 @@ class DiffMST(nn.Module):
         tracks: torch.Tensor,
         reference: torch.Tensor,
         *,
-        sides: torch.Tensor | None = None,
+        sides: torch.Tensor | Sequence[float] | None = None,
         mask: torch.Tensor | None = None,
-        listens: int | None = None,
+        passes: int | None = None,
     ) -> tuple[torch.Tensor, ConsoleParams]:
-        """The mix (B, 2, T) and the console that made it; differentiable. For the arguments see `predict`.
+        """Mix tracks in the style of a reference: M_p = h(T, P), equation 2. Differentiable.
 
-        The mix has the level that it has: normalize it before it is compared. The console is for the tracks as they are
-        given here, at `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
+        Arguments and errors are those of `predict`. The mix (B, 2, T) has the level that it has: normalize it
+        before it is compared. The console that comes with it is for the tracks as they are given here, at
+        `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
         """
-        params = self.predict(tracks, reference, sides=sides, mask=mask, listens=listens)
-        with torch.autocast(tracks.device.type, enabled=False):  # the signal path needs float32
-            return self.console(tracks, params, fx_bus=False, mask=mask).mix, params
+        params = self.predict(tracks, reference, sides=sides, mask=mask, passes=passes)
+        return self.render(tracks, params, mask), params
 
     def predict(
         self,
         tracks: torch.Tensor,
         reference: torch.Tensor,
         *,
-        sides: torch.Tensor | None = None,
+        sides: torch.Tensor | Sequence[float] | None = None,
         mask: torch.Tensor | None = None,
-        listens: int | None = None,
+        passes: int | None = None,
     ) -> ConsoleParams:
-        """The console for tracks and reference.
+        """Predict the console for tracks and a reference: P = g(f_t(T), f_r(M_r)), equation 1.
 
         Args:
             tracks: (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
             reference: (B, 2, T'), at -16 LUFS, as `normalize_loudness` brings it.
             sides: (B, N), from -1 for left to 1 for right (`Multitrack.sides`, also as a list); None: all 0.
-            mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None: all real.
-            listens: how often to listen to a mix of the tracks and set or correct the console, 1 or more; None:
-                `config.listens`. Gradients reach the network by the last time.
+            mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None:
+                all real.
+            passes: How often the controller listens to a mix of the tracks and sets or corrects the console,
+                1 or more; None: `config.passes`. Gradients reach the network by the last pass.
 
-        The leading batch axis may be left out. Raises ValueError for shapes and types that do not fit, and when the
-        network gives NaN (on a GPU nothing is read back, so nothing is checked there).
+        Returns:
+            The console. The leading batch axis may be left out of everything.
+
+        Raises:
+            ValueError: For shapes and types that do not fit; `NotFinite`, which is one, when the network
+                gives NaN (on a GPU nothing is read back, so nothing is checked there).
         """
-        check_heard(tracks, reference, mask)
+        check_types(tracks, reference, mask)
         if sides is not None:
             sides = torch.as_tensor(sides, dtype=torch.float32, device=tracks.device)
-        batched = tracks.ndim == 3
-        if not batched:
+        is_batch = tracks.ndim == 3
+        if not is_batch:
             tracks, reference = tracks[None], reference[None]
             sides, mask = (x if x is None else x[None] for x in (sides, mask))
-        check_batch(tracks, reference, sides, mask)
+        check_shapes(tracks, reference, sides, mask)
         embeddings = self.encode_tracks(tracks, mask)  # (B, N, width)
-        heard = self.encode_reference(reference)  # (B, 2, width), (B, 54)
-        unit = self.settle(embeddings, heard, tracks, sides=sides, mask=mask, listens=listens)
-        return self._params(unit if batched else [u[0] for u in unit])
+        style = self.encode_reference(reference)  # (B, 2, width), (B, 54)
+        logits = self.console_logits(embeddings, style, tracks, sides=sides, mask=mask, passes=passes)
+        return self.console_params(logits if is_batch else [z[0] for z in logits])
 
     def encode_tracks(self, tracks: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Embeddings (B, N, width) of tracks (B, N, T); zeros for those that `mask` leaves out, which are not heard."""
+        """Encode tracks (B, N, T) as embeddings (B, N, width): f_t.
+
+        Args:
+            tracks: (B, N, T), at `config.track_lufs`.
+            mask: (B, N); what it leaves out is not encoded, its embeddings are zeros. None: all tracks are
+                real.
+
+        Returns:
+            Embeddings (B, N, width).
+
+        Raises:
+            ValueError: For a mask that leaves out every track.
+        """
         if mask is None:
             return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
         if not bool(mask.any()):
             raise ValueError("mask leaves out every track")
-        heard = self.track_encoder(tracks[mask])
-        embeddings = heard.new_zeros(*mask.shape, heard.shape[-1])
-        embeddings[mask] = heard
+        of_real_tracks = self.track_encoder(tracks[mask])  # (K, width)
+        embeddings = of_real_tracks.new_zeros(*mask.shape, of_real_tracks.shape[-1])
+        embeddings[mask] = of_real_tracks
         return embeddings
 
-    def encode_reference(self, reference: torch.Tensor) -> Heard:
-        """What the controller is told of a reference (B, 2, T): left and right, or mid and side and its features."""
-        mix = self.mix_encoder(self._views(reference)).unflatten(0, (len(reference), 2))  # (B, 2, width)
-        if self.style is None:
-            return Heard(mix, None, None)
-        return Heard(mix, *self.style(reference))
+    def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
+        """Encode references (B, 2, T) at -16 LUFS: f_r.
 
-    def settle(
-        self,
-        embeddings: torch.Tensor,
-        heard: Heard,
-        tracks: torch.Tensor,
-        *,
-        sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
-        listens: int | None = None,
-    ) -> list[torch.Tensor]:
-        """The console in the unit interval, as of `control`: set, then its mix heard and corrected `listens` - 1 times."""
-        unit, times = None, max(1, self.config.listens) if listens is None else listens
-        if times < 1 or times > 1 and not self.config.listens:
-            raise ValueError(f"listens cannot be {times} in a model that has listens={self.config.listens}")
-        for time in range(times):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and time == times - 1):
-                found = self.compare(
-                    heard, tracks, sides=sides, mask=mask, unit=unit
-                )  # (B, 2, width), (B, 108)
-                unit = self.control(
-                    embeddings, found, sides=sides, mask=mask, unit=unit
-                )  # (B, N, 27), (B, 25), (B, 26)
-            if tracks.device.type == "cpu" and not all(bool(torch.isfinite(u).all()) for u in unit):
-                raise NotFinite("the network gives NaN: a track, the reference or a weight is not finite")
-        return unit
-
-    @torch.no_grad()
-    def compare(
-        self,
-        heard: Heard,
-        tracks: torch.Tensor,
-        *,
-        sides: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
-        unit: list[torch.Tensor] | None = None,
-    ) -> Heard:
-        """What was heard of the reference, and how far a mix of the tracks (B, N, T) is from it.
-
-        The mix is that of the console `unit`, or without one the plain sum: every track at its level, those with a side
-        panned to it, as a neutral console does.
+        The mix encoder gives an embedding of each view, left and right or mid and side. With `config.style`
+        the reference's own audio features come with them.
         """
-        if not self.config.listens:
-            return heard
-        with torch.autocast(tracks.device.type, enabled=False):
-            if unit is None:
-                gains = pan_gains(
-                    torch.sigmoid(
-                        PAN_START * (tracks.new_zeros(tracks.shape[:2]) if sides is None else sides)
-                    )
-                )
-                if mask is not None:
-                    gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
-                mix = gains.transpose(1, 2) @ tracks  # (B, 2, N) (B, N, T)
-            else:
-                mix = self.console(tracks, self._params(unit), fx_bus=False, mask=mask).mix
-            style, mirrored = self.style(normalize_loudness(mix, sample_rate=self.config.sample_rate))
-        return Heard(
-            heard.mix,
-            torch.cat([heard.style, style - heard.style], dim=-1),
-            torch.cat([heard.mirrored, mirrored - heard.mirrored], dim=-1),
-        )
+        embeddings = self.mix_encoder(self.views(reference)).unflatten(
+            0, (len(reference), 2)
+        )  # (B, 2, width)
+        return ReferenceStyle(embeddings, *((None, None) if self.style is None else self.style(reference)))
 
-    def _params(self, unit: list[torch.Tensor]) -> ConsoleParams:
-        return ConsoleParams.from_unit(*unit, preset=self.config.console, sample_rate=self.config.sample_rate)
-
-    def _views(self, reference: torch.Tensor) -> torch.Tensor:
-        """References (B, 2, T) as the mono signals that the mix encoder hears, (2 B, T)."""
+    def views(self, reference: torch.Tensor) -> torch.Tensor:
+        """Split references (B, 2, T) into the mono signals that the mix encoder gets, (2 B, T)."""
         if self.config.views == "mid/side":
             left, right = reference.unbind(dim=1)
             reference = torch.stack([left + right, left - right], dim=1)
         return reference.flatten(0, 1)
 
-    def control(
+    def console_logits(
         self,
         embeddings: torch.Tensor,
-        heard: Heard,
+        style: ReferenceStyle,
+        tracks: torch.Tensor,
         *,
         sides: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
-        unit: list[torch.Tensor] | None = None,
-    ) -> list[torch.Tensor]:
-        """From embeddings to the three sections of the console in the unit interval, (B, N, 27), (B, 25), (B, 26).
+        passes: int | None = None,
+    ) -> Logits:
+        """Set the console, listen to its mix, correct the console, and so on: g of equation 1.
 
-        With `unit`, a console, its correction: the logits' distance from neutral is added to those of `unit`. The effects
-        bus stays off, as in the released code: every send is at its lowest.
+        The first pass compares the reference with the plain sum of the tracks; each later one with the mix of
+        the console so far, to whose logits it adds the distance of its answer from neutral.
+
+        Args:
+            embeddings: Of the tracks, (B, N, width).
+            style: Of the reference.
+            tracks: (B, N, T).
+            sides: (B, N) or None.
+            mask: (B, N) or None.
+            passes: As in `predict`.
+
+        Returns:
+            Logits of the three sections: a knob is sigmoid(logit) of its range.
+
+        Raises:
+            ValueError: For a number of passes that the model cannot do; `NotFinite` as in `predict`.
         """
-        if sides is None:
-            sides = embeddings.new_zeros(embeddings.shape[:2])
-        logits = self.controller(embeddings, heard.mix, style=heard.style, sides=sides, mask=mask)
+        passes = max(1, self.config.passes) if passes is None else passes
+        if passes < 1 or (passes > 1 and not self.config.passes):
+            raise ValueError(f"passes cannot be {passes} in a model that has passes={self.config.passes}")
+        sides = embeddings.new_zeros(embeddings.shape[:2]) if sides is None else sides
+        neutral = start_console(sides if self.config.sides else torch.zeros_like(sides), self.config.console)
+        logits: Logits = []
+        for number in range(passes):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and number == passes - 1):
+                compared = style
+                if self.config.passes:
+                    so_far = self.console_params(logits) if logits else None
+                    mix = self.render(tracks, so_far, mask) if so_far else self.plain_sum(tracks, sides, mask)
+                    compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
+                answer = self.control(embeddings, compared, sides=sides, mask=mask)
+                if logits:
+                    answer = [z + change - n for z, change, n in zip(logits, answer, neutral, strict=True)]
+                logits = self._within_limits(answer)
+        return logits
+
+    def control(
+        self,
+        embeddings: torch.Tensor,
+        style: ReferenceStyle,
+        *,
+        sides: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> Logits:
+        """Ask the controller once, and once in the mirror: logits (B, N, 27), (B, 25), (B, 26)."""
+        logits = self.controller(embeddings, style.embeddings, style=style.features, sides=sides, mask=mask)
         if self.config.sides:  # the mean with the mirror image: with all sides swapped the mix is swapped
-            mirrored = self.controller(embeddings, heard.mix, style=heard.mirrored, sides=-sides, mask=mask)
-            logits = mirror_average(logits, mirrored, self.controller.pan_index)
-        if unit is not None:
-            neutral = start_console(
-                sides if self.config.sides else torch.zeros_like(sides), self.config.console
+            mirrored = self.controller(
+                embeddings, style.embeddings, style=style.mirrored, sides=-sides, mask=mask
             )
-            before = [torch.logit(u.detach().clamp(INSIDE, 1.0 - INSIDE)) for u in unit]
-            logits = [b + z.float() - n for b, z, n in zip(before, logits, neutral)]
-        unit = [torch.sigmoid(z.float()).clamp(INSIDE, 1.0 - INSIDE) for z in logits]
-        unit[0] = unit[0].index_fill(-1, torch.tensor(self.controller.send_index, device=unit[0].device), 0.0)
-        return unit
+            logits = mirror_average(logits, mirrored, self.controller.pan_index)
+        return [z.float() for z in logits]
+
+    @torch.no_grad()
+    def add_gap(self, style: ReferenceStyle, mix: torch.Tensor) -> ReferenceStyle:
+        """Add to a reference's features (B, 54) how far those of a mix (B, 2, T) are from them: (B, 108)."""
+        if self.style is None or style.features is None or style.mirrored is None:
+            raise ValueError("a gap is between audio features, which a model with style=False does not have")
+        with torch.autocast(mix.device.type, enabled=False):
+            features, mirrored = self.style(normalize_loudness(mix, sample_rate=self.config.sample_rate))
+        return ReferenceStyle(
+            style.embeddings,
+            torch.cat([style.features, features - style.features], dim=-1),
+            torch.cat([style.mirrored, mirrored - style.mirrored], dim=-1),
+        )
+
+    @torch.no_grad()
+    def plain_sum(
+        self, tracks: torch.Tensor, sides: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sum tracks (B, N, T), each panned to its side, as a neutral console does: (B, 2, T)."""
+        gains = pan_gains(torch.sigmoid(PAN_START * sides))  # (B, N, 2)
+        if mask is not None:
+            gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
+        with torch.autocast(tracks.device.type, enabled=False):
+            return gains.transpose(1, 2) @ tracks  # (B, 2, N) (B, N, T)
+
+    def render(self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None) -> torch.Tensor:
+        """Mix tracks with a console, the effects bus off as in the released code: h of equation 2."""
+        with torch.autocast(tracks.device.type, enabled=False):
+            return self.console(tracks, params, fx_bus=False, mask=mask).mix
+
+    def console_params(self, logits: Sequence[torch.Tensor]) -> ConsoleParams:
+        """Turn the logits of a console into its parameters."""
+        return ConsoleParams.from_logits(
+            *logits, preset=self.config.console, sample_rate=self.config.sample_rate
+        )
+
+    def _within_limits(self, logits: Logits) -> Logits:
+        """Keep knobs off the ends of their ranges, and the sends at the lowest."""
+        if logits[0].device.type == "cpu" and any(bool(z.isnan().any()) for z in logits):
+            raise NotFinite("the network gives NaN: a track, the reference or a weight is not finite")
+        strips, *buses = (z.clamp(-LOGIT_LIMIT, LOGIT_LIMIT) for z in logits)
+        send = torch.tensor(self.controller.send_index, device=strips.device)
+        return [strips.index_fill(-1, send, -torch.inf), *buses]
 
     def mix(
         self,
@@ -271,129 +305,111 @@ class DiffMST(nn.Module):
     ) -> MixResult:
         """Mix `song` in the style of `reference`, both of any length and at any level.
 
-        The network hears windows of `config.window_seconds`. Every window of the song gives a console; their mean,
-        weighted by the energy of each track, is the song's, which is then rendered in one pass, track by track.
+        The network hears windows of `config.window_seconds`. Every window of the song gives a console; their
+        mean, weighted by the energy of each track, is the song's, which is then rendered in one pass, track
+        by track.
 
         Args:
-            song: the stems.
-            reference: a stereo mix (2, num_samples) at the song's sample rate.
-            refine_steps: steps of `optimize_mix` that continue from the network's console.
-            fit_seconds: length of the window on which they do.
-            progress: show a progress bar.
+            song: The stems.
+            reference: A stereo mix (2, num_samples) at the song's sample rate.
+            refine_steps: Steps of `optimize_mix` that continue from the network's console.
+            fit_seconds: Length of the window on which they do, in seconds.
+            progress: Whether to show a progress bar.
 
-        Returns a MixResult at -16 LUFS. Raises InputError in one line for a song that is silent or not finite (naming
-        the track) or at another sample rate than the model's, and for a reference that is no stereo mix.
+        Returns:
+            A MixResult at -16 LUFS.
 
-        >>> import diffmst_lib as dm
-        >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium").excerpt(0, 3)
-        >>> result = DiffMST("tiny").mix(song, dm.load_audio(dm.data_dir() / "references" / "vibe_ace.ogg"))
-        >>> round(dm.loudness(result.audio))
-        -16
+        Raises:
+            InputError: In one line, for a song that is silent or not finite (naming the track) or at another
+                sample rate than the model's, and for a reference that is no stereo mix.
+            ValueError: For a number of steps below 0.
+
+        Example:
+            >>> import diffmst_lib as dm
+            >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium").excerpt(0, 3)
+            >>> record = dm.load_audio(dm.data_dir() / "references" / "vibe_ace.ogg")
+            >>> result = DiffMST("tiny").mix(song, record)
+            >>> round(dm.loudness(result.audio))
+            -16
         """
-        if refine_steps < 0:
-            raise ValueError(f"refine_steps must be 0 or more, got {refine_steps}")
-        self._check_song(song)
-        reference = check_stereo(reference, sample_rate=song.sample_rate).detach()
-        params = self._analyze(song, reference, progress)
-        if not refine_steps:
-            return finish(song, params)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InputNote)  # it was said above
-            return optimize_mix(
-                song, reference, steps=refine_steps, init=params, fit_seconds=fit_seconds, progress=progress
-            )
-
-    def analyze(self, song: Multitrack, reference: torch.Tensor, *, progress: bool = False) -> ConsoleParams:
-        """The console for a whole song, for its stems as they are: `mix` without rendering. The same errors."""
-        self._check_song(song)
-        return self._analyze(song, check_stereo(reference, sample_rate=song.sample_rate).detach(), progress)
-
-    @torch.no_grad()
-    def _analyze(self, song: Multitrack, reference: torch.Tensor, progress: bool) -> ConsoleParams:
-        with self._evaluating():
-            heard = self._hear(reference)
-            windows = tqdm(self._windows(song.audio), desc="listen", unit="window", disable=not progress)
-            found = [self._console_of(window, song.sides(), heard) for window in windows]
-        strips, fx_buses, master_buses, energy = (torch.stack(part) for part in zip(*found))
-        of_tracks = (energy / energy.sum(dim=0))[..., None]  # each track's share of windows
-        of_buses = of_tracks.mean(dim=1)  # (windows, 1)
-        unit = [
-            (of_tracks * strips).sum(dim=0),
-            (of_buses * fx_buses).sum(dim=0),
-            (of_buses * master_buses).sum(dim=0),
-        ]
-        unit = [u.clamp(0.0, 1.0) for u in unit]
-        return ConsoleParams.from_unit(
-            *unit, preset=self.config.console, sample_rate=self.config.sample_rate, names=song.names
+        return whole_song.mix_song(
+            self, song, reference, refine_steps=refine_steps, fit_seconds=fit_seconds, progress=progress
         )
 
-    @torch.no_grad()
-    def attention(self, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
-        """What each token attends to in the song's loudest window: (layers, heads, tokens, tokens), and their names.
+    def analyze(self, song: Multitrack, reference: torch.Tensor, *, progress: bool = False) -> ConsoleParams:
+        """Predict the console of a whole song: `mix` without rendering, with the same errors."""
+        return whole_song.analyze_song(self, song, reference, progress=progress)
 
-        Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no token. Where
-        the model is mirror-symmetric these are the maps of the first of its two passes. The errors are those of `mix`.
+    def attention(self, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
+        """Show what each token attends to in the song's loudest window.
+
+        Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no
+        token. Where the model is mirror-symmetric these are the maps of the first of its two passes. The
+        errors are those of `mix`.
+
+        Returns:
+            Weights (layers, heads, tokens, tokens), and the names of the tokens.
         """
-        self._check_song(song)
-        reference = check_stereo(reference, sample_rate=song.sample_rate).detach()
-        seconds, rate = self.config.window_seconds, self.config.sample_rate
-        first = loudest_window(song.audio, seconds, sample_rate=rate)
-        window = song.audio[:, first : first + round(seconds * rate)]
-        with self._evaluating():
-            heard = self._hear(reference)
-            tracks, _, sides, sounding = self._prepare(window, song.sides())
-            embeddings, heard = self.encode_tracks(tracks), self.compare(heard, tracks, sides=sides)
-            maps = self.controller.attention(
-                *self.controller.tokens(embeddings, heard.mix, style=heard.style, sides=sides)
-            )
-        names = [name for name, sounds in zip(song.names, sounding) if sounds]
-        return maps[:, 0].cpu(), [*names, *self.config.views.split("/"), "fx bus", "master bus"]
+        return whole_song.attention_maps(self, song, reference)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write weights (model.safetensors) and configuration (config.json) into `folder`; InputError if that fails.
+        """Write model.safetensors and config.json into `folder`; InputError if that fails.
 
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     DiffMST.from_pretrained(DiffMST("tiny").save_pretrained(folder)).config.name
-        'tiny'
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     DiffMST.from_pretrained(DiffMST("tiny").save_pretrained(folder)).config.name
+            'tiny'
         """
-        return checkpoint.save(self, folder)
+        return checkpoint.save(self, self.config, folder)
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> DiffMST:
-        """A trained model in eval mode: a folder made by `save_pretrained`, or "small", which comes with the library.
+        """Load a trained model, in eval mode. Nothing is unpickled.
 
-        Raises InputError in one line for a missing folder, a file that is truncated or of another kind, weights that do
-        not fit the configuration or are not finite, and a model of another version. Nothing is unpickled.
+        Args:
+            name: A folder made by `save_pretrained`, or "small", which comes with the library.
+
+        Raises:
+            InputError: In one line, for a missing folder, a file that is truncated or of another kind,
+                weights that do not fit the configuration or are not finite, and a model of another version.
         """
-        return checkpoint.load(name)
+        return checkpoint.load(cls, name)
 
     @torch.no_grad()
     def standardize(self, tracks: torch.Tensor, references: torch.Tensor) -> None:
-        """Take the constants that standardize what the encoders hear from examples, before training.
+        """Take the constants that standardize the encoders' inputs from examples, before training.
 
-        `tracks` (K, T) at `config.track_lufs`, `references` (K, 2, T) at -16 LUFS, at least two of each. The constants
-        are kept with the weights. A model without statistics has none, and nothing happens. Raises ValueError for other
-        shapes and for sounds that are not finite.
+        The constants are kept with the weights. A model without statistics has none, and nothing happens.
+
+        Args:
+            tracks: (K, T) at `config.track_lufs`, at least two.
+            references: (K', 2, T) at -16 LUFS, at least two.
+
+        Raises:
+            ValueError: For other shapes and for sounds that are not finite.
         """
         if tracks.ndim != 2 or references.ndim != 3 or min(len(tracks), len(references)) < 2:
             raise ValueError(
                 "tracks must be (K, samples) and references (K, 2, samples), at least two of each, "
                 f"got {tuple(tracks.shape)} and {tuple(references.shape)}"
             )
-        for encoder, heard in ((self.track_encoder, tracks), (self.mix_encoder, self._views(references))):
+        for encoder, signals in ((self.track_encoder, tracks), (self.mix_encoder, self.views(references))):
             if isinstance(encoder, StatisticsEncoder):
-                encoder.standardize.fit(encoder.statistics(heard))
+                encoder.standardize.fit(encoder.statistics(signals))
         if self.style is not None:
             self.style.standardize.fit(self.style.features(references))
 
     def parameter_counts(self) -> pd.Series:
-        """Number of learned parameters of each part, and of all.
+        """Count the learned parameters of each part, and of all.
 
-        >>> with torch.device("meta"):                  # counted, not built
-        ...     int(DiffMST("paper").parameter_counts()["all"])
-        190923982
+        Example:
+            >>> with torch.device("meta"):                  # counted, not built
+            ...     int(DiffMST("paper").parameter_counts()["all"])
+            190923982
         """
+        import pandas as pd
+
         counts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
         return pd.Series(counts | {"all": sum(counts.values())}, name="parameters")
 
@@ -402,77 +418,9 @@ class DiffMST(nn.Module):
         """Where the weights are."""
         return self.controller.track_type.device
 
-    def _check_song(self, song: Multitrack) -> None:
-        check_song(song)
-        if song.sample_rate != self.config.sample_rate:
-            raise InputError(
-                f"the model works at {self.config.sample_rate} Hz, the song has {song.sample_rate} Hz: "
-                f"load it with sample_rate={self.config.sample_rate}"
-            )
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes.items():
-                module.training = training
-
-    def _windows(self, audio: torch.Tensor) -> list[torch.Tensor]:
-        """Windows of a sound (channels, T) one after the other; the last one ends with the sound."""
-        length, total = round(self.config.window_seconds * self.config.sample_rate), audio.shape[-1]
-        starts = [*range(0, max(1, total - length), length), *[total - length] * (total > length)]
-        return [audio[:, start : start + length] for start in starts]
-
-    def _hear(self, reference: torch.Tensor) -> Heard:
-        """The reference, window by window at -16 LUFS, on average, weighted by their energy."""
-        windows = self._windows(reference)
-        energy = torch.stack([window.square().mean() for window in windows])  # (windows,)
-        weights = (energy / energy.sum()).tolist()
-        mix = style = mirrored = 0.0
-        for window, weight in zip(windows, weights):
-            level = normalize_loudness(window, MIX_LUFS, sample_rate=self.config.sample_rate)
-            heard = self.encode_reference(level[None].to(self.device, torch.float32))
-            mix = mix + weight * heard.mix
-            if self.style is not None:
-                style, mirrored = style + weight * heard.style, mirrored + weight * heard.mirrored
-        return Heard(mix, style, mirrored) if self.style is not None else Heard(mix, None, None)
-
-    def _prepare(self, window: torch.Tensor, sides: list[float]) -> tuple[torch.Tensor, ...]:
-        """What the network is shown of a window (N, T), its sounding tracks: leveled (1, K, T), their gains (K,) and
-        sides (1, K); and which of the N they are.
-        """
-        tracks, gains_db = normalize_tracks(
-            window, self.config.track_lufs, sample_rate=self.config.sample_rate
-        )
-        sounding = torch.isfinite(gains_db)
-        sides = torch.tensor(sides, device=sounding.device)[sounding]
-        tracks = tracks[sounding].to(self.device, torch.float32)
-        return tracks[None], gains_db[sounding].float().cpu(), sides[None].to(self.device), sounding.cpu()
-
-    def _console_of(
-        self, window: torch.Tensor, sides: list[float], heard: Heard
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The console for a window's raw tracks in the unit interval, (N, 27), (25,), (26,), and their energy, (N,)."""
-        tracks, gains_db, sides, sounding = self._prepare(window, sides)
-        start, *buses = (torch.sigmoid(start_logits(section, self.config.console)) for section in SECTIONS)
-        strips = start.repeat(len(sounding), 1)  # (N, 27), for the silent ones
-        if bool(sounding.any()):
-            found, *buses = self.settle(self.encode_tracks(tracks), heard, tracks, sides=sides)
-            found, buses = found[0].cpu(), [bus[0].cpu() for bus in buses]
-            gain = param_table("track", self.config.console)[self.controller.gain_index]
-            found[:, self.controller.gain_index] += gains_db / (
-                gain.high - gain.low
-            )  # from the levels as they are
-            strips[sounding] = found.clamp(0.0, 1.0)
-        energy = torch.where(sounding, window.square().mean(dim=-1).cpu(), 0.0).float()
-        return strips, *buses, energy + torch.finfo(torch.float32).tiny
-
 
 def make_encoder(config: ModelConfig, level_db: float) -> nn.Module:
-    """The encoder that a configuration asks for, for signals at about `level_db`."""
+    """Build the encoder that a configuration asks for, for signals at about `level_db`."""
     if config.encoder == "cnn":
         return SpectrogramEncoder(
             config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk
@@ -480,33 +428,3 @@ def make_encoder(config: ModelConfig, level_db: float) -> nn.Module:
     return StatisticsEncoder(
         config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db
     )
-
-
-def check_heard(tracks, reference, mask) -> None:
-    """What a network hears is float32, its mask boolean."""
-    given = {
-        "tracks": (tracks, torch.float32),
-        "the reference": (reference, torch.float32),
-        "mask": (mask, torch.bool),
-    }
-    for name, (x, dtype) in given.items():
-        if x is None and name == "mask":
-            continue
-        if not isinstance(x, torch.Tensor) or x.dtype != dtype:
-            kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(f"{name} must be a tensor of {dtype}, got {kind}")
-
-
-def check_batch(tracks, reference, sides, mask) -> None:
-    """Tracks, reference, sides and mask of a batch fit each other."""
-    if tracks.ndim != 3 or 0 in tracks.shape:
-        raise ValueError(
-            f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
-        )
-    if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
-        raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
-    for name, values in (("sides", sides), ("mask", mask)):
-        if values is not None and values.shape != tracks.shape[:2]:
-            raise ValueError(
-                f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}"
-            )

@@ -8,7 +8,7 @@ import torch
 from model_helpers import TWIN, model
 
 import diffmst_lib as dm
-from diffmst_lib import ConsoleParams, InputError, Multitrack
+from diffmst_lib import InputError, Multitrack
 from diffmst_lib.network.controller import start_console
 
 
@@ -154,7 +154,7 @@ def test_padding_and_batch_change_nothing(tiny, song, reference):
     alone = tiny.predict(tracks[:4], reference, sides=sides[:4])
     for ours, theirs in ((batch[0], want), (batch[1], alone)):
         n = len(theirs.names)
-        for a, b in zip(ours.to_unit(), theirs.to_unit()):
+        for a, b in zip(ours.to_unit(), theirs.to_unit(), strict=True):
             torch.testing.assert_close(a[:n] if a.ndim == 2 else a, b, rtol=0, atol=1e-6)
 
 
@@ -293,7 +293,7 @@ def test_shapes_and_masks_that_do_not_fit_are_refused(tiny, tracks, reference, o
         ({"views": "left"}, "views"),
         ({"console": "ours"}, "console"),
         ({"heads": 5}, "5 heads"),
-        ({"encoder": "cnn"}, "hop"),
+        ({"encoder": "cnn"}, "channels cannot be"),
         ({"style": 1}, "style"),
         ({"track_lufs": math.nan}, "track_lufs"),
     ],
@@ -309,7 +309,7 @@ def test_configurations_that_make_no_sense_are_refused(change, message):
 def test_tensors_of_another_type_are_refused(tiny, noise, kind):
     x = {"float64": noise(2, 99).double(), "numpy": noise(2, 99).numpy(), "list": noise(2, 99).tolist()}[kind]
     for tracks, reference in ((x, noise(2, 99)), (noise(2, 99), x)):
-        with pytest.raises(ValueError, match="must be a tensor of torch.float32"):
+        with pytest.raises(ValueError, match=r"must be a tensor of torch.float32"):
             tiny.predict(tracks, reference)
 
 
@@ -330,69 +330,76 @@ def test_sides_may_be_a_list(tiny, song, reference):
 
 
 def test_the_plain_sum_is_the_neutral_mix(song, reference):
-    """What the controller is told of it: the features of the untrained model's own mix, less those of the reference."""
+    """The gap that the controller is given is that of the untrained model's own mix."""
     torch.manual_seed(0)
     untrained = dm.DiffMST("tiny").eval()
     tracks, _ = dm.normalize_tracks(song.audio, -30.0)
     tracks, sides, record = tracks[None], torch.tensor([song.sides()]), dm.normalize_loudness(reference)[None]
     with torch.no_grad():
-        heard = untrained.compare(untrained.encode_reference(record), tracks, sides=sides)
+        style = untrained.encode_reference(record)
+        compared = untrained.add_gap(style, untrained.plain_sum(tracks, sides))
         mix, _ = untrained(tracks, record, sides=sides)
         own, mirrored = untrained.style(dm.normalize_loudness(mix))
-    assert heard.style.shape == (1, 108)
-    torch.testing.assert_close(heard.style[:, 54:], own - heard.style[:, :54], rtol=0, atol=0.1)
-    torch.testing.assert_close(heard.mirrored[:, 54:], mirrored - heard.mirrored[:, :54], rtol=0, atol=0.1)
+    assert compared.features.shape == (1, 108)
+    torch.testing.assert_close(compared.features[:, :54], style.features)
+    torch.testing.assert_close(compared.features[:, 54:], own - style.features, rtol=0, atol=0.1)
+    torch.testing.assert_close(compared.mirrored[:, 54:], mirrored - style.mirrored, rtol=0, atol=0.1)
 
 
-def test_the_plain_sum_leaves_out_what_the_mask_does():
-    tiny, noise = model(), torch.Generator().manual_seed(0)
-    tracks, record = (
-        0.03 * torch.randn(1, 3, 44100, generator=noise),
-        0.1 * torch.randn(1, 2, 44100, generator=noise),
-    )
+def test_the_plain_sum_leaves_out_what_the_mask_does(noise):
+    tiny, tracks, sides = model(), noise(1, 3, 44100), torch.tensor([[-1.0, 1.0, 0.5]])
     tracks[0, 2] = float("nan")
-    with torch.no_grad():
-        heard = tiny.encode_reference(record)
-        masked = tiny.compare(heard, tracks, mask=torch.tensor([[True, True, False]])).style
-        torch.testing.assert_close(masked, tiny.compare(heard, tracks[:, :2]).style)
-    without = model(listens=0)
-    assert without.compare(heard, tracks) is heard
-    with pytest.raises(ValueError, match="listens=2 .* needs style"):
+    masked = tiny.plain_sum(tracks, sides, torch.tensor([[True, True, False]]))
+    torch.testing.assert_close(masked, tiny.plain_sum(tracks[:, :2], sides[:, :2]))
+
+
+def test_a_model_without_features_has_no_gap_to_listen_to(noise):
+    twin = model("paper", **TWIN)
+    with pytest.raises(ValueError, match="style=False"):
+        twin.add_gap(twin.encode_reference(noise(1, 2, 44100)), noise(1, 2, 44100))
+    with pytest.raises(ValueError, match=r"passes=2 .* needs style"):
         model(style=False)
 
 
-def test_listening_again_corrects_the_console():
+def test_another_pass_corrects_the_console(noise):
     """The first console stands unless told otherwise; what is added to its logits is the answer to its own mix."""
-    tiny, noise = model(), torch.Generator().manual_seed(0)
-    tracks, record = (
-        0.03 * torch.randn(1, 3, 44100, generator=noise),
-        0.1 * torch.randn(1, 2, 44100, generator=noise),
-    )
+    tiny, tracks, record = model(), 0.3 * noise(1, 3, 44100), noise(1, 2, 44100, seed=1)
     sides = torch.tensor([[-1.0, 1.0, 0.5]])
     with torch.no_grad():
-        heard, embeddings = tiny.encode_reference(record), tiny.encode_tracks(tracks)
-        once = tiny.settle(embeddings, heard, tracks, sides=sides, listens=1)
-        first = tiny.control(embeddings, tiny.compare(heard, tracks, sides=sides), sides=sides)
-        assert all(torch.equal(a, b) for a, b in zip(once, first))
-        mix = tiny.console(tracks, ConsoleParams.from_unit(*once), fx_bus=False).mix
-        own, _ = tiny.style(dm.normalize_loudness(mix))
-        again = tiny.compare(heard, tracks, sides=sides, unit=once)
-        torch.testing.assert_close(again.style[:, 54:], own - heard.style, rtol=0, atol=1e-4)
-        answer = tiny.control(embeddings, again, sides=sides)
+        style, embeddings = tiny.encode_reference(record), tiny.encode_tracks(tracks)
+        once = tiny.console_logits(embeddings, style, tracks, sides=sides, passes=1)
+        first = tiny.control(embeddings, tiny.add_gap(style, tiny.plain_sum(tracks, sides)), sides=sides)
+        assert all(torch.equal(a, b) for a, b in zip(once[1:], first[1:], strict=True))
+        assert torch.equal(once[0][..., :-1], first[0][..., :-1])
+        mix = tiny.console(tracks, tiny.console_params(once), fx_bus=False).mix
+        answer = tiny.control(embeddings, tiny.add_gap(style, mix), sides=sides)
         neutral = start_console(sides)
-        expected = [
-            torch.sigmoid(torch.logit(a) + torch.logit(b) - n) for a, b, n in zip(once, answer, neutral)
-        ]
-        twice = tiny.settle(embeddings, heard, tracks, sides=sides)
+        expected = [a + b - n for a, b, n in zip(once, answer, neutral, strict=True)]
+        twice = tiny.console_logits(embeddings, style, tracks, sides=sides)
     torch.testing.assert_close(twice[2], expected[2], rtol=0, atol=1e-4)
     torch.testing.assert_close(twice[0][..., :-1], expected[0][..., :-1], rtol=0, atol=1e-4)
-    assert not torch.allclose(twice[0], once[0], atol=1e-2)
-    for deaf, listens in ((tiny, 0), (model(listens=0), 2)):
-        with pytest.raises(ValueError, match="listens cannot be"):
-            deaf.predict(tracks, record, listens=listens)
+    assert (twice[0][..., -1] == -torch.inf).all() and (
+        tiny.console_params(twice).tracks[..., -1] == -80
+    ).all()
+    assert not torch.allclose(twice[0], once[0], atol=1e-1)
+    for deaf, passes in ((tiny, 0), (model(passes=0), 2)):
+        with pytest.raises(ValueError, match="passes cannot be"):
+            deaf.predict(tracks, record, passes=passes)
 
 
-def test_gradients_of_a_second_listening_are_finite_and_reach_the_network():
+def test_gradients_reach_the_network_by_the_last_pass_alone(noise):
+    tiny, tracks, record = model(), 0.3 * noise(1, 3, 44100), noise(1, 2, 44100, seed=1)
+    for passes in (1, 2):
+        seen = []
+        handle = tiny.controller.register_forward_hook(
+            lambda *_, seen=seen: seen.append(torch.is_grad_enabled())
+        )
+        tiny.predict(tracks, record, passes=passes)
+        handle.remove()
+        assert seen == [False, False] * (passes - 1) + [True, True]
+
+
+def test_gradients_of_a_second_pass_are_finite_and_reach_the_network():
     tiny = model().train()
     for reference in (
         torch.zeros(1, 2, 22050),

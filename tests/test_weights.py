@@ -30,6 +30,6 @@ def test_a_song_never_heard_is_mixed_after_the_record_that_was_shown(small, data
         return dm.audio_feature_loss(mix, records[name])["total"].item()
 
     right = sum(loss(mixes[name], name) for name in RECORDS) / 3
-    wrong = sum(loss(mixes[a], b) for a, b in zip(RECORDS, (*RECORDS[1:], RECORDS[0]))) / 3
+    wrong = sum(loss(mixes[a], b) for a, b in zip(RECORDS, (*RECORDS[1:], RECORDS[0]), strict=True)) / 3
     untouched = sum(loss(start, name) for name in RECORDS) / 3
     assert right < 0.5 * untouched and right < 0.4 * wrong, (right, wrong, untouched)

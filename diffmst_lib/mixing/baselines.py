@@ -1,4 +1,7 @@
-"""Mixes that use no reference: the marks that a system has to beat. Section 3.3 of the paper. Chapter: A first mix."""
+"""Mixes that use no reference: the marks that a system has to beat. Section 3.3 of the paper.
+
+Chapter: A first mix.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,65 @@ import math
 from ..audio.loudness import MIX_LUFS, loudness
 from ..audio.multitrack import Multitrack, check_song
 from ..console.params import ConsoleParams
-from .result import MixResult, finish
+from .result import MixResult, render_mix
 
 TRACK_LUFS = -48.0  # the level of every track in the equal-loudness mix, as in the paper
 
 
 def equal_loudness(song: Multitrack, *, panned: bool = False, lufs: float = MIX_LUFS) -> MixResult:
-    """Every track at the same loudness, summed, the mix brought to `lufs`. The paper's lowest anchor.
+    """Sum the tracks at the same loudness, and bring the mix to `lufs`. The paper's lowest anchor.
 
-    As in the paper the result is mono; with `panned` the left and right channels of stereo stems go to their sides
-    and mono stems alternate. Expressed as console settings: input gains, a flat equalizer, ratio 1. Silent tracks
-    stay silent. Raises InputError for a song of only silence or with NaN samples.
+    Expressed as console settings: input gains, a flat equalizer, ratio 1. Silent tracks stay silent.
 
-    >>> import diffmst_lib as dm
-    >>> mix = equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium"))
-    >>> round(dm.loudness(mix.audio), 1)
-    -16.0
+    Args:
+        song: The stems.
+        panned: Whether left and right channels of stereo stems go to their sides and mono stems alternate.
+            Otherwise the mix is mono, as in the paper.
+        lufs: Level of the mix, in LUFS.
+
+    Returns:
+        The mix.
+
+    Raises:
+        InputError: For a song of only silence, or with NaN samples.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> mix = equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium"))
+        >>> round(mix.loudness_lufs, 1)
+        -16.0
     """
     check_song(song)
     params = neutral_params(song, panned=panned)
-    for name, track in zip(song.names, song.audio):
+    for name, track in zip(song.names, song.audio, strict=True):
         level = loudness(track, sample_rate=song.sample_rate)
         if math.isfinite(level):
             params.track(name)["input_gain_db"] = min(max(TRACK_LUFS - level, -48.0), 48.0)
-    return finish(song, params, lufs=lufs)
+    return render_mix(song, params, lufs=lufs)
 
 
 def unity(song: Multitrack, *, panned: bool = True, lufs: float = MIX_LUFS) -> MixResult:
-    """The stems as they came, faders at unity, summed and brought to `lufs`: the producer's own balance."""
+    """Sum the stems as they came, faders at unity, and bring the mix to `lufs`: the producer's own balance.
+
+    Args:
+        song: The stems.
+        panned: As in `equal_loudness`.
+        lufs: Level of the mix, in LUFS.
+
+    Returns:
+        The mix.
+
+    Raises:
+        InputError: For a song of only silence, or with NaN samples.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> mix = unity(dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium"))
+        >>> mix.params.track("kick")["input_gain_db"].tolist()
+        [0.0, 0.0]
+    """
     check_song(song)
-    return finish(song, neutral_params(song, panned=panned), lufs=lufs)
+    return render_mix(song, neutral_params(song, panned=panned), lufs=lufs)
 
 
 def neutral_params(song: Multitrack, *, panned: bool = True) -> ConsoleParams:

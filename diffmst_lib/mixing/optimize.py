@@ -1,22 +1,28 @@
-"""Mixing style transfer without a network: fit the console to one reference by gradient descent. Chapter: Style by optimization."""
+"""Mixing style transfer without a network: fit the console to one reference by gradient descent.
+
+Chapter: Style by optimization.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from ..audio.loudness import loudest_window, normalize_loudness
 from ..audio.multitrack import Multitrack, check_song, check_stereo
-from ..console.engines.memory import keep_large_blocks
 from ..console.mixing_console import MixingConsole, uses_fx_bus
-from ..console.params import UNIT_EDGE, ConsoleParams
+from ..console.params import ConsoleParams
+from ..console.table import knob_index
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .baselines import neutral_params
-from .result import MixResult, finish
+from .result import MixResult, reference_features, render_mix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def optimize_mix(
@@ -32,36 +38,41 @@ def optimize_mix(
 ) -> MixResult:
     """Mix `song` in the style of `reference`: gradient descent on the console's parameters, no training.
 
-    Every parameter p is a logit z with p = sigmoid(z) in the unit interval; Adam lowers the audio-feature loss
-    (equation 8) between the mix and the reference, both at -16 LUFS. The best console met is kept, so the result is
-    never worse than `init`. Nothing is random: the same input gives the same mix. The effects bus takes part when
-    `init` sends something to it.
+    Every parameter p is a logit z with p = sigmoid(z) in the unit interval; Adam lowers the audio-feature
+    loss (equation 8) between the mix and the reference, both at -16 LUFS. The best console met is kept, so
+    the result is never worse than `init`. Nothing is random: the same input gives the same mix. The effects
+    bus takes part when `init` sends something to it.
 
     Args:
-        song: the stems.
-        reference: a stereo mix (2, num_samples) at the song's sample rate.
-        steps: gradient steps, 0 or more.
-        init: console to start from, for instance a model's prediction, with the song's tracks; it wins over `start`.
+        song: The stems.
+        reference: A stereo mix (2, num_samples) at the song's sample rate.
+        steps: Gradient steps, 0 or more.
+        init: Console to start from, for instance a model's prediction, with the song's tracks; it wins over
+            `start`.
         start: "spread" (neutral, left and right channels at their sides, mono stems alternately) or "center"
             (neutral, every pan at 0.5, where width has no slope: for the chapter to show).
-        learning_rate: of Adam, on the logits.
-        fit_seconds: a longer song is fitted on its loudest window of this length and rendered whole; the reference is
-            always taken whole.
-        progress: show a progress bar.
+        learning_rate: Of Adam, on the logits.
+        fit_seconds: A longer song is fitted on its loudest window of this length, in seconds, and rendered
+            whole; the reference is always taken whole.
+        progress: Whether to show a progress bar.
 
-    Returns a MixResult at -16 LUFS; its `history` has the loss terms by step. Raises InputError for a reference that
-    is not stereo, is silent or not finite, and for a song that is; ValueError for other arguments that do not fit.
+    Returns:
+        A MixResult at -16 LUFS; its `history` has the loss terms by step.
 
-    >>> import diffmst_lib as dm
-    >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium").excerpt(0, 2)
-    >>> ref = dm.load_audio(dm.data_dir() / "references" / "vibe_ace.ogg")
-    >>> history = optimize_mix(song, ref, steps=3, fit_seconds=2).history
-    >>> bool(history["total"].iloc[-1] < history["total"].iloc[0])
-    True
+    Raises:
+        InputError: For a reference that is not stereo, is silent or not finite, and for a song that is.
+        ValueError: For other arguments that do not fit.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium").excerpt(0, 2)
+        >>> ref = dm.load_audio(dm.data_dir() / "references" / "vibe_ace.ogg")
+        >>> history = optimize_mix(song, ref, steps=3, fit_seconds=2).history
+        >>> bool(history["total"].iloc[-1] < history["total"].iloc[0])
+        True
     """
     check_song(song)
-    rate = song.sample_rate
-    reference = check_stereo(reference, sample_rate=rate).detach()
+    reference, lufs = check_stereo(reference, sample_rate=song.sample_rate)
     if start not in ("spread", "center"):
         raise ValueError(f"start must be 'spread' or 'center', not {start!r}")
     if steps < 0 or not fit_seconds > 0:
@@ -71,14 +82,38 @@ def optimize_mix(
         raise ValueError(
             f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}"
         )
-    with torch.inference_mode(False):  # the caller may have switched gradients off
-        best, history = _fit(song, reference, init, steps, learning_rate, fit_seconds, progress)
-    return finish(song, best, history=history)
+    target = reference_features(reference.detach(), lufs, sample_rate=song.sample_rate)
+    return fit_console(
+        song,
+        target,
+        init,
+        steps=steps,
+        learning_rate=learning_rate,
+        fit_seconds=fit_seconds,
+        progress=progress,
+    )
 
 
-def _fit(
+def fit_console(
     song: Multitrack,
-    reference: torch.Tensor,
+    target: dict[str, torch.Tensor],
+    init: ConsoleParams,
+    *,
+    steps: int,
+    learning_rate: float = 0.05,
+    fit_seconds: float = 15.0,
+    progress: bool = False,
+) -> MixResult:
+    """Fit a console to the features of a reference: `optimize_mix` for what is checked already."""
+    with torch.inference_mode(False):  # the caller may have switched gradients off
+        target = {name: value.clone() for name, value in target.items()}
+        best, history = _descend(song, target, init, steps, learning_rate, fit_seconds, progress)
+    return render_mix(song, best, target=target, history=history)
+
+
+def _descend(
+    song: Multitrack,
+    target: dict[str, torch.Tensor],
     init: ConsoleParams,
     steps: int,
     learning_rate: float,
@@ -86,25 +121,27 @@ def _fit(
     progress: bool,
 ) -> tuple[ConsoleParams, pd.DataFrame]:
     """The best console met, and the loss terms by step."""
+    import pandas as pd
+
     rate = song.sample_rate
     console, fx_bus = MixingConsole(rate, preset=init.preset), uses_fx_bus(init)
     first = loudest_window(song.audio, fit_seconds, sample_rate=rate)
     tracks = song.audio.detach()[:, first : first + max(1, int(fit_seconds * rate))].clone()
-    target = audio_features(normalize_loudness(reference, sample_rate=rate), sample_rate=rate)
 
     def distance(params: ConsoleParams) -> dict[str, torch.Tensor]:
         mix = normalize_loudness(console(tracks, params, fx_bus=fx_bus).mix, sample_rate=rate)
         return feature_distance(audio_features(mix, sample_rate=rate), target)
 
-    logits = [torch.logit(u.clamp(UNIT_EDGE, 1 - UNIT_EDGE)).requires_grad_() for u in init.to_unit()]
+    logits = [z.requires_grad_() for z in init.to_logits()]
     optimizer = torch.optim.Adam(logits, lr=learning_rate)
     history = []
-    with keep_large_blocks(), tqdm(total=steps, desc="fit", unit="step", disable=not progress) as bar:
+    with tqdm(total=steps, desc="fit", unit="step", disable=not progress) as bar:
         with torch.no_grad():
             best, best_loss = init, distance(init)["total"].item()
         for step in range(steps + 1):
-            unit = [torch.sigmoid(z) for z in logits]
-            params = ConsoleParams.from_unit(*unit, preset=init.preset, sample_rate=rate, names=song.names)
+            params = ConsoleParams.from_logits(
+                *logits, preset=init.preset, sample_rate=rate, names=song.names
+            )
             terms = distance(params)
             loss = terms["total"].item()
             history.append({name: term.item() for name, term in terms.items()})
@@ -118,6 +155,6 @@ def _fit(
             optimizer.step()
             bar.update()
     if not fx_bus:  # its knobs got no gradient, but the logits' distance from the edges moved them
-        send = [spec.name for spec in init.specs("track")].index("send_db")
+        send = knob_index("send_db", "track", init.preset)
         best.tracks[:, send], best.fx_bus_values = init.tracks[:, send], init.fx_bus_values
     return best, pd.DataFrame(history).rename_axis("step")

@@ -1,13 +1,12 @@
-"""A finished mix: sound, console settings and the song they belong to."""
+"""A finished mix: sound, console settings and the song they belong to. Chapter: A first mix."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 
 from ..audio.loading import save_audio
@@ -15,7 +14,13 @@ from ..audio.loudness import MIX_LUFS, loudness
 from ..audio.multitrack import Multitrack
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
-from ..disk import output_folder
+from ..console.table import knob_index
+from ..disk import output_folder, write_together
+from ..style.features import audio_features
+from ..style.losses import feature_distance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILES = ("mix.wav", "params.json", "params.csv")  # what a saved mix consists of
 
@@ -24,59 +29,111 @@ FILES = ("mix.wav", "params.json", "params.csv")  # what a saved mix consists of
 class MixResult:
     """What every mixing system here returns.
 
-    `audio` (2, num_samples) is exactly what the console makes of `song` with `params`: there is no hidden gain, the
-    normalization to -16 LUFS is in the master's output gain. `history` is a DataFrame of the losses by step, where
-    there was a fit.
+    `audio` is exactly what the console makes of `song` with `params`: there is no hidden gain, the
+    normalization to -16 LUFS is in the master's output gain.
+
+    Attributes:
+        audio: The mix, (2, num_samples).
+        params: The console.
+        song: The stems.
+        history: The losses by step, a DataFrame, where there was a fit.
+        loudness_lufs: Of the mix, in LUFS.
+        loss: The audio-feature loss to the reference, {term: value} with the "total", both whole and at -16
+            LUFS; None where there was no reference, or the console has been edited since.
     """
 
     audio: torch.Tensor
     params: ConsoleParams
     song: Multitrack
     history: pd.DataFrame | None = None
+    loudness_lufs: float = math.nan
+    loss: dict[str, float] | None = None
 
     @property
     def sample_rate(self) -> int:
-        """Hz."""
+        """In Hz."""
         return self.song.sample_rate
 
     def remix(self) -> MixResult:
         """Render `params` again, after an edit; the level follows the edit, nothing is normalized.
 
-        >>> import diffmst_lib as dm
-        >>> result = dm.equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium"))
-        >>> result.params.track("vox_lead")["input_gain_db"] += 3
-        >>> result.remix().audio.shape == result.audio.shape
-        True
+        Example:
+            >>> import diffmst_lib as dm
+            >>> result = dm.equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium"))
+            >>> result.params.track("vox_lead")["input_gain_db"] += 3
+            >>> result.remix().loudness_lufs > result.loudness_lufs
+            True
         """
         console = MixingConsole(self.sample_rate, preset=self.params.preset)
         audio = console.render(self.song.audio, self.params)
-        return MixResult(audio, self.params.clone(), self.song, self.history)
+        level = loudness(audio, sample_rate=self.sample_rate)
+        return MixResult(audio, self.params.clone(), self.song, self.history, level)
 
     def save(self, folder: str | Path) -> Path:
-        """Write mix.wav (32-bit float), params.json and params.csv into `folder`; nothing if one of them cannot be."""
-        with (
-            output_folder(folder, FILES) as folder,
-            tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging,
-        ):
-            staging = Path(staging)
-            save_audio(staging / "mix.wav", self.audio, sample_rate=self.sample_rate)
-            (staging / "params.json").write_text(self.params.to_json() + "\n", encoding="utf-8")
-            self.params.to_frame().to_csv(staging / "params.csv")
-            for part in staging.iterdir():
-                os.replace(part, folder / part.name)
+        """Write mix.wav (32-bit float), params.json and params.csv into `folder`, all or none.
+
+        Args:
+            folder: Where to write; it is made if need be.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: In one line, when nothing can be written there.
+        """
+        with output_folder(folder, FILES) as folder:
+            write_together(
+                folder,
+                {
+                    "mix.wav": lambda path: save_audio(path, self.audio, sample_rate=self.sample_rate),
+                    "params.json": lambda path: path.write_text(
+                        self.params.to_json() + "\n", encoding="utf-8"
+                    ),
+                    "params.csv": lambda path: self.params.to_frame().to_csv(path),
+                },
+            )
         return folder
 
 
-def finish(song: Multitrack, params: ConsoleParams, *, lufs: float = MIX_LUFS, history=None) -> MixResult:
-    """Render the song and put the gain that brings it to `lufs` into the master's output fader."""
+def render_mix(
+    song: Multitrack,
+    params: ConsoleParams,
+    *,
+    lufs: float = MIX_LUFS,
+    target: dict[str, torch.Tensor] | None = None,
+    history: pd.DataFrame | None = None,
+) -> MixResult:
+    """Render the song, and put the gain that brings it to `lufs` into the master's output gain.
+
+    Args:
+        song: The stems.
+        params: The console, which is not changed.
+        lufs: The level of the mix, in LUFS.
+        target: Audio features of the reference at -16 LUFS, for the result's loss.
+        history: The result's.
+
+    Returns:
+        The mix. Where the output gain ends before the level is reached, it is as near as the gain goes.
+    """
     console = MixingConsole(song.sample_rate, preset=params.preset)
     params = params.clone()
     audio = console.render(song.audio, params)
     level = loudness(audio, sample_rate=song.sample_rate)
-    if level > -float("inf"):
-        fader = params.master_bus
-        low, high = next((s.low, s.high) for s in params.specs("master_bus") if s.name == "output_gain_db")
-        before = fader["output_gain_db"]
-        fader["output_gain_db"] = min(max(before + lufs - level, low), high)
-        audio = audio * 10.0 ** ((fader["output_gain_db"] - before) / 20.0)
-    return MixResult(audio, params, song, history)
+    if math.isfinite(level):
+        strip = params.master_bus
+        fader = params.specs("master_bus")[knob_index("output_gain_db", "master_bus", params.preset)]
+        before = strip["output_gain_db"]
+        strip["output_gain_db"] = min(max(before + lufs - level, fader.low), fader.high)
+        change_db = strip["output_gain_db"] - before
+        audio, level = audio * 10.0 ** (change_db / 20.0), level + change_db
+    loss = None
+    if target is not None:
+        at_mix_level = audio * 10.0 ** ((MIX_LUFS - level) / 20.0) if math.isfinite(level) else audio
+        terms = feature_distance(audio_features(at_mix_level, sample_rate=song.sample_rate), target)
+        loss = {name: term.item() for name, term in terms.items()}
+    return MixResult(audio, params, song, history, level, loss)
+
+
+def reference_features(reference: torch.Tensor, lufs: float, *, sample_rate: int) -> dict[str, torch.Tensor]:
+    """Audio features of a reference (2, num_samples), of which the loudness is known, brought to -16 LUFS."""
+    return audio_features(reference * 10.0 ** ((MIX_LUFS - lufs) / 20.0), sample_rate=sample_rate)

@@ -1,73 +1,91 @@
-"""Models on disk: weights as safetensors, the rest as JSON beside them; nothing is ever unpickled. Chapter: The controller."""
+"""Models on disk: weights as safetensors, the rest as JSON beside them; nothing is ever unpickled.
+
+Chapter: The controller.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
+from torch import nn
 
-from ..console.params import SECTIONS, param_table
-from ..disk import data_dir
+from ..console.params import VERSION_1_NAMES
+from ..console.table import SECTIONS, param_table
+from ..disk import data_dir, why, write_together
 from ..inputs import InputError
 from .config import FIELDS, PRESETS, ModelConfig
 
-if TYPE_CHECKING:
-    from ..model import DiffMST
-
-FORMAT, VERSION = "diffmst-model", 1
+FORMAT, VERSION = "diffmst-model", 2  # version 1 had other names of knobs, and `listens` for `passes`
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
+Model = TypeVar("Model", bound=nn.Module)
 
-def save(model: DiffMST, folder: str | Path) -> Path:
-    """Write model.safetensors and config.json into `folder`; both or, when one of them cannot be written, neither."""
+
+def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
+    """Write model.safetensors and config.json into `folder`, both or neither.
+
+    Args:
+        model: The model.
+        config: What it is made of.
+        folder: Where to write; it is made if need be.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: In one line, when nothing can be written there.
+    """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    text = json.dumps(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "config": asdict(model.config),
-            "console": _console(model.config),
-        },
-        indent=1,
-    )
+    about = {"format": FORMAT, "version": VERSION, "config": asdict(config), "console": _console(config)}
     if not str(folder):
         raise InputError("an empty name is no folder for a model")
     try:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
-            (Path(staging) / WEIGHTS).write_bytes(
-                serialize(weights)
-            )  # save_file would hide it from other users
-            (Path(staging) / CONFIG).write_text(text + "\n", encoding="utf-8")
-            for name in (WEIGHTS, CONFIG):
-                os.replace(Path(staging) / name, folder / name)
+        write_together(
+            folder,
+            {
+                WEIGHTS: lambda path: path.write_bytes(
+                    serialize(weights)
+                ),  # save_file hides it from other users
+                CONFIG: lambda path: path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8"),
+            },
+        )
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: cannot write the model there ({_reason(error)})") from None
+        raise InputError(f"{folder}: cannot write the model there ({why(error)})") from None
     return folder
 
 
-def load(name: str | Path) -> DiffMST:
-    """The model in a folder, or one of those that come with the library by name; InputError in one line otherwise."""
-    from ..model import DiffMST
+def load(make: Callable[[ModelConfig], Model], name: str | Path) -> Model:
+    """Load a model from its folder, or one of those that come with the library by its name.
 
+    Args:
+        make: Builds a model from a configuration: its class.
+        name: The folder, or the name.
+
+    Returns:
+        The model, in eval mode.
+
+    Raises:
+        InputError: In one line, for anything that is not a whole model of this version.
+    """
     folder = find(name)
     config, weights = _read_config(folder / CONFIG), _read_weights(folder / WEIGHTS)
     try:
         with torch.device(
             "meta"
         ):  # shapes without numbers: whatever the configuration asks for, it costs nothing
-            wanted = DiffMST(config).state_dict()
+            wanted = make(config).state_dict()
     except (ValueError, RuntimeError) as error:
-        raise InputError(f"{folder / CONFIG}: makes no model ({_reason(error)})") from None
+        raise InputError(f"{folder / CONFIG}: makes no model ({why(error)})") from None
     missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which the configuration does not"
@@ -82,19 +100,20 @@ def load(name: str | Path) -> DiffMST:
             )
         if tensor.dtype != wanted[key].dtype:
             raise InputError(f"{folder / WEIGHTS}: {key} is {tensor.dtype}, not {wanted[key].dtype}")
-        if (
-            not bool(torch.isfinite(tensor).all())
-            or key.endswith(".deviation")
-            and not bool((tensor > 0).all())
-        ):
+        impossible = key.endswith(".deviation") and not bool((tensor > 0).all())
+        if impossible or not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{folder / WEIGHTS}: {key} holds NaN, infinite or impossible values")
-    model = DiffMST(config)
+    model = make(config)
     model.load_state_dict(weights)
     return model.eval()
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a model: where the library keeps the weights of that name, unless `name` itself is one."""
+    """Find a model's folder: `name` itself, or where the library keeps the weights of that name.
+
+    Raises:
+        InputError: In one line, when there is no model.
+    """
     folder = Path(name)
     try:
         if not (folder / CONFIG).exists() and str(name) in PRESETS:
@@ -113,16 +132,12 @@ def find(name: str | Path) -> Path:
             if not (folder / file).is_file():
                 raise InputError(f"{folder}: no model, {file} is missing")
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({_reason(error)})") from None
+        raise InputError(f"{name}: cannot be read ({why(error)})") from None
     return folder
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
-
-
-def _console(config: ModelConfig) -> dict:
-    """Names and ranges of the knobs that the heads drive: weights for other ranges would turn the wrong way."""
+def _console(config: ModelConfig) -> dict[str, list[list[Any]]]:
+    """Names and ranges of the knobs: weights for other ranges would turn them the wrong way."""
     return {
         section: [
             [s.name, s.low, s.high, s.scale] for s in param_table(section, config.console, config.sample_rate)
@@ -135,12 +150,15 @@ def _read_config(path: Path) -> ModelConfig:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({_reason(error)})") from None
+        raise InputError(f"{path}: cannot be read as JSON ({why(error)})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{path}: not the configuration of a Diff-MST model")
+    if data.get("version") == 1:
+        data = _from_version_1(data)
     if data.get("version") != VERSION:
         raise InputError(
-            f"{path}: version {data.get('version')} of the format, this library reads version {VERSION}"
+            f"{path}: version {data.get('version')} of the format, this library reads "
+            f"versions 1 and {VERSION}"
         )
     values = data.get("config")
     if not isinstance(values, dict) or values.keys() != FIELDS:
@@ -158,8 +176,22 @@ def _read_config(path: Path) -> ModelConfig:
     return config
 
 
+def _from_version_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Give a configuration today's names; what version 1 did not write stays, and is refused later."""
+    try:
+        today = {before: name for name, before in VERSION_1_NAMES.items()}
+        console = {
+            section: [[today.get(name, name), *rest] for name, *rest in knobs]
+            for section, knobs in data["console"].items()
+        }
+        config = {"passes" if name == "listens" else name: value for name, value in data["config"].items()}
+        return data | {"version": VERSION, "config": config, "console": console}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return data | {"version": VERSION}
+
+
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({_reason(error)})") from None
+        raise InputError(f"{path}: not a whole safetensors file ({why(error)})") from None

@@ -1,48 +1,68 @@
-"""The controller: embeddings of tracks and reference in, the knobs of every strip out. Section 2.5. Chapter: The controller."""
+"""The controller: embeddings in, the knobs of every strip out. Section 2.5 of the paper.
+
+Chapter: The controller.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from ..console.params import SECTIONS, UNIT_EDGE, ParamSpec, normalize, param_table
+from ..console.table import SECTIONS, UNIT_EDGE, ParamSpec, knob_index, normalize, param_table
 
 PAN_START = 1.5  # logit of a right channel's pan at the start: 0.82; of a left channel's: 0.18
 
 
 def start_logits(section: str, preset: str = "default") -> torch.Tensor:
-    """Logits of the neutral console of a section, (27,), (25,) or (26,): where untrained heads start.
+    """Logits of the neutral console of a section, where untrained heads start.
 
-    logit(u) of each knob's neutral value u in the unit interval, at least 0.02 from its ends. Only the thresholds
-    start elsewhere, in the middle of their range: at a ratio of 1 they do nothing, but at 0 dB the ratio would have
-    nothing to act on, so no gradient.
+    logit(u) of each knob's neutral value u in the unit interval, at least 0.02 from its ends. Only the
+    thresholds start elsewhere, in the middle of their range: at a ratio of 1 they do nothing, but at 0 dB the
+    ratio would have nothing to act on, so no gradient.
 
-    >>> torch.sigmoid(start_logits("track"))[:1]               # the input gain, 0 dB between -48 and 48
-    tensor([0.5000])
+    Args:
+        section: "track", "fx_bus" or "master_bus".
+        preset: Of the console.
+
+    Returns:
+        Logits (27,), (25,) or (26,).
+
+    Example:
+        >>> torch.sigmoid(start_logits("track"))[:1]               # the input gain, 0 dB between -48 and 48
+        tensor([0.5000])
     """
     specs = param_table(section, preset)
     values = torch.tensor([[_start_value(spec) for spec in specs]], device="cpu")
     return torch.logit(normalize(values, specs)[0].clamp(UNIT_EDGE, 1.0 - UNIT_EDGE))
 
 
-def start_console(sides: torch.Tensor, preset: str = "default") -> list[torch.Tensor]:
-    """Logits of the console where training starts: strips (..., 27) for sides (...), each panned to its own; the buses.
-
-    >>> torch.sigmoid(start_console(torch.tensor([-1.0, 0.0, 1.0]))[0][:, -2]).round(decimals=2)     # the pans
-    tensor([0.1800, 0.5000, 0.8200])
-    """
-    strips, *buses = (start_logits(section, preset).to(sides) for section in SECTIONS)
-    strips = strips.repeat(*sides.shape, 1)
-    strips[..., [spec.name for spec in param_table("track", preset)].index("pan")] = PAN_START * sides
-    return [strips, *buses]
-
-
 def _start_value(spec: ParamSpec) -> float:
     return (spec.low + spec.high) / 2 if spec.name == "threshold_db" else spec.neutral
 
 
+def start_console(sides: torch.Tensor, preset: str = "default") -> list[torch.Tensor]:
+    """Logits of the console where training starts, each strip panned to its side.
+
+    Args:
+        sides: (...), from -1 for left to 1 for right.
+        preset: Of the console.
+
+    Returns:
+        Logits of the strips (..., 27), of the effects bus (25,) and of the master bus (26,).
+
+    Example:
+        >>> strips, *_ = start_console(torch.tensor([-1.0, 0.0, 1.0]))
+        >>> torch.sigmoid(strips[:, -2]).round(decimals=2)         # the pans
+        tensor([0.1800, 0.5000, 0.8200])
+    """
+    strips, *buses = (start_logits(section, preset).to(sides) for section in SECTIONS)
+    strips = strips.repeat(*sides.shape, 1)
+    strips[..., knob_index("pan", "track", preset)] = PAN_START * sides
+    return [strips, *buses]
+
+
 class Controller(nn.Module):
-    """Self-attention over one token a track, the reference's tokens and one token a bus, then a head for each section.
+    """Self-attention over tokens of tracks, reference and buses, then a head for each section.
 
         tokens = [tracks + type, reference + types, fx bus, master bus]
         logits = head(transformer(tokens)) at the tokens of tracks, fx bus and master bus
@@ -50,19 +70,23 @@ class Controller(nn.Module):
     There is no positional encoding: permuted tracks give permuted logits.
 
     Args:
-        width, layers, heads, feedforward: of `torch.nn.TransformerEncoder`, without dropout.
-        mix_tokens: number of embeddings of the reference.
-        style_size: number of style features of the reference, which are added to every token and again before the
-            heads; 0 for none.
-        sides: whether the tokens are told the side of their track, and pans start there.
-        neutral_start: whether the heads have a hidden layer and start at the neutral console, the same for every
-            input. Otherwise each is one linear layer that starts at random, as in the released code.
-        norm_first: layer norm before attention and feed-forward instead of after.
-        preset: of the console.
+        width: Of every token.
+        layers: Of `torch.nn.TransformerEncoder`, without dropout.
+        heads: Of the transformer.
+        feedforward: Of the transformer.
+        mix_tokens: Number of embeddings of the reference.
+        style_size: Number of style features of the reference, which are added to every token and again before
+            the heads; 0 for none.
+        sides: Whether the tokens are told the side of their track, and pans start there.
+        neutral_start: Whether the heads have a hidden layer and start at the neutral console, the same for
+            every input. Otherwise each is one linear layer that starts at random, as in the released code.
+        norm_first: Whether layer norm comes before attention and feed-forward instead of after.
+        preset: Of the console.
 
-    >>> controller = Controller(width=8, layers=1, heads=2, feedforward=16)
-    >>> [tuple(logits.shape) for logits in controller(torch.randn(1, 5, 8), torch.randn(1, 2, 8))]
-    [(1, 5, 27), (1, 25), (1, 26)]
+    Example:
+        >>> controller = Controller(width=8, layers=1, heads=2, feedforward=16)
+        >>> [tuple(logits.shape) for logits in controller(torch.randn(1, 5, 8), torch.randn(1, 2, 8))]
+        [(1, 5, 27), (1, 25), (1, 26)]
     """
 
     def __init__(
@@ -92,20 +116,32 @@ class Controller(nn.Module):
         self.side = nn.Parameter(torch.randn(width)) if sides else None
         self.style_before = nn.Linear(style_size, width) if style_size else None
         self.style_after = nn.Linear(style_size, width) if style_size else None
-        widths = {section: len(param_table(section, preset)) for section in SECTIONS}
         self.heads = nn.ModuleDict(
             {
-                section: _neutral_head(width, section, preset) if neutral_start else nn.Linear(width, size)
-                for section, size in widths.items()
+                section: _neutral_head(width, section, preset)
+                if neutral_start
+                else nn.Linear(width, len(param_table(section, preset)))
+                for section in SECTIONS
             }
         )
-        names = [spec.name for spec in param_table("track", preset)]
-        self.gain_index, self.pan_index, self.send_index = map(
-            names.index, ("input_gain_db", "pan", "send_db")
+        self.gain_index, self.pan_index, self.send_index = (
+            knob_index(name, "track", preset) for name in ("input_gain_db", "pan", "send_db")
         )
 
-    def tokens(self, tracks, mix, *, style=None, sides=None, mask=None) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the transformer sees: tokens (B, N + M + 2, width), and which of them are padding (B, N + M + 2)."""
+    def tokens(
+        self,
+        tracks: torch.Tensor,
+        mix: torch.Tensor,
+        *,
+        style: torch.Tensor | None = None,
+        sides: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Assemble what the transformer sees, from the arguments of `forward`.
+
+        Returns:
+            Tokens (B, N + M + 2, width), and which of them are padding (B, N + M + 2).
+        """
         batch, num_tracks = tracks.shape[:2]
         buses = torch.stack([self.fx_bus_token, self.master_bus_token]).expand(batch, -1, -1)
         tracks = tracks + self.track_type
@@ -128,10 +164,17 @@ class Controller(nn.Module):
         sides: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits of track, fx bus and master bus parameters, (B, N, 27), (B, 25), (B, 26).
+        """Predict the knobs.
 
-        `tracks` (B, N, width) and `mix` (B, M, width) are embeddings, `style` (B, style_size), `sides` (B, N) from -1
-        (left) to 1 (right), `mask` (B, N) True where a track is real.
+        Args:
+            tracks: Embeddings (B, N, width).
+            mix: Embeddings of the reference, (B, M, width).
+            style: Its features, (B, style_size).
+            sides: (B, N), from -1 (left) to 1 (right).
+            mask: (B, N), True where a track is real.
+
+        Returns:
+            Logits of track, fx bus and master bus parameters, (B, N, 27), (B, 25), (B, 26).
         """
         num_tracks = tracks.shape[1]
         tokens, padding = self.tokens(tracks, mix, style=style, sides=sides, mask=mask)
@@ -147,7 +190,15 @@ class Controller(nn.Module):
 
     @torch.no_grad()
     def attention(self, tokens: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
-        """What each token attends to, (layers, B, heads, tokens, tokens), rows sum to 1; from what `tokens` returns."""
+        """Show what each token attends to, from what `tokens` returns.
+
+        Args:
+            tokens: (B, tokens, width).
+            padding: (B, tokens).
+
+        Returns:
+            Weights (layers, B, heads, tokens, tokens), rows sum to 1.
+        """
         maps = []
         for layer in self.transformer.layers:
             x = layer.norm1(tokens) if layer.norm_first else tokens
@@ -159,20 +210,29 @@ class Controller(nn.Module):
 def _neutral_head(width: int, section: str, preset: str) -> nn.Sequential:
     """Two layers, of which the last has no weight yet: every input gives the neutral console."""
     start = start_logits(section, preset)
-    head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, len(start)))
+    first, last = nn.Linear(width, width), nn.Linear(width, len(start))
     with torch.no_grad():
-        head[-1].weight.zero_()
-        head[-1].bias.copy_(start)
-    return head
+        last.weight.zero_()
+        last.bias.copy_(start)
+    return nn.Sequential(first, nn.GELU(), last)
 
 
 def mirror_average(
     logits: tuple[torch.Tensor, ...], mirrored: tuple[torch.Tensor, ...], pan: int
 ) -> tuple[torch.Tensor, ...]:
-    """The mean of the logits and of those found for the mirrored song and reference, mirrored back.
+    """Average the logits and those found for the mirrored song and reference, mirrored back.
 
-    A mirrored console has every pan p at 1 - p, that is the logit's sign changed; every other knob is where it was.
+    A mirrored console has every pan p at 1 - p, that is the logit's sign changed; every other knob is where
+    it was.
+
+    Args:
+        logits: Of the three sections, the strips first.
+        mirrored: The same for the mirror image.
+        pan: Column of the pan.
+
+    Returns:
+        The mean.
     """
     back = mirrored[0].clone()
     back[..., pan] = -back[..., pan]
-    return tuple((a + b) / 2 for a, b in zip(logits, (back, *mirrored[1:])))
+    return tuple((a + b) / 2 for a, b in zip(logits, (back, *mirrored[1:]), strict=True))

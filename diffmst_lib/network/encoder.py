@@ -1,14 +1,17 @@
-"""Encoders: sound in, a few numbers out. The paper's spectrogram network, and what our small models use. Chapter: The encoder.
+"""Encoders: sound in, a few numbers out. The paper's network, and that of our small models.
 
 Every encoder takes mono signals (batch, num_samples) and gives embeddings (batch, width).
+
+Chapter: The encoder.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import lru_cache
 
-import librosa
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -24,14 +27,22 @@ ACTIVE_RANGE_DB = 60.0  # frames further below the loudest one count as silence
 
 
 def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
-    """Magnitudes of the short-time spectrum, |STFT|, Hann windows, centered: (B, T) to (B, n_fft // 2 + 1, frames).
+    """Compute magnitudes of the short-time spectrum, |STFT|, with centered Hann windows.
 
-    >>> magnitude(torch.zeros(1, 44100), 2048, 512).shape
-    torch.Size([1, 1025, 87])
+    Args:
+        x: Signals (B, T).
+        n_fft: Length of the window, in samples.
+        hop: Step, in samples.
+
+    Returns:
+        Magnitudes (B, n_fft // 2 + 1, frames).
+
+    Example:
+        >>> magnitude(torch.zeros(1, 44100), 2048, 512).shape
+        torch.Size([1, 1025, 87])
     """
-    x = nn.functional.pad(
-        x, (0, max(0, n_fft // 2 + 1 - x.shape[-1]))
-    )  # a reflection needs more than half a window
+    missing = max(0, n_fft // 2 + 1 - x.shape[-1])  # a reflection needs more than half a window
+    x = nn.functional.pad(x, (0, missing))
     window = hann_window(n_fft, x.device, x.dtype)
     return torch.stft(x, n_fft, hop, window=window, return_complex=True).abs()
 
@@ -41,6 +52,8 @@ def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
 def _mel_bank(
     sample_rate: int, n_fft: int, bands: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
+    import librosa  # takes a second, for one filterbank
+
     bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, norm=None)
     return torch.tensor(bank, device=device, dtype=dtype)  # (bands, n_fft // 2 + 1)
 
@@ -48,12 +61,24 @@ def _mel_bank(
 def log_mel(
     x: torch.Tensor, *, sample_rate: int = 44100, bands: int = 64, n_fft: int = 2048, hop: int = 1024
 ) -> torch.Tensor:
-    """Power in mel bands, in dB, at least -100: (B, T) to (B, bands, frames).
+    """Compute the power in mel bands, in dB, at least -100.
 
-    M = 10 log10(bank |STFT|^2 / (sum of the window)^2 + 1e-10): the triangular bands are `librosa.filters.mel`, peaks 1.
+    M = 10 log10(bank |STFT|^2 / (sum of the window)^2 + 1e-10): the triangular bands are
+    `librosa.filters.mel`, with peaks of 1.
 
-    >>> log_mel(torch.zeros(1, 44100)).max()
-    tensor(-100.)
+    Args:
+        x: Signals (B, T).
+        sample_rate: In Hz.
+        bands: Number of bands.
+        n_fft: Length of the window, in samples.
+        hop: Step, in samples.
+
+    Returns:
+        Levels in dB, (B, bands, frames).
+
+    Example:
+        >>> log_mel(torch.zeros(1, 44100)).max()
+        tensor(-100.)
     """
     power = (magnitude(x, n_fft, hop) * (2.0 / n_fft)).square()  # (B, F, frames); windows sum to n_fft / 2
     bank = _mel_bank(sample_rate, n_fft, bands, x.device, x.dtype)
@@ -72,30 +97,36 @@ class ConvBlock(nn.Module):
         self.pool = nn.AvgPool2d(pool)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, F, frames) to (B, C', F / pool, frames / pool)."""
+        """Convolve and pool (B, C, F, frames) to (B, C', F / pool, frames / pool)."""
         x = torch.relu(self.norm1(self.conv1(x)))
         x = torch.relu(self.norm2(self.conv2(x)))
         return self.pool(x)
 
 
 class SpectrogramEncoder(nn.Module):
-    """The paper's encoder, section 2.4: a convolutional network on the magnitude spectrogram, (B, T) to (B, width).
+    """The paper's encoder, section 2.4: a convolutional network on the magnitude spectrogram.
 
-    |STFT|^0.3, blocks of two convolutions with pooling, the mean over frequency, max + mean over time, a linear layer.
+    |STFT|^0.3, blocks of two convolutions with pooling, the mean over frequency, max + mean over time, a
+    linear layer: signals (B, T) to embeddings (B, width).
     Clips too short for the pooling are padded with silence to `min_samples`.
 
     Args:
-        width: of the embedding.
-        channels: of each block. The defaults are the paper's network: 76,526,400 parameters.
-        pools: of each block, (frequency, time).
-        n_fft, hop: window and step of the spectrogram, in samples.
-        chunk: how many signals pass at a time, None for all. With gradients each chunk is computed again on the way
-            back, so that only one chunk's activations are in memory; in training batch norm takes its statistics
-            over a chunk.
+        width: Of the embedding.
+        channels: Of each block. The defaults are the paper's network: 76,526,400 parameters.
+        pools: Of each block, (frequency, time).
+        n_fft: Window of the spectrogram, in samples.
+        hop: Step of the spectrogram, in samples.
+        chunk: How many signals pass at a time, None for all. With gradients each chunk is computed again on
+            the way back, so that only one chunk's activations are in memory; in training batch norm takes its
+            statistics over a chunk.
 
-    >>> encoder = SpectrogramEncoder(8, channels=(4, 8), pools=((4, 4), (4, 4)))
-    >>> encoder(torch.randn(3, 44100)).shape
-    torch.Size([3, 8])
+    Raises:
+        ValueError: For channels and pools that make no network.
+
+    Example:
+        >>> encoder = SpectrogramEncoder(8, channels=(4, 8), pools=((4, 4), (4, 4)))
+        >>> encoder(torch.randn(3, 44100)).shape
+        torch.Size([3, 8])
     """
 
     def __init__(
@@ -111,7 +142,8 @@ class SpectrogramEncoder(nn.Module):
         super().__init__()
         if len(channels) != len(pools) or not channels:
             raise ValueError(
-                f"channels and pools must name the same number of blocks, got {len(channels)} and {len(pools)}"
+                "channels and pools must name the same number of blocks, "
+                f"got {len(channels)} and {len(pools)}"
             )
         self.n_fft, self.hop, self.chunk = n_fft, hop, chunk
         self.blocks = nn.Sequential(*map(ConvBlock, (1, *channels[:-1]), channels, pools))
@@ -124,7 +156,7 @@ class SpectrogramEncoder(nn.Module):
         self.min_samples = (frames - 1) * hop  # 65,024 for the paper's network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T) to (B, width)."""
+        """Encode signals (B, T) as embeddings (B, width)."""
         x = nn.functional.pad(x, (0, max(0, self.min_samples - x.shape[-1])))
         if self.chunk is None:
             return self.embed(x)
@@ -132,7 +164,7 @@ class SpectrogramEncoder(nn.Module):
         return torch.cat([embed(part) for part in x.split(self.chunk)])
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """The network itself, on clips of at least `min_samples`."""
+        """Apply the network itself, to signals of at least `min_samples`."""
         z = magnitude(x, self.n_fft, self.hop).clamp(min=1e-12) ** POWER  # (B, F, frames)
         z = self.blocks(z[:, None])  # (B, C, F', frames')
         z = z.mean(dim=2)  # (B, C, frames')
@@ -145,7 +177,7 @@ class SpectrogramEncoder(nn.Module):
         )
 
     @contextmanager
-    def _frozen_averages(self):
+    def _frozen_averages(self) -> Iterator[None]:
         """Computing again must not move the running averages of batch norm a second time."""
         norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
@@ -154,33 +186,45 @@ class SpectrogramEncoder(nn.Module):
         try:
             yield
         finally:
-            for norm, (momentum, count) in zip(norms, before):
+            for norm, (momentum, count) in zip(norms, before, strict=True):
                 norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 class Standardize(nn.Module):
     """(x - mean) / deviation, kept within +-5. The constants are buffers, so they travel with the weights.
 
-    >>> Standardize([10.0], [2.0])(torch.tensor([[14.0]]))
-    tensor([[2.]])
+    Args:
+        mean: One number a column.
+        deviation: One number a column.
+
+    Example:
+        >>> Standardize([10.0], [2.0])(torch.tensor([[14.0]]))
+        tensor([[2.]])
     """
 
     LIMIT = 5.0  # what no training example was like must not drive the network further than those
 
-    def __init__(self, mean, deviation):
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float]):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., n) to (..., n)."""
+        """Standardize the last dimension of (..., n)."""
         return ((x - self.mean) / self.deviation).clamp(-self.LIMIT, self.LIMIT)
 
     @torch.no_grad()
     def fit(self, x: torch.Tensor) -> None:
-        """Take mean and deviation of the rows of `x` (examples, n); a column that hardly varies keeps its deviation.
+        """Take the constants from examples; a column that hardly varies keeps its deviation.
 
-        Raises ValueError for less than two rows and for numbers that are not finite.
+        Args:
+            x: (examples, n).
+
+        Raises:
+            ValueError: For less than two rows, and for numbers that are not finite.
         """
         if x.ndim != 2 or len(x) < 2 or not bool(torch.isfinite(x).all()):
             raise ValueError(f"standardizing needs at least two rows of finite numbers, got {tuple(x.shape)}")
@@ -190,14 +234,20 @@ class Standardize(nn.Module):
 
 
 class StatisticsEncoder(nn.Module):
-    """Statistics of a signal through a small network, (B, T) to (B, width): what our small models hear of a track.
+    """The encoder of our small models: statistics of a signal through a small network, (B, T) to (B, width).
 
-    The statistics are mean and deviation over time of the log-mel spectrum, level in dB, crest factor in dB and share
-    of active frames, standardized. Frames more than 60 dB below the loudest do not count. `level_db` is about where
-    the level of the signals will be, for the constants of an untrained model.
+    The statistics are mean and deviation over time of the log-mel spectrum, level in dB, crest factor in dB
+    and share of active frames, standardized. Frames more than 60 dB below the loudest do not count.
 
-    >>> StatisticsEncoder(16, bands=32)(torch.randn(3, 44100)).shape
-    torch.Size([3, 16])
+    Args:
+        width: Of the embedding.
+        bands: Of the log-mel spectrum.
+        sample_rate: In Hz.
+        level_db: About where the level of the signals will be, for the constants of an untrained model.
+
+    Example:
+        >>> StatisticsEncoder(16, bands=32)(torch.randn(3, 44100)).shape
+        torch.Size([3, 16])
     """
 
     def __init__(self, width: int, *, bands: int = 64, sample_rate: int = 44100, level_db: float = -33.0):
@@ -213,7 +263,7 @@ class StatisticsEncoder(nn.Module):
         )
 
     def statistics(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T) to (B, 2 bands + 3), in dB but for the last, which is a share."""
+        """Measure signals (B, T): (B, 2 bands + 3), in dB but for the last, which is a share."""
         with torch.autocast(x.device.type, enabled=False):
             mel = log_mel(x, sample_rate=self.sample_rate, bands=self.bands)  # (B, bands, frames)
         frame_db = mel.amax(dim=1)  # (B, frames)
@@ -226,18 +276,39 @@ class StatisticsEncoder(nn.Module):
         return torch.cat([mean, deviation, torch.stack([level, crest, active.mean(dim=-1)], dim=-1)], dim=-1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, T) to (B, width)."""
+        """Encode signals (B, T) as embeddings (B, width)."""
         return self.network(self.standardize(self.statistics(x)))
+
+
+@dataclass
+class ReferenceStyle:
+    """What the controller is given of a reference.
+
+    Attributes:
+        embeddings: Of its two views, (B, 2, width).
+        features: Its audio features, standardized, (B, 54), or None in a model without them. Compared with a
+            mix they have 54 more columns: how far the features of the mix are from them.
+        mirrored: The same of the reference with its channels swapped.
+    """
+
+    embeddings: torch.Tensor
+    features: torch.Tensor | None
+    mirrored: torch.Tensor | None
 
 
 class StyleFeatures(nn.Module):
     """The reference's own audio features (equations 3 to 7), standardized: (B, 2, T) to (B, 54).
 
-    What the loss will judge, told to the controller: RMS, crest factor, width, imbalance, Bark spectra of mid and side.
+    The controller is given what the loss will judge: RMS, crest factor, width, imbalance, Bark spectra of mid
+    and side.
 
-    >>> style, mirrored = StyleFeatures()(torch.randn(1, 2, 44100))
-    >>> style.shape
-    torch.Size([1, 54])
+    Args:
+        sample_rate: In Hz.
+
+    Example:
+        >>> features, mirrored = StyleFeatures()(torch.randn(1, 2, 44100))
+        >>> features.shape
+        torch.Size([1, 54])
     """
 
     SIZE = 54
@@ -245,21 +316,22 @@ class StyleFeatures(nn.Module):
     def __init__(self, *, sample_rate: int = 44100):
         super().__init__()
         self.sample_rate = sample_rate
-        # A coarse start, from the records of our tiny data at -16 LUFS; training puts its own constants there.
+        # A coarse start, from the records of our tiny data at -16 LUFS; training puts its own constants
+        # there.
         self.standardize = Standardize(
             [0.13] * 2 + [13.5] * 2 + [0.2, 0.0] + [7.8] * 24 + [6.9] * 24,
             [0.04] * 2 + [3.0] * 2 + [0.15, 0.15] + [0.8] * 48,
         )
 
     def features(self, reference: torch.Tensor) -> torch.Tensor:
-        """(B, 2, T) to (B, 54), in the features' own units."""
-        found = audio_features(reference, sample_rate=self.sample_rate)
-        pair = found["stereo_width"], found["stereo_imbalance"]
-        bark = found["bark_spectrum"].transpose(-1, -2).flatten(1)  # (B, 48): mid, then side
-        return torch.cat([found["rms"], found["crest_factor"], torch.stack(pair, dim=-1), bark], dim=-1)
+        """Measure references (B, 2, T): (B, 54), in the features' own units."""
+        measured = audio_features(reference, sample_rate=self.sample_rate)
+        image = torch.stack([measured["stereo_width"], measured["stereo_imbalance"]], dim=-1)
+        bark = measured["bark_spectrum"].transpose(-1, -2).flatten(1)  # (B, 48): mid, then side
+        return torch.cat([measured["rms"], measured["crest_factor"], image, bark], dim=-1)
 
     def forward(self, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 2, T) to (B, 54) twice: of the reference, and of the reference with its channels swapped."""
+        """Measure and standardize (B, 2, T): (B, 54) as it is, and with its channels swapped."""
         raw = self.features(reference)
         mirrored = raw.clone()
         mirrored[:, :4] = raw[:, [1, 0, 3, 2]]  # RMS and crest factor change sides

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -122,7 +123,7 @@ def test_remix_follows_an_edit(song):
     assert is_what_the_console_makes(remixed)
     assert loudness(remixed.audio) > loudness(result.audio) + 1  # the level follows, nothing is normalized
     assert not torch.equal(remixed.audio[0], remixed.audio[1])
-    levels = dict(zip(song.names, contributions(remixed)))
+    levels = dict(zip(song.names, contributions(remixed), strict=True))
     assert [levels["kick.L"], levels["kick.R"]] == pytest.approx([-42.0 + CENTER_DB] * 2, abs=0.05)
 
 
@@ -157,25 +158,18 @@ def test_saving_replaces_the_files_of_an_earlier_mix_and_no_others(song, tmp_pat
     assert json.loads((tmp_path / "params.json").read_text("utf-8"))["tracks"]["kick.L"]["input_gain_db"] == 0
 
 
-@pytest.fixture(params=["not finite", "disk full", "interrupted"])
-def failing(request, song, monkeypatch):
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(params=["not finite", "interrupted"])
+def failing(request, song):
     """A mix that cannot be saved, and the error that says so."""
     result = unity(song)
     if request.param == "not finite":
         return MixResult(result.audio * math.nan, result.params, song), InputError
-    if request.param == "disk full":
-
-        def full(path, data):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("pathlib.Path.write_bytes", full)
-        return result, InputError
-
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", interrupt)  # the last of the three
-    return result, KeyboardInterrupt
+    params = SimpleNamespace(to_json=result.params.to_json, to_frame=interrupt)  # the last of the three files
+    return MixResult(result.audio, params, song), KeyboardInterrupt
 
 
 def test_failing_save_leaves_no_folder(failing, tmp_path):
@@ -199,7 +193,7 @@ def test_a_file_that_outgrows_the_disk(song, tmp_path):
     result = unity(song)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        with pytest.raises(InputError, match="^mix.wav: not written"):
+        with pytest.raises(InputError, match=r"^mix.wav: not written"):
             result.save(tmp_path / "new")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -208,7 +202,7 @@ def test_a_file_that_outgrows_the_disk(song, tmp_path):
 
 def test_a_folder_in_the_place_of_a_file(song, tmp_path):
     (tmp_path / "params.json").mkdir()
-    with pytest.raises(InputError, match="params.json: is a folder"):
+    with pytest.raises(InputError, match=r"params.json: is a folder"):
         unity(song).save(tmp_path)
     assert os.listdir(tmp_path) == ["params.json"]
 
@@ -317,7 +311,7 @@ def test_references_that_cannot_be_used(song, reference, change, reason):
 
 def test_silent_stem_stays_silent_in_the_fit(song, reference):
     result = optimize_mix(with_silence(song, "kick"), reference, steps=2)
-    for name, level in zip(song.names, contributions(result)):
+    for name, level in zip(song.names, contributions(result), strict=True):
         assert math.isinf(level) == name.startswith("kick")
 
 
@@ -367,6 +361,19 @@ def test_strange_material_gives_a_finite_mix(noise, reference, tracks, target):
     assert result.audio.shape == (2, song.audio.shape[1])
     assert torch.isfinite(result.audio).all() and torch.isfinite(result.params.tracks).all()
     assert result.history.map(math.isfinite).all(axis=None)
+
+
+def test_a_result_carries_its_loudness_and_its_loss(song, reference, fitted):
+    assert fitted.loudness_lufs == pytest.approx(loudness(fitted.audio), abs=0.01)
+    terms = audio_feature_loss(normalize_loudness(fitted.audio), normalize_loudness(reference))
+    assert fitted.loss == pytest.approx({name: term.item() for name, term in terms.items()}, rel=1e-3)
+    louder = fitted.params.clone()
+    louder.master_bus["output_gain_db"] += 3.0
+    remixed = MixResult(fitted.audio, louder, song, fitted.history).remix()
+    assert remixed.loudness_lufs == pytest.approx(fitted.loudness_lufs + 3.0, abs=0.01)
+    assert remixed.loss is None  # the console is another one
+    assert equal_loudness(song, lufs=-23.0).loudness_lufs == pytest.approx(-23.0, abs=0.01)
+    assert equal_loudness(song).loss is None
 
 
 def test_remix_leaves_the_old_result_alone(song):

@@ -8,6 +8,7 @@ from model_helpers import model
 
 import diffmst_lib as dm
 from diffmst_lib import InputNote, Multitrack
+from diffmst_lib.mixing.whole_song import cut_windows, reference_style
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +57,19 @@ def test_windows_count_by_the_energy_of_each_track(song, reference, noise):
 
 def test_windows_follow_each_other_and_the_last_ends_with_the_song(noise):
     audio = noise(2, 200_000)
-    windows = model(window_seconds=1.0)._windows(audio)
+    windows = cut_windows(audio, 1.0, 44_100)
     starts = (0, 44_100, 88_200, 132_300, 155_900)
     assert len(windows) == 5 and all(
-        torch.equal(w, audio[:, s : s + 44_100]) for w, s in zip(windows, starts)
+        torch.equal(w, audio[:, s : s + 44_100]) for w, s in zip(windows, starts, strict=True)
     )
-    assert len(model(window_seconds=1.0)._windows(audio[:, :88_200])) == 2
+    assert len(cut_windows(audio[:, :88_200], 1.0, 44_100)) == 2
 
 
 def test_a_window_of_silence_does_not_count(reference, noise):
     tiny, x = model(window_seconds=1.0), noise(2, 44_100)
     alone = tiny.analyze(Multitrack(["a", "b"], x), reference)
     half = tiny.analyze(Multitrack(["a", "b"], torch.cat([x, 0 * x], dim=-1)), reference)
-    for ours, theirs in zip(half.to_unit(), alone.to_unit()):
+    for ours, theirs in zip(half.to_unit(), alone.to_unit(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
@@ -90,19 +91,19 @@ def test_loud_windows_count_more_for_each_track_and_its_level_does_not(reference
     torch.testing.assert_close(louder.to_unit()[2], both.to_unit()[2], rtol=0, atol=1e-5)
 
 
-def test_a_reference_is_heard_by_the_energy_of_its_windows(song, reference):
+def test_a_reference_counts_by_the_energy_of_its_windows(song, reference):
     tiny = model(window_seconds=1.0)
     loud, soft = reference[:, :44_100], 0.001 * reference.flip(0)[:, 44_100:88_200].cumsum(dim=-1)
     soft = soft - soft.mean(dim=-1, keepdim=True)
-    whole = tiny._hear(torch.cat([loud, soft], dim=-1))
-    parts = [tiny._hear(part) for part in (loud, soft)]
+    whole = reference_style(tiny, torch.cat([loud, soft], dim=-1))
+    parts = [reference_style(tiny, part) for part in (loud, soft)]
     power = torch.stack([loud.square().mean(), soft.square().mean()])
     weights = (power / power.sum()).tolist()
-    want = weights[0] * parts[0].style + weights[1] * parts[1].style
-    assert 0.001 < weights[1] < 0.5 and (parts[0].style - parts[1].style).abs().max() > 0.5
-    torch.testing.assert_close(whole.style, want, rtol=0, atol=1e-4)
-    want = weights[0] * parts[0].mix + weights[1] * parts[1].mix
-    torch.testing.assert_close(whole.mix, want, rtol=0, atol=1e-4)
+    want = weights[0] * parts[0].features + weights[1] * parts[1].features
+    assert 0.001 < weights[1] < 0.5 and (parts[0].features - parts[1].features).abs().max() > 0.5
+    torch.testing.assert_close(whole.features, want, rtol=0, atol=1e-4)
+    want = weights[0] * parts[0].embeddings + weights[1] * parts[1].embeddings
+    torch.testing.assert_close(whole.embeddings, want, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("lufs", [-68.5, -69.9])

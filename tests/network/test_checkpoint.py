@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 
 import diffmst_lib as dm
 from diffmst_lib import InputError
-from diffmst_lib.network import checkpoint
 from diffmst_lib.network.encoder import Standardize
 
 
@@ -48,6 +47,19 @@ def test_variants_of_a_preset_come_back(tmp_path):
     )
     folder = dm.DiffMST(config).save_pretrained(tmp_path)
     assert dm.DiffMST.from_pretrained(folder).config == config
+
+
+def test_a_configuration_of_version_1_is_read(saved):
+    """Its knobs and the passes had other names; the weights are the same."""
+    model, folder = saved
+    text = (folder / "config.json").read_text().replace('"version": 2', '"version": 1')
+    for today, before in {"frequency_hz": "cutoff_hz", "passes": "listens"}.items():
+        text = text.replace(today, before)
+    for band in range(4):
+        text = text.replace(f"peak_{band + 1}", f"band{band}")
+    assert '"band3_cutoff_hz"' in text and '"listens"' in text
+    (folder / "config.json").write_text(text)
+    assert dm.DiffMST.from_pretrained(folder).config == model.config
 
 
 @pytest.mark.parametrize("keep", [0, 7, 1000, -1])
@@ -96,7 +108,7 @@ def test_pooling_of_more_bins_than_there_are(tmp_path):
     )
     folder = dm.DiffMST(config).save_pretrained(tmp_path)
     change(folder, config=json.loads((folder / "config.json").read_text())["config"] | {"pools": [[4096, 1]]})
-    with pytest.raises(InputError, match="makes no model .pooling over 4096 bins"):
+    with pytest.raises(InputError, match=r"makes no model .pooling over 4096 bins"):
         dm.DiffMST.from_pretrained(folder)
 
 
@@ -118,14 +130,16 @@ def test_weights_of_another_type_or_without_sense(saved, key, change_to, message
 def test_weights_that_are_not_finite(saved, tmp_path):
     with torch.no_grad():
         saved[0].controller.side[0] = torch.nan
-    with pytest.raises(InputError, match="controller.side holds NaN"):
+    with pytest.raises(InputError, match=r"controller.side holds NaN"):
         dm.DiffMST.from_pretrained(saved[0].save_pretrained(tmp_path / "nan"))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"version": 2}, "version 2 of the format, this library reads version 1"),
+        ({"version": 3}, "version 3 of the format, this library reads versions 1 and 2"),
+        ({"version": 1, "console": None}, "console with other knobs or ranges"),
+        ({"version": 1, "console": {"track": [5]}}, "console with other knobs or ranges"),
         ({"version": None}, "version None"),
         ({"format": "other"}, "not the configuration of a Diff-MST model"),
         ({"config": None}, "another version of diffmst_lib"),
@@ -154,7 +168,7 @@ def test_configurations_of_another_version(saved, values, message):
         ({"pools": 3}, "pools"),
         ({"pools": [[4]]}, "pools"),
         ({"channels": ["a"]}, "channels"),
-        ({"encoder": "cnn", "hop": 512, "channels": [4]}, "channels"),
+        ({"encoder": "cnn", "hop": 512, "channels": [4]}, "pools cannot be"),
         ({"bands": "x"}, "bands"),
         ({"window_seconds": float("nan")}, "window_seconds"),
         ({"window_seconds": 1e-9}, "window_seconds"),
@@ -174,7 +188,7 @@ def test_configurations_that_make_no_sense(saved, values, message):
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00", "[" * 100_000])
 def test_configurations_that_are_none(saved, text):
     (saved[1] / "config.json").write_text(text)
-    with pytest.raises(InputError, match="config.json"):
+    with pytest.raises(InputError, match=r"config.json"):
         dm.DiffMST.from_pretrained(saved[1])
 
 
@@ -197,24 +211,23 @@ def test_names_that_are_none(name):
 
 
 def test_names_of_weights_that_do_not_come_with_the_library(monkeypatch, tmp_path):
-    monkeypatch.setattr(checkpoint, "data_dir", lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="no weights of 'paper' come with this version of diffmst_lib"):
         dm.DiffMST.from_pretrained("paper")
 
 
 def test_a_name_finds_the_weights_of_the_library(monkeypatch, tmp_path):
-    monkeypatch.setattr(checkpoint, "data_dir", lambda: tmp_path)
-    dm.DiffMST("tiny").save_pretrained(tmp_path / "weights" / "tiny")
-    (tmp_path / "tiny").mkdir()  # a folder of that name without a model does not hide them
+    (tmp_path / "small").mkdir()  # a folder of that name without a model does not hide them
     monkeypatch.chdir(tmp_path)
-    assert dm.DiffMST.from_pretrained("tiny").config.name == "tiny"
+    assert dm.DiffMST.from_pretrained("small").config.name == "small"
+    dm.DiffMST("tiny").save_pretrained("small")  # with a model it does
+    assert dm.DiffMST.from_pretrained("small").config.name == "tiny"
 
 
 def test_a_place_where_nobody_can_write(tmp_path):
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", "a\0b", ""):
-        with pytest.raises(InputError, match="cannot write the model there|an empty name"):
+        with pytest.raises(InputError, match=r"cannot write the model there|an empty name"):
             dm.DiffMST("tiny").save_pretrained(place)
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -224,14 +237,15 @@ def test_others_can_read_what_was_saved(saved):
     assert len(modes) == 1 and modes.pop() & 0o400
 
 
-def test_an_interrupted_save_leaves_the_old_model(saved, monkeypatch):
+def test_a_full_disk_leaves_the_old_model(saved):
+    resource = pytest.importorskip("resource")
     _, folder = saved
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def full(path, text, **options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_text", full)  # the second of the two files
-    with pytest.raises(InputError, match="No space left"):
-        dm.DiffMST("small").save_pretrained(folder)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="cannot write the model there"):
+            dm.DiffMST("small").save_pretrained(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

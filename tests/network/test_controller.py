@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diffmst_lib import ConsoleParams, param_table
-from diffmst_lib.console.params import SECTIONS
+from diffmst_lib.console.table import SECTIONS
 from diffmst_lib.network.controller import Controller, mirror_average, start_logits
 
 WIDTH = 16
@@ -52,7 +52,7 @@ def test_permuting_tracks_permutes_their_logits_and_nothing_else(options):
         given["sides"] = given["sides"][:, order]
     found = model(tracks[:, order], mix, **given)
     torch.testing.assert_close(found[0], want[0][:, order], rtol=0, atol=1e-5)
-    for ours, theirs in zip(found[1:], want[1:]):
+    for ours, theirs in zip(found[1:], want[1:], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     assert (want[0][:, 0] - want[0][:, 1]).abs().max() > 1e-2  # the tracks do differ
 
@@ -70,7 +70,7 @@ def test_padding_changes_nothing(options, grad):
         found = model(padded, mix, mask=mask, **given)
         unmasked = model(padded, mix, **given)
     torch.testing.assert_close(found[0][:, :5], want[0], rtol=0, atol=1e-6)
-    for ours, theirs in zip(found[1:], want[1:]):
+    for ours, theirs in zip(found[1:], want[1:], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
     assert (unmasked[2] - want[2]).abs().max() > 1e-3  # without the mask it would
 
@@ -88,7 +88,7 @@ def test_each_item_of_a_batch_is_alone():
     want = model(tracks, mix, **given)
     for i in range(3):
         alone = model(tracks[i : i + 1], mix[i : i + 1], **{k: v[i : i + 1] for k, v in given.items()})
-        for ours, theirs in zip(alone, want):
+        for ours, theirs in zip(alone, want, strict=True):
             torch.testing.assert_close(ours[0], theirs[i], rtol=0, atol=1e-5)
 
 

@@ -108,7 +108,9 @@ def test_chunks_save_memory(noise, training):
     kept = {}
     for chunk in (None, 2):
         encoder, sizes = SpectrogramEncoder(8, chunk=chunk, **SMALL_CNN).train(training), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t
+        ):
             encoder(noise(8, 20_000))
         kept[chunk] = sum(sizes)
     assert kept[2] < kept[None] / 4
@@ -131,8 +133,8 @@ def test_chunks_in_training_have_the_gradients_of_one_chunk_after_the_other(nois
         torch.cat(parts).square().sum().backward()
         averages = list(encoder.buffers())
         results.append(([p.grad for p in encoder.parameters()], averages))
-    for ours, theirs in zip(*results):
-        for a, b in zip(ours, theirs):
+    for ours, theirs in zip(*results, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
