@@ -3,10 +3,10 @@ from .desk.desk import desk as desk
 from .exercises import check as check
 from .exercises import checker as checker
 from .explorers.base import Explorer as Explorer
-from .explorers.effects import explore_bypass as explore_bypass
-from .explorers.effects import explore_compressor as explore_compressor
-from .explorers.effects import explore_equalizer as explore_equalizer
-from .explorers.effects import explore_pan as explore_pan
+from .explorers.bypass import explore_bypass as explore_bypass
+from .explorers.compressor import explore_compressor as explore_compressor
+from .explorers.equalizer import explore_equalizer as explore_equalizer
+from .explorers.pan import explore_pan as explore_pan
 from .players.encoding import encode_audio as encode_audio
 from .players.sounds import Sounds as Sounds
 from .players.sounds import listen as listen

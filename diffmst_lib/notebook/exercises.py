@@ -5,13 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a check: shows itself as one line, is true when the answer is right."""
+    """The outcome of a check: shows itself as one line, and is true when the answer is right.
+
+    Attributes:
+        right: Whether the answer is right.
+        message: What there is to say about it, one line.
+    """
 
     right: bool
     message: str
@@ -23,16 +29,25 @@ class Verdict:
         return ("Correct. " if self.right else "Not yet. ") + self.message
 
 
-def check(answer, expected, *, tolerance: float = 1e-3, hint: str = "") -> Verdict:
-    """Compare an answer (number, array, tensor) with the expected one; never raises, whatever the answer is.
+def check(answer: Any, expected: Any, *, tolerance: float = 1e-3, hint: str = "") -> Verdict:
+    """Compare an answer with the expected one; never raises, whatever the answer is.
 
-    The tolerance is absolute, on the largest difference; complex numbers and -inf are compared too. A wrong answer
-    gets the difference and the hint.
+    Complex numbers and -inf are compared too.
 
-    >>> check(3.01, 3.0, tolerance=0.1)
-    Correct. Largest difference 0.01, allowed 0.1.
-    >>> check(None, 3.0, hint="10 log10(2)")
-    Not yet. There is no answer to compare: it is None. Hint: 10 log10(2)
+    Args:
+        answer: A number, an array, a tensor, or whatever a reader hands in.
+        expected: A number, an array or a tensor.
+        tolerance: The largest difference allowed, absolute.
+        hint: What a wrong answer is told beside the difference.
+
+    Returns:
+        The verdict.
+
+    Example:
+        >>> check(3.01, 3.0, tolerance=0.1)
+        Correct. Largest difference 0.01, allowed 0.1.
+        >>> check(None, 3.0, hint="10 log10(2)")
+        Not yet. There is no answer to compare: it is None. Hint: 10 log10(2)
     """
     tail = f" Hint: {hint}" if hint else ""
     if answer is None:
@@ -53,18 +68,25 @@ def check(answer, expected, *, tolerance: float = 1e-3, hint: str = "") -> Verdi
     return Verdict(worst <= tolerance, line if worst <= tolerance else line + tail)
 
 
-def checker(function: Callable) -> Callable:
+def checker(function: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
     """Decorate a function that checks a reader's answer: whatever the answer raises becomes a verdict.
 
-    >>> @checker
-    ... def check_half(answer):
-    ...     return check(answer(3.0), 1.5)
-    >>> check_half(lambda x: x / 0)
-    Not yet. The answer raised ZeroDivisionError: float division by zero
+    Args:
+        function: Takes an answer and returns a verdict.
+
+    Returns:
+        The same function, which never raises.
+
+    Example:
+        >>> @checker
+        ... def check_half(answer):
+        ...     return check(answer(3.0), 1.5)
+        >>> check_half(lambda x: x / 0)
+        Not yet. The answer raised ZeroDivisionError: float division by zero
     """
 
     @functools.wraps(function)
-    def guarded(answer):
+    def guarded(answer: Any) -> Verdict:
         try:
             return function(answer)
         except Exception as error:  # an answer can fail in any way, and a lesson must go on
@@ -73,10 +95,8 @@ def checker(function: Callable) -> Callable:
     return guarded
 
 
-def _numbers(value) -> np.ndarray:
-    array = np.asarray(
-        value.detach().tolist() if hasattr(value, "detach") else value
-    )  # a list holds any torch dtype
+def _numbers(value: Any) -> np.ndarray:
+    array = np.asarray(value.detach().tolist() if hasattr(value, "detach") else value)  # of any torch dtype
     if array.dtype.kind not in "biufc":
         raise TypeError(f"no numbers: {array.dtype}")
     return array.astype(complex)

@@ -1,65 +1,38 @@
-"""A desk on a page, for the tests that open one: songs, settings, and the page itself."""
+"""A desk on a page: what the page holds, where it stands, and settings in which every knob does something."""
 
+import base64
+import json
 import re
+from pathlib import Path
 
-import pytest
+import matplotlib
 import torch
-from widget_sounds import RATE, tones
+from widget_sounds import RATE
 
 import diffmst_lib as dm
 from diffmst_lib.mixing.baselines import neutral_params
-from diffmst_lib.notebook.desk.desk import _SCRIPT
 
 SECURE, PLAIN = "http://localhost", "http://desk.test"  # a page over plain http has no audio worklet
 
-
-@pytest.fixture
-def visit(chromium):
-    """Open a desk on a page; at the end nothing may have failed or gone elsewhere."""
-    complaints, tabs = [], []
-
-    def open_page(*shown, address=SECURE, width=1280, before="", **files):
-        body = "".join(item._repr_html_() for item in shown)
-        page = f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><body>{before}{body}'
-        answers = {"/": (page, "text/html"), "/desk.js": (_SCRIPT, "text/javascript")}
-        answers |= {f"/{name}": (data, "application/octet-stream") for name, data in files.items()}
-
-        def answer(route):
-            body, mime = answers.get(route.request.url.removeprefix(address), (None, None))
-            if body is None:
-                complaints.append(f"asked for {route.request.url}")
-                return route.abort()
-            return route.fulfill(body=body, content_type=mime)
-
-        tab = chromium.new_page(viewport={"width": width, "height": 900})
-        tabs.append(tab)
-        tab.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.route(re.compile("^(?!data:|blob:)"), answer)
-        tab.goto(f"{address}/")
-        return tab
-
-    yield open_page
-    for tab in tabs:
-        tab.close()
-    assert complaints == []
+# Letters of every width, the same on every machine: what stands before a desk on its page. DejaVu Sans is about as
+# wide as fonts for screens are; the others are wider still, and as narrow as a condensed font.
+_FONT = base64.b64encode(
+    (Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf").read_bytes()
+).decode()
+_STYLE = """<style>
+  @font-face { font-family: "DejaVu"; src: url("data:font/ttf;base64,%s"); font-weight: 100 900; }
+  body { font-family: "DejaVu"; letter-spacing: %s; }
+</style>"""
+LETTERS = {
+    "wide": _STYLE % (_FONT, "normal"),
+    "wider": _STYLE % (_FONT, "0.1em"),
+    "narrow": _STYLE % (_FONT, "-0.1em"),
+}
 
 
-@pytest.fixture(scope="module")
-def excerpt(data):
-    """3 s of five stems, nine tracks: one of them made mono."""
-    whole = dm.load_multitrack(data / "multitracks" / "caesium")
-    part = whole.excerpt(7, 3).select("alt_hats", "bgvox_harmony", "bgvox_main", "kick", "minilogue_synth")
-    names = [name for name in part.names if name != "kick.R"]
-    rows = [part.names.index(name) for name in names]
-    names[names.index("kick.L")] = "kick"
-    return dm.Multitrack(names, part.audio[rows])
-
-
-@pytest.fixture
-def toy():
-    audio = torch.cat([tones(2.0, peak=0.3), tones(2.0, channels=1, first_hz=90)])
-    return dm.Multitrack(["vox.L", "vox.R", "kick"], audio)
+def page_state(desk):
+    """Return the state that a page without a kernel holds, the audio in base64 included."""
+    return json.loads(re.search(r'type="application/json">(.*?)</script>', desk._repr_html_()).group(1))
 
 
 def busy_params(song, seed):

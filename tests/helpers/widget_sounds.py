@@ -1,6 +1,8 @@
 """Sounds for the tests of the widgets."""
 
+import base64
 import io
+import re
 
 import numpy as np
 import soundfile as sf
@@ -30,3 +32,9 @@ def decode(data):
 
 def level_db(samples):
     return 10 * np.log10(np.mean(np.square(samples)))
+
+
+def players_in(page):
+    """Return the decoded sounds of a page's players, each (num_samples, channels)."""
+    texts = re.findall(r"data:audio/mpeg;base64,([^\"]+)", page)
+    return [decode(base64.b64decode(text))[0] for text in texts]

@@ -1,16 +1,18 @@
 // The mixing desk. anywidget runs it in a live notebook, where `model` talks to Python; on a static page
-// renderStatic() gives it a PageModel instead, with the audio in the page. Ranges, units and what is neutral come
-// with the state, from the library's parameter table.
+// renderStatic() gives it a PageModel instead, with the audio in the page. Ranges, units and what is neutral
+// come with the state, from the library's parameter table.
 
 const MASTER = "master_bus";
 const BAND_LABELS = {
-  low_shelf: "Low shelf", peak_1: "Peak 1", peak_2: "Peak 2", peak_3: "Peak 3", peak_4: "Peak 4", high_shelf: "High shelf",
+  low_shelf: "Low shelf", peak_1: "Peak 1", peak_2: "Peak 2", peak_3: "Peak 3", peak_4: "Peak 4",
+  high_shelf: "High shelf",
 };
 const KNOB_LABELS = {
   input_gain_db: "Input gain", output_gain_db: "Output gain", threshold_db: "Threshold", ratio: "Ratio",
   attack_ms: "Attack", release_ms: "Release", knee_db: "Knee", makeup_gain_db: "Make-up", pan: "Pan",
-  gain_db: "Gain", frequency_hz: "Cutoff", q: "Q",
 };
+// For the eye, and spoken after the band's name.
+const BAND_KNOBS = { gain_db: ["Gain", "gain"], frequency_hz: ["Freq.", "frequency"], q: ["Q", "Q"] };
 const EFFECT_LABELS = { eq: "Equalizer", compressor: "Compressor" };
 
 function render({ model, el }) {
@@ -40,7 +42,8 @@ function render({ model, el }) {
     const units = owner.strips(get("settings")).map((values) => toUnit(spec, values[spec.name]));
     const key = JSON.stringify([owner.id, spec.name]);
     const kept = centers.get(key);
-    if (kept && units.every((unit, i) => Math.abs(clamp(kept.unit + kept.offsets[i]) - unit) < 1e-5)) return kept;
+    const holds = (unit, i) => Math.abs(clamp(kept.unit + kept.offsets[i]) - unit) < 1e-5;
+    if (kept && units.every(holds)) return kept;
     const unit = units.reduce((sum, u) => sum + u, 0) / units.length;
     centers.set(key, { unit, offsets: units.map((u) => u - unit) });
     return centers.get(key);
@@ -88,8 +91,9 @@ function render({ model, el }) {
     const [gain, label] = isMaster ? ["output_gain_db", "Output fader"] : ["input_gain_db", "Fader"];
     const fader = has(isMaster ? "master" : "fader") && knobOf(owner, gain, { label, vertical: true });
     const pan = !isMaster && has("pan") && knobOf(owner, "pan");
-    const mute = makeButton("M", `Mute ${name}`, () => change("muted", toggled(get("muted"), name)), "dm-mute");
-    const solo = makeButton("S", `Solo ${name}`, () => change("soloed", toggled(get("soloed"), name)));
+    const toggle = (key, item) => change(key, toggled(get(key), item));
+    const mute = makeButton("M", `Mute ${name}`, () => toggle("muted", name), "dm-mute");
+    const solo = makeButton("S", `Solo ${name}`, () => toggle("soloed", name));
     const meter = makeMeter();
     const lane = make("div", `dm-lane${has("fader") || has("master") ? "" : " dm-short"}`, {}, [meter.root]);
     if (fader) {
@@ -118,15 +122,15 @@ function render({ model, el }) {
 
   // --- the selected strip's effects ---
 
-  const bandNames = setup.specs.track.filter(({ effect, name }) => effect === "eq" && name.endsWith("_gain_db"))
-    .map(({ name }) => name.replace(/_gain_db$/, ""));
+  const isBandGain = ({ effect, name }) => effect === "eq" && name.endsWith("_gain_db");
+  const bandNames = setup.specs.track.filter(isBandGain).map(({ name }) => name.replace(/_gain_db$/, ""));
   const effectPanels = {
     eq(owner) {
       const curve = makeEqualizerCurve(owner.name, bandNames, setup.sample_rate);
       const knobs = [];
       const bands = bandNames.map((band) => {
-        const row = ["gain_db", "frequency_hz", "q"].map((name) => {
-          const short = KNOB_LABELS[name], spoken = name === "q" ? short : short.toLowerCase();
+        const row = Object.keys(BAND_KNOBS).map((name) => {
+          const [short, spoken] = BAND_KNOBS[name];
           return knobOf(owner, `${band}_${name}`, { short, label: `${BAND_LABELS[band]} ${spoken}` });
         });
         knobs.push(...row);
@@ -137,9 +141,11 @@ function render({ model, el }) {
     },
     compressor(owner) {
       const curve = makeCompressorCurve(owner.name), reduction = makeReductionMeter();
-      const knobs = owner.table.filter(({ effect }) => effect === "compressor").map(({ name }) => knobOf(owner, name));
+      const specs = owner.table.filter(({ effect }) => effect === "compressor");
+      const knobs = specs.map(({ name }) => knobOf(owner, name));
       const side = make("div", "dm-knobs", {}, knobs.map(({ root }) => root));
-      return { parts: [make("div", "dm-dynamics", {}, [curve.root, side]), reduction.root], knobs, curve, reduction };
+      const parts = [make("div", "dm-dynamics", {}, [curve.root, side]), reduction.root];
+      return { parts, knobs, curve, reduction };
     },
   };
   const panelBox = make("div", "dm-panels");
@@ -150,7 +156,8 @@ function render({ model, el }) {
     const input = isMaster && knobOf(owner, "input_gain_db");
     panels = effects.map((effect) => {
       const panel = effectPanels[effect](owner);
-      const bypass = makeButton("Bypass", `Bypass the ${EFFECT_LABELS[effect].toLowerCase()} of ${owner.name}`,
+      const purpose = `Bypass the ${EFFECT_LABELS[effect].toLowerCase()} of ${owner.name}`;
+      const bypass = makeButton("Bypass", purpose,
         () => change("bypassed", toggled(get("bypassed"), [owner.id, effect])));
       const title = `${EFFECT_LABELS[effect]} of ${owner.name}`;
       const head = make("div", "dm-head", {}, [make("strong", "", { textContent: title }), bypass]);
@@ -183,7 +190,8 @@ function render({ model, el }) {
   });
   press(loopButton, looping);
   const duration = setup.num_samples / setup.sample_rate;
-  const position = make("input", "dm-position", { type: "range", min: 0, max: duration, step: "any", value: 0 });
+  const range = { type: "range", min: 0, max: duration, step: "any", value: 0 };
+  const position = make("input", "dm-position", range);
   position.setAttribute("aria-label", "Position in s");
   const time = make("span", "dm-value");
   const showTime = (seconds) => {
@@ -208,22 +216,22 @@ function render({ model, el }) {
     listening = name;
     player.tell("reference", name === "reference");
     sourceButtons.forEach((button, i) => press(button, Object.keys(sources)[i] === name));
-    settle();
+    resetPeak();
   }
   const peakText = make("span", "dm-peak", { textContent: "peak \u2013 dBFS" });
   const clip = make("span", "dm-clip", { textContent: "CLIP" });
 
   let meters = null; // what the engine sent last
-  let highest = 0; // peak of what is heard since the last change,
-  let settledAt = 0; // which arrives only some time later
-  const settle = () => {
+  let highest = 0; // peak of what has played since the last change,
+  let changedBy = 0; // which is audible only some time later
+  const resetPeak = () => {
     highest = 0;
-    settledAt = performance.now() + 150;
+    changedBy = performance.now() + 150;
   };
   const player = new DeskPlayer(model, setup, (latest) => {
     if (!meters) requestAnimationFrame(drawMeters);
     meters = latest;
-    if (performance.now() > settledAt) highest = Math.max(highest, latest.masterPeak);
+    if (performance.now() > changedBy) highest = Math.max(highest, latest.masterPeak);
     if (!latest.playing) stop();
   });
   function drawMeters() {
@@ -247,10 +255,11 @@ function render({ model, el }) {
     playButton.disabled = true;
     say("Loading \u2026");
     try {
-      const options = { start: position.valueAsNumber / duration, loop: looping, reference: listening === "reference" };
+      const start = position.valueAsNumber / duration, reference = listening === "reference";
+      const options = { start, loop: looping, reference };
       if (!(await player.play(() => soundingValues(state()), options))) return; // called off
       say("");
-      settle();
+      resetPeak();
       playButton.textContent = "\u25a0 Stop";
       playButton.setAttribute("aria-label", "Stop");
     } catch (error) {
@@ -341,10 +350,10 @@ function render({ model, el }) {
     player.tell("set", values);
     featurePanel?.follow(values);
     const names = sentStems(state());
-    sent.textContent = names.length
-      ? `Sent to the effects bus, which the desk does not play: ${names.join(", ")}. desk.mix() renders it.` : "";
+    const text = `Sent to the effects bus, which the desk does not play: ${names.join(", ")}.`;
+    sent.textContent = names.length ? `${text} desk.mix() renders it.` : "";
     showJson();
-    settle();
+    resetPeak();
   }
 
   el.classList.add("dm-desk");

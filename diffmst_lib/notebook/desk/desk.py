@@ -1,30 +1,51 @@
-"""A mixing desk: the library's default console in the browser, with knobs, meters and a reference to compare with."""
+"""A mixing desk: the library's default console in the browser, with knobs, meters and a reference.
+
+Chapter: The console.
+"""
+
+from __future__ import annotations
 
 import base64
 import html
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import numpy as np
+import torch
 import traitlets
 
 from ...audio.loudness import loudness
 from ...audio.multitrack import Multitrack, check_stereo
 from ...console.mixing_console import IDLE_SEND_DB, MixingConsole, compressor_lookahead
-from ...console.params import SECTIONS, ConsoleParams
+from ...console.params import ConsoleParams
+from ...console.table import SECTIONS, ParamSpec
 from ...mixing.baselines import neutral_params
+from ...mixing.result import MixResult
 from ...style.features import BARK_FFT, BARK_FLOOR, POWER_FLOOR, WIDTH_KNEE, audio_features, bark_edges_hz
 from ...style.losses import AF_WEIGHTS
 from ..players.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
-_PARTS = ("dsp", "settings", "player", "parts", "features", "panel", "desk", "page")
+# In the order of their needs: each uses what stands before it.
+_PARTS = (
+    "dsp",
+    "settings",
+    "player",
+    "controls",
+    "curves",
+    "features",
+    "feature_panel",
+    "desk",
+    "static_page",
+)
 _SCRIPTS = {part: (_HERE / f"{part}.js").read_text("utf-8") for part in _PARTS}
-_SCRIPT = "\n".join(_SCRIPTS.values())  # one ES module
+SCRIPT = "\n".join(_SCRIPTS.values())  # the desk as one ES module
 CONTROLS = ("fader", "pan", "eq", "compressor", "master")
 COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits: at 0.6 a mix loses more than 1 dB above 15 kHz
 AUDIO_BYTES = 1_300_000  # in base64; with script and settings a desk stays below 1.5 MB
@@ -34,31 +55,37 @@ MASTER = "master_bus"  # the master's name in `bypassed`
 class Desk(anywidget.AnyWidget):
     """The desk that `desk` returns.
 
-    params: the knobs as `ConsoleParams`. With a live kernel they follow the browser, and assigning moves the knobs;
-    each reading gives a new copy: `p = d.params; p.track("vox")["pan"] = 0.4; d.params = p`.
-    muted, soloed: lists of stems. bypassed: list of (stem or "master_bus", "eq" or "compressor"). All three are for
-    listening: they are no part of `params`.
+    Attributes:
+        params: The knobs as `ConsoleParams`. With a live kernel they follow the browser, and assigning moves
+            the knobs. Each reading gives a copy: `p = d.params; p.track("vox")["pan"] = 0.4; d.params = p`.
+        reference: The excerpt of the reference as it plays, (2, num_samples), or None.
+        muted: Names of stems that are silent. Like `soloed` and `bypassed` for listening only: no part of
+            `params`.
+        soloed: Names of stems that alone play, if there are any.
+        bypassed: Effects that are off, each as (stem or "master_bus", "eq" or "compressor").
+        setup: What the browser must know and never changes: tables, strips, lengths.
+        settings: The knobs as JSON of `ConsoleParams`, as they travel to the browser and back.
     """
 
-    _esm = _SCRIPT
+    _esm = SCRIPT
     _css = _HERE / "desk.css"
-    setup = traitlets.Dict(read_only=True).tag(sync=True)  # what never changes: tables, strips, lengths
-    settings = traitlets.Dict().tag(sync=True)  # the JSON of ConsoleParams
+    setup = traitlets.Dict(read_only=True).tag(sync=True)
+    settings = traitlets.Dict().tag(sync=True)
     muted = traitlets.List(traitlets.Unicode()).tag(sync=True)
     soloed = traitlets.List(traitlets.Unicode()).tag(sync=True)
     bypassed = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
-        song,
-        params=None,
+        song: Multitrack,
+        params: ConsoleParams | None = None,
         *,
-        reference=None,
-        controls=CONTROLS,
-        seconds=8.0,
-        start_s=0.0,
-        features=False,
-    ):
+        reference: torch.Tensor | MixResult | None = None,
+        controls: str | Sequence[str] = CONTROLS,
+        seconds: float = 8.0,
+        start_s: float = 0.0,
+        features: bool = False,
+    ) -> None:
         if not isinstance(song, Multitrack):
             raise ValueError(f"a desk needs a song, a Multitrack, got {type(song).__name__}")
         controls = (controls,) if isinstance(controls, str) else tuple(controls)
@@ -69,9 +96,9 @@ class Desk(anywidget.AnyWidget):
         span = excerpt_span(song.audio.shape[-1], song.sample_rate, start_s, seconds, "song")
         self._audio = song.audio[:, span].detach().cpu().float()
         self._names, self._sample_rate = list(song.names), song.sample_rate
-        self._rows = {name: [] for name in song.stems}
-        for row, name in enumerate(song._stem_names()):
-            self._rows[name].append(row)
+        self._rows: dict[str, list[int]] = {}  # of each stem: which tracks
+        for row, name in enumerate(song.stem_of_track()):
+            self._rows.setdefault(name, []).append(row)
         if MASTER in self._rows:
             raise ValueError(
                 f"a stem named {MASTER!r} cannot be on a desk, whose master has this name: rename it"
@@ -80,20 +107,16 @@ class Desk(anywidget.AnyWidget):
             name: as_samples(self._audio[rows], f"stem {name!r}") for name, rows in self._rows.items()
         }
         self.params = neutral_params(song) if params is None else params
-        self._reference, note = None, ""
+        self.reference: torch.Tensor | None = None
+        note = ""
         if reference is not None:
-            if getattr(reference, "sample_rate", self._sample_rate) != self._sample_rate:
-                raise ValueError(
-                    f"the reference has {reference.sample_rate} Hz, the song {self._sample_rate} Hz"
-                )
-            audio = check_stereo(getattr(reference, "audio", reference), sample_rate=self._sample_rate)
-            self._reference, note = self._matched(audio, span)
+            self.reference, note = self._matched(reference, span)
         description = self._describe(controls, note)
         self.set_trait("setup", description | ({"features": self._feature_table()} if features else {}))
         super().__init__()  # last: it sends the state to the browser
         self.on_msg(self._answer)
 
-    def _describe(self, controls, note):
+    def _describe(self, controls: tuple[str, ...], note: str) -> dict[str, Any]:
         """Return what the browser must know and never changes."""
         specs = {section: [asdict(spec) for spec in self.params.specs(section)] for section in SECTIONS}
         return {
@@ -108,15 +131,15 @@ class Desk(anywidget.AnyWidget):
             },
             "lookahead": {  # in samples
                 section: compressor_lookahead(section, sample_rate=self._sample_rate)
-                for section in ("track", "master_bus")
+                for section in ("track", MASTER)
             },
             "idle_send_db": IDLE_SEND_DB,
             "initial": self.settings,
             "reference": note,
         }
 
-    def _feature_table(self):
-        """Return what the browser needs to measure the mix: the constants of the features, and the reference's."""
+    def _feature_table(self) -> dict[str, Any]:
+        """Return what the browser needs to measure the mix: constants, and the reference's features."""
         table = {
             "edges_hz": bark_edges_hz().tolist(),
             "bark_fft": BARK_FFT,
@@ -126,37 +149,41 @@ class Desk(anywidget.AnyWidget):
             "weights": AF_WEIGHTS,
             "reference": None,
         }
-        if self._reference is not None:
-            measured = audio_features(self._reference, sample_rate=self._sample_rate)
+        if self.reference is not None:
+            measured = audio_features(self.reference, sample_rate=self._sample_rate)
             table["reference"] = {name: value.numpy().T.tolist() for name, value in measured.items()}
         return table
 
-    def _matched(self, reference, span):
+    def _matched(self, reference: torch.Tensor | MixResult, span: slice) -> tuple[torch.Tensor, str]:
         """Return the excerpt of the reference, as loud as the mix, and a line that says so."""
-        start = span.start if reference.shape[-1] >= span.stop else 0
-        clip = reference[:, start : start + span.stop - span.start].detach().cpu().float()
-        levels = [loudness(audio, sample_rate=self._sample_rate) for audio in (self.mix(), clip)]
-        if not all(map(math.isfinite, levels)):
+        sample_rate = getattr(reference, "sample_rate", self._sample_rate)
+        if sample_rate != self._sample_rate:
+            raise ValueError(f"the reference has {sample_rate} Hz, the song {self._sample_rate} Hz")
+        audio, lufs = check_stereo(getattr(reference, "audio", reference), sample_rate=sample_rate)
+        start = span.start if audio.shape[-1] >= span.stop else 0
+        clip = audio[:, start : start + span.stop - span.start].detach().cpu().float()
+        if clip.shape != audio.shape:
+            lufs = loudness(clip, sample_rate=sample_rate)
+        mix_lufs = loudness(self.mix(), sample_rate=sample_rate)
+        if not (math.isfinite(lufs) and math.isfinite(mix_lufs)):
             return clip, "The reference plays at its own level."
-        clip = clip * 10 ** ((levels[0] - levels[1]) / 20)
-        return clip, f"The reference plays at {levels[0]:.1f} LUFS, as loud as the mix at first.".replace(
-            "-", "\u2212"
-        )
+        note = f"The reference plays at {mix_lufs:.1f} LUFS, as loud as the mix at first."
+        return clip * 10 ** ((mix_lufs - lufs) / 20), note.replace("-", "\u2212")
 
     @property
-    def params(self):
+    def params(self) -> ConsoleParams:
         """The knobs as they are now, a copy."""
         return ConsoleParams.from_json(json.dumps(self.settings))
 
     @params.setter
-    def params(self, params):
+    def params(self, params: ConsoleParams) -> None:
         if not isinstance(params, ConsoleParams):
             raise ValueError(f"params must be ConsoleParams, got {type(params).__name__}")
         params.check()
         self.settings = json.loads(params.to_json())
 
     @traitlets.validate("settings")
-    def _check_settings(self, proposal):
+    def _check_settings(self, proposal: dict[str, Any]) -> dict[str, Any]:
         settings = proposal["value"]
         params = ConsoleParams.from_json(json.dumps(settings))
         if params.preset != "default":
@@ -173,28 +200,28 @@ class Desk(anywidget.AnyWidget):
         return settings | {"tracks": {name: settings["tracks"][name] for name in self._names}}
 
     @traitlets.validate("muted", "soloed")
-    def _check_switches(self, proposal):
+    def _check_switches(self, proposal: dict[str, Any]) -> list[str]:
         unknown = [name for name in proposal["value"] if name not in self._rows]
         if unknown:
             raise ValueError(f"no stem {unknown[0]!r}; the stems are {', '.join(self._rows)}")
         return proposal["value"]
 
     @traitlets.validate("bypassed")
-    def _check_bypassed(self, proposal):
+    def _check_bypassed(self, proposal: dict[str, Any]) -> list[list[str]]:
         pairs = [list(pair) for pair in proposal["value"]]
         for pair in pairs:
             if len(pair) != 2 or pair[0] not in (*self._rows, MASTER) or pair[1] not in ("eq", "compressor"):
                 raise ValueError(f"cannot bypass {pair}: expected (stem or {MASTER!r}, 'eq' or 'compressor')")
         return pairs
 
-    def mix(self):
-        """Return the excerpt as the library's console renders it with these knobs: what the browser plays, and the
-        effects bus as well.
+    def mix(self) -> torch.Tensor:
+        """Render the excerpt with the library's console and these knobs.
 
-        Stems that are muted, or left out by a solo, are silent, and bypassed effects neutral, as in the browser.
+        That is what the browser plays, and the effects bus as well. Stems that are muted, or left out by a
+        solo, are silent, and bypassed effects neutral, as in the browser.
 
         Returns:
-            float32 tensor (2, num_samples). Not limited, so the peak may exceed 1.
+            A mix (2, num_samples), float32. It is not limited, so the peak may exceed 1.
 
         Example:
             >>> import torch
@@ -218,11 +245,11 @@ class Desk(anywidget.AnyWidget):
         return MixingConsole(self._sample_rate).render(audio, params)
 
     @cached_property
-    def _files(self):
+    def _files(self) -> tuple[list[bytes], list[float]]:
         """Return stems and reference as MP3 files, and the factors that undo what kept each from clipping."""
         clips = list(self._stems.values())
-        if self._reference is not None:
-            clips.append(as_samples(self._reference, "reference"))
+        if self.reference is not None:
+            clips.append(as_samples(self.reference, "reference"))
         gains = [headroom_gain(float(np.abs(clip).max())) for clip in clips]
         for compression in COMPRESSIONS:
             files = [
@@ -233,24 +260,24 @@ class Desk(anywidget.AnyWidget):
                 break
         return files, [1 / gain for gain in gains]
 
-    def _answer(self, _widget, message, _buffers):
-        # The audio travels when a browser asks for it and is no trait: an executed notebook saves every trait.
+    def _answer(self, _widget: anywidget.AnyWidget, message: Any, _buffers: list[Any]) -> None:
+        # The audio travels when a browser asks for it and is no trait: a notebook saves every trait.
         if message == {"type": "load"}:
             files, scales = self._files
             self.send({"type": "audio", "scales": scales}, buffers=files)
 
-    def _repr_mimebundle_(self, **kwargs):
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return data | {"text/html": self._repr_html_()}, metadata
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """Return the desk for a page without a kernel: the same module, its state in the page."""
         files, scales = self._files
         state = {key: getattr(self, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
         state |= {"scales": scales, "audio": [base64.b64encode(file).decode() for file in files]}
         stems = html.escape(", ".join(self._rows))
-        unused = () if "features" in self.setup else ("features", "panel")
+        unused = () if "features" in self.setup else ("features", "feature_panel")
         script = "\n".join(text for part, text in _SCRIPTS.items() if part not in unused)
         return (
             f"<style>{(_HERE / 'desk.css').read_text('utf-8')}</style>"
@@ -260,8 +287,8 @@ class Desk(anywidget.AnyWidget):
         )
 
 
-def _switched_off(specs, effect):
-    """Return the knobs of an effect that make it do nothing, {name: neutral value}; the others keep their place."""
+def _switched_off(specs: Sequence[ParamSpec], effect: str) -> dict[str, float]:
+    """Return the knobs of an effect that make it do nothing, {name: neutral value}; the others stay."""
     return {
         spec.name: spec.neutral
         for spec in specs
@@ -269,35 +296,48 @@ def _switched_off(specs, effect):
     }
 
 
-def desk(song, params=None, *, reference=None, controls=CONTROLS, seconds=8.0, start_s=0.0, features=False):
+def desk(
+    song: Multitrack,
+    params: ConsoleParams | None = None,
+    *,
+    reference: torch.Tensor | MixResult | None = None,
+    controls: str | Sequence[str] = CONTROLS,
+    seconds: float = 8.0,
+    start_s: float = 0.0,
+    features: bool = False,
+) -> Desk:
     """Show a mixing desk: the default console, played in the browser while you turn its knobs.
 
-    It plays (Web Audio) in a live notebook and on a static page alike: per stem fader, pan, mute, solo, six-band
-    equalizer and compressor, then the master bus. A stereo stem is one strip; a knob shows the middle of its two
-    tracks and moves both. "Settings" holds the JSON of `ConsoleParams`, to copy, to load and to paste into
-    `ConsoleParams.from_json`. The console runs at the song's rate; stems above 48 kHz come to it as MP3 of 44.1
-    or 48 kHz. What is sent to the effects bus is kept, but not played; `.mix()` renders it.
+    It plays (Web Audio) in a live notebook and on a static page alike: per stem fader, pan, mute, solo,
+    six-band equalizer and compressor, then the master bus. A stereo stem is one strip; a knob shows the
+    middle of its two tracks and moves both. "Settings" holds the JSON of `ConsoleParams`, to copy, to load
+    and to paste into `ConsoleParams.from_json`. The console runs at the song's rate; stems above 48 kHz come
+    to it as MP3 of 44.1 or 48 kHz. What is sent to the effects bus is kept, but not played; `.mix()` renders
+    it.
 
     Args:
-        song: a `Multitrack`.
-        params: `ConsoleParams` of the default preset for the song's tracks; default: neutral, pans spread.
-        reference: stereo audio (2, num_samples) at the song's rate, or a `MixResult`, to compare with: from start_s
-            on, or from its own start if it is too short for that; as loud (LUFS) as the mix with `params`.
-        controls: what is shown, some of "fader", "pan", "eq", "compressor", "master"; what is hidden still sounds.
-        seconds: length of the excerpt (8); nine stereo stems of 8 s weigh about a megabyte.
-        start_s: where it starts, in s (0).
-        features: whether a panel shows the `audio_features` of the whole excerpt as set, and follows every knob while
-            it is turned, before anything is played, too; with a reference also the reference's, and the weighted
-            terms of the `audio_feature_loss`. The mix is measured as loud as it plays, or, by a button, at the
-            reference's power. The stems there have been MP3: levels may differ from those of `.mix()` by some
-            0.1 dB, Bark bands by 0.5 dB.
+        song: The stems.
+        params: The knobs at the start, of the default preset, for the song's tracks. Default: neutral, pans
+            spread.
+        reference: Stereo audio (2, num_samples) at the song's rate, or a `MixResult`, to compare with. It
+            plays from `start_s` on, or from its own start if it is too short for that, as loud (LUFS) as the
+            mix with `params`.
+        controls: What is shown, some of "fader", "pan", "eq", "compressor", "master". What is hidden still
+            sounds.
+        seconds: Length of the excerpt in s. Nine stereo stems of 8 s weigh about a megabyte.
+        start_s: Where the excerpt starts, in s.
+        features: Whether a panel shows the `audio_features` of the whole excerpt as set. It follows every
+            knob while it is turned, before anything is played, too. With a reference it shows the reference's
+            as well, and the weighted terms of the `audio_feature_loss`. The mix is measured as loud as it
+            plays, or, by a button, at the reference's power. The stems there have been MP3: levels may differ
+            from those of `.mix()` by some 0.1 dB, Bark bands by 0.5 dB.
 
     Returns:
-        Desk: shows itself in a notebook; `.params`, `.mix()`, `.muted`, `.soloed`, `.bypassed`.
+        The desk, which shows itself in a notebook: `.params`, `.mix()`, `.muted`, `.soloed`, `.bypassed`.
 
     Raises:
-        ValueError: no Multitrack, parameters that do not fit the song, a reference that is not stereo, silent or not
-            finite, unknown controls, a start past the end, a stem named "master_bus".
+        ValueError: For no Multitrack, parameters that do not fit the song, a reference that is not stereo,
+            silent or not finite, unknown controls, a start past the end, a stem named "master_bus".
 
     Example:
         >>> import torch

@@ -1,5 +1,6 @@
-// The library's default console, sample by sample: effects.py and console.py in JavaScript, all in 64-bit floats.
-// One function holds everything, so that its text can be handed to the audio thread as it is.
+// The library's default console, sample by sample: console/effects.py and console/mixing_console.py in
+// JavaScript, all in 64-bit floats. One function holds everything: its text is handed to the audio thread as
+// it is.
 export function makeDsp() {
   const BLOCK = 128; // samples between two looks at the knobs
   const METER_SAMPLES = 1024; // samples between two readings of the meters
@@ -10,10 +11,10 @@ export function makeDsp() {
   const toGain = (db) => 10 ** (db / 20);
 
   // One band of the cookbook, whose shelves have a Q (Web Audio's own have none), as a state variable filter:
-  // H(s) = m0 + (m1 s + m2) / (s^2 + k s + 1), s = j tan(w/2) / g. Its states keep their meaning while a knob is
-  // turned; those of a biquad do not, and it clicks.
-  function bandFilter(band, gainDb, cutoffHz, q, sampleRate) {
-    const A = 10 ** (gainDb / 40), W = Math.tan((Math.PI * cutoffHz) / sampleRate);
+  // H(s) = m0 + (m1 s + m2) / (s^2 + k s + 1), s = j tan(w/2) / g.
+  // Its states keep their meaning while a knob is turned; those of a biquad do not, and it clicks.
+  function bandFilter(band, gainDb, frequencyHz, q, sampleRate) {
+    const A = 10 ** (gainDb / 40), W = Math.tan((Math.PI * frequencyHz) / sampleRate);
     if (band === "low_shelf") return { g: W / Math.sqrt(A), k: 1 / q, m0: 1, m1: (A - 1) / q, m2: A * A - 1 };
     if (band === "high_shelf")
       return { g: W * Math.sqrt(A), k: 1 / q, m0: A * A, m1: (A * (1 - A)) / q, m2: 1 - A * A };
@@ -28,8 +29,8 @@ export function makeDsp() {
   // The equalizer's gain in dB at a frequency; values: {parameter name: value} of a strip.
   function equalizerDb(values, hz, sampleRate) {
     const bandDb = (band) => {
-      const [gain, cutoff, q] = ["gain_db", "frequency_hz", "q"].map((name) => values[`${band}_${name}`]);
-      return gain === 0 ? 0 : responseDb(bandFilter(band, gain, cutoff, q, sampleRate), hz, sampleRate);
+      const [gain, frequency, q] = ["gain_db", "frequency_hz", "q"].map((name) => values[`${band}_${name}`]);
+      return gain === 0 ? 0 : responseDb(bandFilter(band, gain, frequency, q, sampleRate), hz, sampleRate);
     };
     return BANDS.reduce((sum, band) => sum + bandDb(band), 0);
   }
@@ -38,7 +39,8 @@ export function makeDsp() {
   function gainComputer(levelDb, { threshold_db, ratio, knee_db }) {
     const over = levelDb - threshold_db;
     const inside = Math.min(Math.max(over + knee_db / 2, 0), knee_db);
-    return (1 / ratio - 1) * ((inside * inside) / (2 * Math.max(knee_db, 1e-6)) + Math.max(over - knee_db / 2, 0));
+    const above = (inside * inside) / (2 * Math.max(knee_db, 1e-6)) + Math.max(over - knee_db / 2, 0);
+    return (1 / ratio - 1) * above;
   }
 
   // The -4.5 dB law: [left, right] for pan in [0, 1].
@@ -93,7 +95,7 @@ export function makeDsp() {
   }
 
   // Gain, equalizer and compressor of a strip: one channel of a track, or the master bus's two.
-  // What comes out is `lookahead` samples late, and its compressor has heard that much more.
+  // What comes out is `lookahead` samples late, and its compressor has read that much more.
   class Chain {
     constructor(numChannels, specs, lookahead, sampleRate) {
       this.sampleRate = sampleRate;
@@ -106,7 +108,7 @@ export function makeDsp() {
     reset() {
       this.states.flat().forEach((state) => state.fill(0));
       this.delays.forEach((delay) => delay.fill(0));
-      this.place = 0; // in the delays
+      this.delayIndex = 0;
       this.reductionDb = 0; // of the compressor, at most 0
       this.deepestDb = 0; // since the meters were read
     }
@@ -119,15 +121,16 @@ export function makeDsp() {
     update() {
       const now = this.knobs.now;
       this.filters = BANDS.map((band, i) => {
-        const [gain, cutoff, q] = ["gain_db", "frequency_hz", "q"].map((name) => now[`${band}_${name}`]);
-        const to = bandFilter(band, gain, cutoff, q, this.sampleRate);
+        const [gain, frequency, q] = ["gain_db", "frequency_hz", "q"].map((name) => now[`${band}_${name}`]);
+        const to = bandFilter(band, gain, frequency, q, this.sampleRate);
         return { from: this.filters?.[i].to ?? to, to };
       });
-      const pole = (ms) => Math.exp(-Math.log(9) / ((ms * this.sampleRate) / 1000)); // 10 % to 90 % in this time
+      // From 10 % to 90 % of the way in this time.
+      const pole = (ms) => Math.exp(-Math.log(9) / ((ms * this.sampleRate) / 1000));
       this.poles = [pole(now.attack_ms), pole(now.release_ms)];
     }
 
-    // In place, on `count` samples a channel. After the first `live` of them the clip is over: the last gain is held.
+    // In place, on `count` samples a channel. After the first `live` the clip is over: the gain stays.
     process(blocks, count, live) {
       if (this.knobs.glide()) this.update();
       else this.filters.forEach((filter) => (filter.from = filter.to)); // arrived
@@ -141,7 +144,8 @@ export function makeDsp() {
     }
 
     filter({ from, to }, state, block, count) {
-      if ([from, to].every(({ m0, m1, m2 }) => m0 === 1 && m1 === 0 && m2 === 0)) return void state.fill(0); // flat
+      const isFlat = ({ m0, m1, m2 }) => m0 === 1 && m1 === 0 && m2 === 0;
+      if (isFlat(from) && isFlat(to)) return void state.fill(0);
       let { g, k, m0, m1, m2 } = to, [s1, s2] = state; // states of two integrators: trapezoidal, so bilinear
       let a1 = 1 / (1 + g * (g + k)), a2 = g * a1;
       for (let i = 0; i < count; i++) {
@@ -170,7 +174,7 @@ export function makeDsp() {
       const lookahead = this.delays[0].length;
       const quiet = toGain(now.threshold_db - now.knee_db / 2); // up to here the curve is flat
       const idle = now.ratio === 1 && this.reductionDb === 0;
-      let reductionDb = this.reductionDb, place = this.place;
+      let reductionDb = this.reductionDb, index = this.delayIndex;
       for (let i = 0; i < count; i++) {
         if (!idle && i < live) {
           let level = 0; // of the loudest channel
@@ -183,17 +187,17 @@ export function makeDsp() {
         const factor = this.makeup.at(i, count) * (reductionDb === 0 ? 1 : toGain(reductionDb));
         for (let channel = 0; channel < blocks.length; channel++) {
           const delay = this.delays[channel], x = blocks[channel][i];
-          blocks[channel][i] = factor * delay[place];
-          delay[place] = x;
+          blocks[channel][i] = factor * delay[index];
+          delay[index] = x;
         }
-        place = place + 1 === lookahead ? 0 : place + 1;
+        index = index + 1 === lookahead ? 0 : index + 1;
       }
       this.reductionDb = Math.abs(reductionDb) < TINY ? 0 : reductionDb;
-      this.place = place;
+      this.delayIndex = index;
     }
   }
 
-  // The console on buffers that are known in advance: it reads ahead of what is heard, so nothing sounds late.
+  // The console on buffers that are known in advance: it reads ahead of what plays, so nothing sounds late.
   class Desk {
     // tracks: Float32Array each; strips: the tracks of each strip; reference: [left, right] or null;
     // specs and lookahead (in samples): {track, master_bus}.
@@ -204,11 +208,11 @@ export function makeDsp() {
       this.master = new Chain(2, specs.master_bus, lookahead.master_bus, sampleRate);
       this.ahead = lookahead.track + lookahead.master_bus;
       this.masterAhead = lookahead.master_bus;
-      this.source = new Knobs([{ name: "reference", low: 0, high: 1 }]); // 0: the mix is heard, 1: the reference
+      this.source = new Knobs([{ name: "reference", low: 0, high: 1 }]); // 0: the mix plays, 1: the reference
       this.source.set({ reference: 0 }, true);
       this.block = new Float64Array(BLOCK);
       this.mix = [new Float64Array(BLOCK), new Float64Array(BLOCK)];
-      this.heard = 0; // the sample that is heard next
+      this.next = 0; // the sample that plays next
       this.loop = true;
       this.playing = false;
       this.readMeters();
@@ -234,8 +238,8 @@ export function makeDsp() {
       const start = Math.min(from, this.numSamples - 1);
       [...this.chains, this.master].forEach((chain) => chain.reset());
       this.set(this.values, true);
-      this.heard = start - this.ahead;
-      while (this.heard < start) this.advance(Math.min(BLOCK, start - this.heard));
+      this.next = start - this.ahead;
+      while (this.next < start) this.advance(Math.min(BLOCK, start - this.next));
       this.blend = new Ramp();
       this.entry = new Ramp(); // a clip entered in its middle would click
       this.entry.next(start > 0 ? 0 : 1);
@@ -248,7 +252,7 @@ export function makeDsp() {
       for (let start = 0; start < left.length; start += BLOCK) {
         const count = Math.min(BLOCK, left.length - start);
         if (this.playing) {
-          const at = this.heard;
+          const at = this.next;
           this.advance(count);
           this.deliver(at, count);
         } else this.mix.forEach((channel) => channel.fill(0));
@@ -257,9 +261,9 @@ export function makeDsp() {
       }
     }
 
-    // Run the console `count` samples on; the mix that is heard then is in this.mix.
+    // Run the console `count` samples on; the mix that plays then is in this.mix.
     advance(count) {
-      const read = this.heard + this.ahead, { numSamples, block, mix } = this;
+      const read = this.next + this.ahead, { numSamples, block, mix } = this;
       const live = this.loop ? count : numSamples - read;
       mix.forEach((channel) => channel.fill(0));
       this.strips.forEach((rows, strip) => {
@@ -270,18 +274,18 @@ export function makeDsp() {
             block[i] = at < numSamples ? track[at] : this.loop ? track[at % numSamples] : 0;
           }
           this.chains[row].process([block], count, live);
-          this.place(this.chains[row], strip, count);
+          this.addPanned(this.chains[row], strip, count);
         }
       });
       this.master.process(mix, count, this.loop ? count : live + (this.ahead - this.masterAhead));
       this.output.next(toGain(this.master.knobs.now.output_gain_db));
       mix.forEach((channel) => this.output.apply(channel, count));
-      this.heard += count;
-      if (this.loop && this.heard >= numSamples) this.heard %= numSamples;
+      this.next += count;
+      if (this.loop && this.next >= numSamples) this.next %= numSamples;
     }
 
     // Pan what is in this.block, and add it to the mix.
-    place(chain, strip, count) {
+    addPanned(chain, strip, count) {
       const { pan, on } = chain.knobs.now;
       panGains(pan).forEach((gain, side) => {
         const ramp = chain.sides[side], channel = this.mix[side];
@@ -297,7 +301,7 @@ export function makeDsp() {
       });
     }
 
-    // From the mix to what the listener gets: the reference in its place, the end of the clip, the master's meter.
+    // From the mix to what the listener gets: the reference instead, the end of the clip, the master's meter.
     deliver(at, count) {
       this.source.glide();
       this.blend.next(this.source.now.reference);
@@ -313,14 +317,14 @@ export function makeDsp() {
           this.masterPeak = Math.max(this.masterPeak, Math.abs(y));
         }
       });
-      if (!loop && this.heard >= numSamples) this.playing = false;
+      if (!loop && this.next >= numSamples) this.playing = false;
     }
 
     // What the meters show, since they were read last.
     readMeters() {
       const deepest = (rows) => Math.min(...rows.map((row) => this.chains[row].deepestDb));
       const meters = {
-        position: this.playing ? this.heard : 0,
+        position: this.playing ? this.next : 0,
         playing: this.playing,
         peaks: this.peaks,
         masterPeak: this.masterPeak,

@@ -1,5 +1,6 @@
-// The audio features of the mix as set: features.py (preset "default") and losses.py in JavaScript. It takes what
-// makeDsp() gives, and one function holds everything, so that its text can be handed to a worker as it is.
+// The audio features of the mix as set, equations 3 to 8: style/features.py (preset "default") and
+// style/losses.py in JavaScript. It takes what makeDsp() gives. One function holds everything: its text is
+// handed to a worker as it is.
 export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
   const CHANNELS = [0, 1];
   const mean = (values) => values.reduce((sum, x) => sum + x, 0) / values.length;
@@ -37,7 +38,8 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
           const ar = xr[i] + xr[i + 2 * quarter], ai = xi[i] + xi[i + 2 * quarter];
           const br = xr[i] - xr[i + 2 * quarter], bi = xi[i] - xi[i + 2 * quarter];
           const cr = xr[i + quarter] + xr[i + 3 * quarter], ci = xi[i + quarter] + xi[i + 3 * quarter];
-          const dr = xi[i + quarter] - xi[i + 3 * quarter], di = xr[i + 3 * quarter] - xr[i + quarter]; // times -j
+          // The difference of the other two, times -j.
+          const dr = xi[i + quarter] - xi[i + 3 * quarter], di = xr[i + 3 * quarter] - xr[i + quarter];
           yr[k] = ar + cr;
           yi[k] = ai + ci;
           yr[k + stride] = (br + dr) * c1 - (bi + di) * s1;
@@ -169,7 +171,8 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
     const chain = new Chain(channels.length, specs, lookahead, sampleRate);
     chain.set(values, true);
     const count = channels[0].length, end = count + lookahead;
-    const out = channels.map(() => new Float32Array(count)), blocks = channels.map(() => new Float64Array(BLOCK));
+    const out = channels.map(() => new Float32Array(count));
+    const blocks = channels.map(() => new Float64Array(BLOCK));
     for (let start = 0; start < end; start += BLOCK) {
       const size = Math.min(BLOCK, end - start);
       blocks.forEach((block, i) => block.fill(0).set(channels[i].subarray(start, start + size)));
@@ -181,7 +184,8 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
     return out;
   }
 
-  // Renders the mix that the desk would play, and measures it. setup: engineSetup's; table: the library's constants.
+  // Renders the mix that the desk would play, and measures it.
+  // setup: engineSetup's; table: the library's constants.
   class Analyst {
     constructor(setup, table) {
       Object.assign(this, { ...setup, table, kept: setup.tracks.map(() => ({})) });
@@ -189,12 +193,13 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
     }
 
     // values: soundingValues'. equalPower: whether the mix is brought to the power of the reference first.
-    // Returns {features, loss, gainDb}: what that took, or null where it was not done; without a reference no loss.
+    // Returns {features, loss, gainDb}: what that took, or null where it was not done. No reference, no loss.
     measure({ values, equalPower }) {
       const { table, bark } = this, { reference, weights } = table;
       let mix = this.mix(values), gainDb = null;
       if (equalPower) {
-        const power = mix.reduce((sum, channel) => sum + channel.reduce((p, x) => p + x * x, 0) / channel.length, 0);
+        const powerOf = (channel) => channel.reduce((sum, x) => sum + x * x, 0) / channel.length;
+        const power = mix.reduce((sum, channel) => sum + powerOf(channel), 0);
         const wanted = reference.rms.reduce((sum, level) => sum + level * level, 0);
         if (power > table.power_floor) {
           gainDb = 10 * Math.log10(wanted / power);

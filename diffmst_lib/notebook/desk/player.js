@@ -15,8 +15,8 @@ registerProcessor("dm-desk", class extends AudioWorkletProcessor {
 });`;
 
 // Returns {node, post}: a node that plays the desk, and a function for messages to its engine.
-// Pages over plain http have no audio worklet, and a page may forbid scripts made on the spot: then the page's own
-// thread does the work.
+// Pages over plain http have no audio worklet, and a page may forbid scripts made on the spot:
+// then the page's own thread does the work.
 export async function makeNode(context, options, onMeters) {
   if (context.audioWorklet && (await addModule(context))) {
     const node = new AudioWorkletNode(context, "dm-desk", {
@@ -49,16 +49,16 @@ async function addModule(context) {
   return false;
 }
 
-// What the engine needs besides the knobs. buffers: AudioBuffers of the stems, then of the reference if there is one;
+// What the engine needs besides the knobs. buffers: AudioBuffers of the stems, then of the reference, if any;
 // scales: factors that give them back their level.
 export function engineSetup(setup, buffers, scales, sampleRate) {
   const { strips, specs, lookahead } = setup;
   const timeScale = sampleRate / setup.sample_rate;
   const numSamples = Math.max(1, Math.round(setup.num_samples * timeScale));
   const channel = (buffer, scale, index) => {
-    const samples = buffer.getChannelData(Math.min(index, buffer.numberOfChannels - 1)).subarray(0, numSamples);
+    const samples = buffer.getChannelData(Math.min(index, buffer.numberOfChannels - 1));
     const whole = new Float32Array(numSamples); // a decoder may give a few samples less or more
-    whole.set(samples.map((x) => scale * x));
+    whole.set(samples.subarray(0, numSamples).map((x) => scale * x));
     return whole;
   };
   const tracks = [];
@@ -72,7 +72,8 @@ export function engineSetup(setup, buffers, scales, sampleRate) {
     strips: strips.map(({ rows }) => rows),
     specs: { track: specs.track, master_bus: specs.master_bus },
     lookahead: {
-      track: Math.round(lookahead.track * timeScale), master_bus: Math.round(lookahead.master_bus * timeScale),
+      track: Math.round(lookahead.track * timeScale),
+      master_bus: Math.round(lookahead.master_bus * timeScale),
     },
   };
 }
@@ -83,7 +84,9 @@ const START_LIMIT_S = 5;
 // The promise, or an Error with the complaint when it takes too long.
 function within(seconds, promise, complaint) {
   let timer;
-  const limit = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(complaint)), 1000 * seconds)));
+  const limit = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(complaint)), 1000 * seconds);
+  });
   return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }
 
@@ -106,8 +109,8 @@ class DeskPlayer {
       this.model.on("msg:custom", onMessage);
       this.model.send({ type: "load" });
     });
-    const complaint = `Python has sent no audio for ${FILES_LIMIT_S} s: the kernel is busy, or it has stopped`;
-    return within(FILES_LIMIT_S, answer, complaint).finally(() => this.model.off("msg:custom", onMessage));
+    const silence = `Python has sent no audio for ${FILES_LIMIT_S} s: the kernel is busy, or it has stopped`;
+    return within(FILES_LIMIT_S, answer, silence).finally(() => this.model.off("msg:custom", onMessage));
   }
 
   // The same, asked for once; after a failure the next call asks again.
@@ -136,7 +139,8 @@ class DeskPlayer {
     const { files, scales } = await this.files();
     const buffers = await decodeFiles(context, files);
     const options = { ...engineSetup(this.setup, buffers, scales, context.sampleRate), values: values() };
-    const { node, post } = await makeNode(context, options, (meters) => this.playing && this.onMeters(meters));
+    const onMeters = (meters) => this.playing && this.onMeters(meters);
+    const { node, post } = await makeNode(context, options, onMeters);
     node.connect(volume);
     return { node, post };
   }
@@ -149,7 +153,8 @@ class DeskPlayer {
     try {
       if (!this.context) this.makeContext();
       const { context } = this;
-      const running = context.resume(); // before the first wait: later it is no part of the click, and WebKit refuses
+      // Before the first wait: later it is no part of the click, and WebKit refuses.
+      const running = context.resume();
       running.catch(() => {});
       if (!this.opening) {
         const opening = (this.opening = this.open(values));

@@ -20,24 +20,27 @@ export const asText = (spec, value) =>
   `${asNumber(spec, value).replace("-", "\u2212")}${spec.unit ? ` ${spec.unit}` : ""}`.replace(" :1", ":1");
 
 // Returns the settings that a text holds, or throws an Error of one line that says what is wrong with it.
-export function readSettings(text, { names, specs, sample_rate }) {
+export function readSettings(text, { names, specs, sample_rate, initial: { format, version } }) {
   const fail = (reason) => {
     throw new Error(`not this console's JSON: ${reason.replace(/\s+/g, " ")}`);
   };
   const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
   const readStrip = (label, values, table) => {
-    if (!isObject(values)) fail(values === undefined ? `${label} is missing` : `${label} is no set of parameters`);
+    if (values === undefined) fail(`${label} is missing`);
+    if (!isObject(values)) fail(`${label} is no set of parameters`);
     const unknown = Object.keys(values).find((name) => !table.some((spec) => spec.name === name));
     if (unknown !== undefined) fail(`${label} has no parameter ${JSON.stringify(unknown)}`);
     for (const { name, unit, low, high } of table) {
       const value = values[name];
       if (value === undefined) fail(`${label}: ${name} is missing`);
       if (typeof value !== "number") fail(`${label}: ${name} is ${JSON.stringify(value)}, not a number`);
-      const slack = 1e-6 * Math.max(Math.abs(low), Math.abs(high)); // 32-bit floats may put a range end just outside
+      // 32-bit floats may put a range end just outside.
+      const slack = 1e-6 * Math.max(Math.abs(low), Math.abs(high));
       if (!(value >= low - slack && value <= high + slack))
         fail(`${label}: ${name} = ${value}${unit && ` ${unit}`} is outside ${low} to ${high}`);
     }
-    return Object.fromEntries(table.map(({ name, low, high }) => [name, Math.min(high, Math.max(low, values[name]))]));
+    const inside = ({ name, low, high }) => [name, Math.min(high, Math.max(low, values[name]))];
+    return Object.fromEntries(table.map(inside));
   };
 
   let data;
@@ -47,13 +50,17 @@ export function readSettings(text, { names, specs, sample_rate }) {
     fail(error.message);
   }
   if (!isObject(data) || !isObject(data.tracks)) fail("tracks are missing");
+  if (data.version !== version)
+    fail(`its version is ${JSON.stringify(data.version)}, this desk reads ${version}`);
   if (data.preset !== "default") fail(`its preset is ${JSON.stringify(data.preset)}, a desk plays "default"`);
-  if (data.sample_rate !== sample_rate) fail(`it is for ${data.sample_rate} Hz, the song is at ${sample_rate} Hz`);
+  if (data.sample_rate !== sample_rate)
+    fail(`it is for ${data.sample_rate} Hz, the song is at ${sample_rate} Hz`);
   const stranger = Object.keys(data.tracks).find((name) => !names.includes(name));
-  if (stranger !== undefined) fail(`there is no track ${JSON.stringify(stranger)} here, but ${names.join(", ")}`);
+  if (stranger !== undefined)
+    fail(`there is no track ${JSON.stringify(stranger)} here, but ${names.join(", ")}`);
   const tracks = names.map((name) => [name, readStrip(`track ${name}`, data.tracks[name], specs.track)]);
   return {
-    format: "diffmst-console", version: 1, preset: "default", sample_rate,
+    format, version, preset: "default", sample_rate,
     tracks: Object.fromEntries(tracks),
     fx_bus: readStrip("fx_bus", data.fx_bus, specs.fx_bus),
     master_bus: readStrip("master_bus", data.master_bus, specs.master_bus),
@@ -63,14 +70,14 @@ export function readSettings(text, { names, specs, sample_rate }) {
 // The knobs as the audio thread takes them: a bypassed effect is neutral, a silent strip off.
 export function soundingValues({ setup, settings, muted, soloed, bypassed }) {
   const { names, strips, bypass } = setup;
-  const heard = (values, owner) =>
+  const withBypass = (values, owner) =>
     bypassed.reduce((all, [name, effect]) => (name === owner ? { ...all, ...bypass[effect] } : all), values);
   const tracks = [];
   for (const { name, rows } of strips) {
     const on = !muted.includes(name) && (!soloed.length || soloed.includes(name)) ? 1 : 0;
-    for (const row of rows) tracks[row] = { ...heard(settings.tracks[names[row]], name), on };
+    for (const row of rows) tracks[row] = { ...withBypass(settings.tracks[names[row]], name), on };
   }
-  return { tracks, master_bus: heard(settings.master_bus, "master_bus") };
+  return { tracks, master_bus: withBypass(settings.master_bus, "master_bus") };
 }
 
 // The stems of which something goes to the effects bus, which the desk does not play.

@@ -1,22 +1,33 @@
-"""What every explorer shares: controls, a screen for picture and players, and a form that needs no kernel."""
+"""What every explorer shares: controls, a screen for picture and players, and a form that needs no kernel.
+
+Chapters: Gain and pan, The equalizer, The compressor, The console.
+"""
+
+from __future__ import annotations
 
 import html
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import ipywidgets
 import torch
 
-from ...console.params import ParamSpec
-from ...plots.figures import figure_html
+from ...console.table import ParamSpec, param_table
+from ...plots.figure import figure_html
 from ..players.encoding import as_samples, excerpt_span
 from ..players.sounds import listen
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
 MATCHED_LUFS = -20.0
+FIGURE_WIDTH = 6.0  # inches: narrower than a chapter's figures, to be read on a telephone as well
 
 
 class _Screen(anywidget.AnyWidget):
@@ -26,29 +37,36 @@ class _Screen(anywidget.AnyWidget):
 class Explorer(ABC):
     """Sliders on a function of the library, a picture and players. Shows itself in a notebook.
 
-    controls: {name: ipywidgets control}; `explorer.controls["pan"].value = 0.2` moves a slider. Without a kernel it
-    shows the picture and the sounds of the moment.
+    Without a kernel it shows the picture and the sounds of the moment.
+
+    Attributes:
+        controls: {name: ipywidgets control}; `explorer.controls["pan"].value = 0.2` moves a slider.
+        box: The controls and the screen below them, an `ipywidgets.VBox`: the last of its children is the
+            screen.
+        sample_rate: In Hz.
     """
 
     _alt = ""  # what its picture shows, whatever the settings
 
-    def __init__(self, sample_rate: int, controls: dict, *, matched: bool = True):
+    def __init__(
+        self, sample_rate: int, controls: dict[str, ipywidgets.Widget], *, matched: bool = True
+    ) -> None:
         self.sample_rate = sample_rate
         self.controls = dict(controls)
         if matched:
             self.controls["match_loudness"] = ipywidgets.Checkbox(
                 True, description="same loudness", indent=False
             )
-        self._audio = None
+        self._audio: torch.Tensor | None = None
         self._watched = False  # until a browser asks, nothing is computed
         self._screen = _Screen()
         self._screen.on_msg(self._answer)
-        self._box = ipywidgets.VBox([*self.controls.values(), self._screen])  # the order on the screen
+        self.box = ipywidgets.VBox([*self.controls.values(), self._screen])  # the order on the screen
         for control in self.controls.values():
             control.observe(self._moved, "value")
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """The current values, as keywords of the library's function."""
         values = {name: control.value for name, control in self.controls.items() if name != "match_loudness"}
         return {name: value if isinstance(value, bool) else round(value, 6) for name, value in values.items()}
@@ -62,8 +80,8 @@ class Explorer(ABC):
         return self._audio
 
     @abstractmethod
-    def picture(self):
-        """Draw the current settings; returns the matplotlib figure."""
+    def picture(self) -> Figure:
+        """Draw the current settings."""
 
     @abstractmethod
     def _process(self) -> torch.Tensor:
@@ -81,18 +99,18 @@ class Explorer(ABC):
     def _match(self) -> bool:
         return "match_loudness" in self.controls and self.controls["match_loudness"].value
 
-    def _moved(self, change) -> None:
+    def _moved(self, change: dict[str, Any]) -> None:
         self._audio = None
         if self._watched:
             self._show()
 
-    def _answer(self, _widget, message, _buffers) -> None:
+    def _answer(self, _widget: _Screen, message: Any, _buffers: list[Any]) -> None:
         if message == {"type": "ready"}:
             self._watched = True
             self._show()
 
     def _show(self) -> None:
-        # Sent as a message: an executed notebook saves every trait, and the page would hold the audio a second time.
+        # Sent as a message: a notebook saves every trait, and would hold the audio a second time.
         try:
             page = self._page()
         except Exception as error:  # nobody sees what a callback raises in some front ends
@@ -102,10 +120,8 @@ class Explorer(ABC):
 
     def _page(self, hint: str = "") -> str:
         """Return picture, caption and players as HTML."""
-        picture, caption = (
-            figure_html(self.picture(), f"{self._alt} {self._caption()}"),
-            html.escape(self._caption()),
-        )
+        caption = self._caption()
+        picture = figure_html(self.picture(), f"{self._alt} {caption}")
         players = listen(
             self._sounds(),
             self.sample_rate,
@@ -114,24 +130,30 @@ class Explorer(ABC):
         )
         return (
             f"<style>{(_HERE / 'explorer.css').read_text('utf-8')}</style>"
-            f'<div class="dm-explore">{picture}<p>{caption}</p>{players.html}{hint}</div>'
+            f'<div class="dm-explore">{picture}<p>{html.escape(caption)}</p>{players.html}{hint}</div>'
         )
 
     def _repr_html_(self) -> str:
         return self._page("<p><small>Run this page (Colab or Jupyter) to change the settings.</small></p>")
 
-    def _repr_mimebundle_(self, **kwargs):
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = self._screen._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        view = data[VIEW] | {"model_id": self._box.model_id}
+        view = data[VIEW] | {"model_id": self.box.model_id}
         return data | {VIEW: view, "text/plain": repr(self), "text/html": self._repr_html_()}, metadata
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._caption()})"
 
 
+def effect_specs(effect: str, sample_rate: int) -> dict[str, ParamSpec]:
+    """Return the rows of the parameter table for one effect of a track, by name."""
+    specs = param_table("track", sample_rate=sample_rate)
+    return {spec.name: spec for spec in specs if spec.effect == effect}
+
+
 def sliders(specs: dict[str, ParamSpec], values: dict[str, float]) -> dict[str, ipywidgets.Widget]:
-    """Return one slider for each knob, {name: slider}, on its range and scale; it answers when it is let go."""
+    """Return one slider for each knob, {name: slider}, on its range and scale; it acts when let go."""
     layout, style = ipywidgets.Layout(width="100%", max_width="36rem"), ipywidgets.FloatSlider().style
     style.description_width = "9rem"
     made = {}
@@ -168,14 +190,14 @@ def check_range(name: str, value: float, spec: ParamSpec) -> None:
         raise ValueError(f"{name} = {value:g} is outside {spec.low:g} to {spec.high:g} {spec.unit}".rstrip())
 
 
-def check_names(settings: dict, known, what: str) -> None:
+def check_names(settings: Iterable[str], known: Iterable[str], what: str) -> None:
     """Raise ValueError when a setting is not one of the known ones."""
     unknown = [name for name in settings if name not in known]
     if unknown:
         raise ValueError(f"no setting {unknown[0]!r}: {what} has {', '.join(known)}")
 
 
-def mono_excerpt(track, sample_rate: int, start_s: float, seconds: float) -> torch.Tensor:
+def mono_excerpt(track: torch.Tensor, sample_rate: int, start_s: float, seconds: float) -> torch.Tensor:
     """Return the excerpt (1, num_samples) of a mono track (num_samples,) or (1, num_samples)."""
     samples = as_samples(track, "track")
     if samples.shape[1] != 1:

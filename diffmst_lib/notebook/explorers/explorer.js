@@ -1,5 +1,5 @@
-// What Python draws of an explorer: picture, caption and players. It comes as HTML when this view asks for it, and
-// again whenever a slider has moved; nothing of it is in the widget's state, so a saved notebook stays small.
+// What Python draws of an explorer: picture, caption and players. It comes as HTML when this view asks for it
+// and again whenever a slider has moved. Nothing of it is in the widget's state, so a notebook stays small.
 function render({ model, el }) {
   const screen = document.createElement("div");
   el.append(screen);
@@ -14,8 +14,8 @@ function render({ model, el }) {
       script.textContent = old.textContent;
       old.replaceWith(script);
     }
-    // The sound goes on where it was. The first player holds the clock of a new group. A browser may refuse to play
-    // before the first click on a page: then the listener starts it.
+    // The sound goes on where it was. The first player holds the clock of a new group.
+    // A browser may refuse to play before the first click on a page: then the listener starts it.
     if (position && players().length) players()[0].currentTime = position;
     if (playing >= 0) players()[playing].play().catch(() => {});
   };

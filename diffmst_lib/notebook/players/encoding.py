@@ -1,10 +1,18 @@
-"""Audio as bytes that every browser plays."""
+"""Audio as bytes that every browser plays.
+
+Chapter: A first mix.
+"""
+
+from __future__ import annotations
 
 import io
+from typing import Any
 
-import librosa
 import numpy as np
 import soundfile as sf
+import torch
+
+from ...audio.resampling import resample
 
 # format: (MIME type, sample format inside the file)
 FORMATS = {
@@ -19,9 +27,20 @@ MIX_COMPRESSION = 0.4  # 10 s of stereo: 0.15 to 0.27 MB in base64
 CEILING = 10 ** (-0.5 / 20)
 
 
-def as_samples(audio, name="audio"):
-    """Return audio (channels, num_samples) or (num_samples,) as a float32 array (num_samples, channels)."""
-    if hasattr(audio, "detach"):
+def as_samples(audio: torch.Tensor | np.ndarray, name: str = "audio") -> np.ndarray:
+    """Check audio and bring it into the order of files.
+
+    Args:
+        audio: Audio (channels, num_samples) with 1 or 2 channels, or (num_samples,), floating point.
+        name: How messages name it.
+
+    Returns:
+        The samples (num_samples, channels), float32.
+
+    Raises:
+        ValueError: In one line, for another shape, no samples, integers, values that are not finite.
+    """
+    if isinstance(audio, torch.Tensor):
         audio = audio.detach().cpu().numpy()
     audio = np.asarray(audio)
     if audio.ndim == 1:
@@ -39,8 +58,10 @@ def as_samples(audio, name="audio"):
     return np.ascontiguousarray(audio.T, dtype=np.float32)
 
 
-def excerpt_span(num_samples, sample_rate, start_s, seconds, name="audio"):
-    """Return the slice of `seconds` from `start_s` on, cut short at num_samples."""
+def excerpt_span(
+    num_samples: int, sample_rate: float, start_s: float, seconds: float, name: str = "audio"
+) -> slice:
+    """Return the slice of `seconds` from `start_s` on, cut short at num_samples; ValueError past the end."""
     if seconds <= 0 or start_s < 0:
         raise ValueError(f"expected seconds > 0 and start_s >= 0, got {seconds} and {start_s}")
     start = round(start_s * sample_rate)
@@ -49,31 +70,47 @@ def excerpt_span(num_samples, sample_rate, start_s, seconds, name="audio"):
     return slice(start, min(num_samples, start + max(1, round(seconds * sample_rate))))
 
 
-def headroom_gain(peak):
-    """Return the gain that keeps a peak above full scale from clipping; 1 for any other peak."""
+def headroom_gain(peak: float) -> float:
+    """Return the factor that keeps a peak above full scale from clipping; 1 for any other peak."""
     return CEILING / peak if peak > 1 else 1.0
 
 
-def mp3_rate(sample_rate):
+def mp3_rate(sample_rate: int) -> int:
     """Return the rate at which an MP3 holds audio of this rate, in Hz: the same where it can be."""
     if sample_rate > MP3_RATES[-1]:
         return next((rate for rate in (48000, 44100) if sample_rate % rate == 0), 48000)
     return next(rate for rate in MP3_RATES if rate >= sample_rate)  # the next higher: nothing is lost
 
 
-def encode_samples(samples, sample_rate, format="mp3", compression=MIX_COMPRESSION):
-    """Return float samples (num_samples, channels) within [-1, 1] as the bytes of an audio file.
+def encode_samples(
+    samples: np.ndarray, sample_rate: int, format: str = "mp3", compression: float = MIX_COMPRESSION
+) -> bytes:
+    """Write samples as an audio file in memory.
 
     An MP3 knows nine rates: at any other the samples are resampled (see `mp3_rate`).
+
+    Args:
+        samples: Audio (num_samples, channels) within [-1, 1].
+        sample_rate: In Hz, 1000 to 768000.
+        format: "mp3", "flac" or "wav".
+        compression: Of an MP3, from 0 (best) to 1 (smallest).
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ValueError: For an unknown format, a sample rate that no file has, a soundfile that writes no MP3.
     """
     if format not in FORMATS:
         raise ValueError(f"format {format!r} is not one of {', '.join(FORMATS)}")
     if not 1000 <= sample_rate <= 768_000:
         raise ValueError(f"expected a sample rate of 1000 to 768000 Hz, got {sample_rate}")
     if format == "mp3" and (rate := mp3_rate(sample_rate)) != sample_rate:
-        samples = librosa.resample(samples.T, orig_sr=sample_rate, target_sr=rate).T
+        samples = resample(samples.T, sample_rate, rate).T
         sample_rate = rate
-    options = {"compression_level": compression, "bitrate_mode": "VARIABLE"} if format == "mp3" else {}
+    options: dict[str, Any] = (
+        {"compression_level": compression, "bitrate_mode": "VARIABLE"} if format == "mp3" else {}
+    )
     file = io.BytesIO()
     try:
         sf.write(file, samples, sample_rate, format=format.upper(), subtype=FORMATS[format][1], **options)
@@ -84,23 +121,26 @@ def encode_samples(samples, sample_rate, format="mp3", compression=MIX_COMPRESSI
     return file.getvalue()
 
 
-def encode_audio(audio, sample_rate, *, format="mp3"):
+def encode_audio(
+    audio: torch.Tensor | np.ndarray, sample_rate: int, *, format: str = "mp3"
+) -> tuple[bytes, str]:
     """Return audio as the bytes of a small file, and their MIME type.
 
-    MP3 is the default because every browser plays it, Safari included. It holds rates up to 48 kHz: audio at a rate
-    that it has not, such as 96 kHz, is resampled. Nothing is hard-clipped: a sound whose peak exceeds 1 is scaled
-    down to a peak of -0.5 dBFS.
+    MP3 is the default because every browser plays it, Safari included. It holds rates up to 48 kHz: audio at
+    a rate that it has not, such as 96 kHz, is resampled. Nothing is hard-clipped: a sound whose peak exceeds
+    1 is scaled down to a peak of -0.5 dBFS.
 
     Args:
-        audio: tensor or array, (channels, num_samples) with 1 or 2 channels, or (num_samples,); [-1, 1].
-        sample_rate: in Hz.
+        audio: Audio (channels, num_samples) with 1 or 2 channels, or (num_samples,), in [-1, 1].
+        sample_rate: In Hz.
         format: "mp3" (10 s of stereo at 44.1 kHz: 0.1 to 0.2 MB), "flac" or "wav" (both 16 bit).
 
     Returns:
-        (bytes, MIME type), such as (b"...", "audio/mpeg").
+        The bytes and their MIME type, such as (b"...", "audio/mpeg").
 
     Raises:
-        ValueError: samples that are not finite, another shape, an unknown format, a sample rate that no file has.
+        ValueError: For samples that are not finite, another shape, an unknown format, a rate that no file
+            has.
 
     Example:
         >>> import torch

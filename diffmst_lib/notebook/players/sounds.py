@@ -1,16 +1,25 @@
-"""Players side by side, with one clock: the way to compare mixes by ear."""
+"""Players side by side, with one clock: the way to compare mixes by ear.
+
+Chapter: A first mix.
+"""
+
+from __future__ import annotations
 
 import base64
 import html
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from ...audio.loudness import loudness
+from ...audio.loudness import SAMPLE_RATE, loudness
 from .encoding import FORMATS, as_samples, encode_samples, excerpt_span, headroom_gain
+
+if TYPE_CHECKING:
+    from ...mixing.result import MixResult
 
 _HERE = Path(__file__).parent
 _SHORTEST_S = 0.4  # one block of the loudness meter
@@ -20,39 +29,50 @@ _SHORTEST_S = 0.4  # one block of the loudness meter
 class Sounds:
     """What `listen` returns; a notebook shows it as players.
 
-    labels: the names of the sounds; lufs: the level they were matched at, or None.
+    Attributes:
+        labels: The names of the sounds.
+        lufs: The level in LUFS that they were matched at, or None.
+        html: The players as HTML, with their script and the sounds.
     """
 
     labels: tuple[str, ...]
     lufs: float | None
     html: str = field(repr=False)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.html
 
 
-def listen(sounds, sample_rate=44100, *, match_lufs=None, seconds=10.0, start_s=0.0, title=None):
+def listen(
+    sounds: dict[str, torch.Tensor | np.ndarray] | torch.Tensor | np.ndarray | MixResult,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    match_lufs: float | None = None,
+    seconds: float = 10.0,
+    start_s: float = 0.0,
+    title: str | None = None,
+) -> Sounds:
     """Show players for one sound or several, so that a listener can compare them.
 
-    Several players share one clock: starting one pauses the others and goes on at the same
-    position; inside the group the keys 1 to 9 switch. If a peak exceeds 1, all sounds are turned
-    down together, so that their differences in level stay.
+    Several players share one clock: starting one pauses the others and goes on at the same position; inside
+    the group the keys 1 to 9 switch. If a peak exceeds 1, all sounds are turned down together, so that their
+    differences in level stay.
 
     Args:
-        sounds: {label: audio}, one audio tensor, or a `MixResult`; each (channels, num_samples) with 1 or 2
-            channels, or (num_samples,); [-1, 1].
-        sample_rate: in Hz, one for all.
-        match_lufs: bring every excerpt to this loudness in LUFS, or lower where one would clip;
-            a silent sound, or one shorter than 0.4 s, is not matched. Default: levels untouched.
-        seconds: length of the excerpt (10).
-        start_s: where the excerpt starts, in s (0).
-        title: a heading, default none.
+        sounds: {label: audio}, one sound, or a `MixResult`. Each sound is (channels, num_samples) with 1 or 2
+            channels, or (num_samples,), in [-1, 1].
+        sample_rate: In Hz, one for all.
+        match_lufs: Bring every excerpt to this loudness in LUFS, or lower where one would clip. A silent
+            sound, or one shorter than 0.4 s, is not matched. Default: levels stay.
+        seconds: Length of the excerpt in s.
+        start_s: Where the excerpt starts, in s.
+        title: A heading. Default: none.
 
     Returns:
-        Sounds: shows itself in a notebook; `.lufs` is the level truly used.
+        The players, which show themselves in a notebook; `.lufs` is the level truly used.
 
     Raises:
-        ValueError: no sound, samples that are not finite, another shape, a start past the end.
+        ValueError: For no sound, samples that are not finite, another shape, a start past the end.
 
     Example:
         >>> import torch
@@ -96,13 +116,15 @@ def listen(sounds, sample_rate=44100, *, match_lufs=None, seconds=10.0, start_s=
     return Sounds(labels, lufs, _page(labels, data, unmatched, title, note))
 
 
-def _loudness(samples, sample_rate):
+def _loudness(samples: np.ndarray, sample_rate: int) -> float | None:
     """Return the integrated loudness in LUFS, None where it has none (too short or silent)."""
     level = loudness(torch.from_numpy(samples.T), sample_rate=sample_rate)
     return level if len(samples) >= _SHORTEST_S * sample_rate and math.isfinite(level) else None
 
 
-def _page(labels, data, unmatched, title, note):
+def _page(
+    labels: tuple[str, ...], data: list[bytes], unmatched: list[bool], title: str | None, note: str
+) -> str:
     """Return the HTML: no element has an id, so nothing collides however often it is on a page."""
     several = len(labels) > 1
     mime = FORMATS["mp3"][0]
@@ -126,7 +148,8 @@ def _page(labels, data, unmatched, title, note):
     footer = "".join(f'<small class="dm-wide">{html.escape(hint)}</small>' for hint in hints)
     name = html.escape(title) if title else "Sounds to compare" if several else "Sound"
     return (
-        f'<div class="dm-sounds{"" if several else " dm-single"}" role="group" aria-label="{name}" tabindex="-1">'
+        f'<div class="dm-sounds{"" if several else " dm-single"}" role="group" '
+        f'aria-label="{name}" tabindex="-1">'
         f"{heading}{''.join(rows)}{footer}</div>"
         f"<style>{(_HERE / 'sounds.css').read_text('utf-8')}</style>"
         f"<script>{(_HERE / 'sounds.js').read_text('utf-8')}</script>"

@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from desk_page import PLAIN, busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
+from desk_page import LETTERS, PLAIN, busy_params
 from widget_sounds import tones
 
 import diffmst_lib as dm
@@ -63,6 +63,7 @@ BAD = {
     "snare": 'there is no track "snare" here, but vox.L, vox.R, kick',
     "preset": 'its preset is "reference", a desk plays "default"',
     "rate": "it is for 48000 Hz, the song is at 44100 Hz",
+    "version": "its version is 1, this desk reads 2",
     "no master": "master_bus is missing",
 }
 
@@ -79,6 +80,7 @@ def spoiled(params, how):
         "snare": lambda: data["tracks"].update(snare=kick),
         "preset": lambda: data.update(preset="reference"),
         "rate": lambda: data.update(sample_rate=48000),
+        "version": lambda: data.update(version=1),
         "no master": lambda: data.pop("master_bus"),
     }
     if how not in changes:
@@ -114,8 +116,8 @@ def play(tab, desk):
     """Press play; when the peak is the library's, the whole loop has been heard."""
     tab.get_by_role("button", name="Play").click()
     expected = 20 * math.log10(desk.mix().abs().max().item())
-    tab.wait_for_function(f"Math.abs({PEAK} - {expected}) < 0.6", timeout=10_000)
-    assert min(tab.evaluate(LEVELS)) > 10  # vox, kick, master
+    tab.wait_for_function(f"Math.abs({PEAK} - {expected}) < 0.6")
+    tab.wait_for_function(f"{LEVELS}.every((height) => height > 10)")  # vox, kick, master
 
 
 def test_it_plays_over_plain_http_without_the_worklet(visit, toy):
@@ -182,6 +184,14 @@ def test_a_page_opened_as_a_file_has_the_worklet(chromium, toy, tmp_path):
     tab.close()
 
 
+# Keeps what the button of the desk says, one text after the other.
+BUTTON_TEXTS = """() => {
+  window.texts = [];
+  const button = document.querySelector(".dm-play");
+  new MutationObserver(() => texts.push(button.textContent)).observe(button, { childList: true });
+}"""
+
+
 def test_without_loop_it_stops_at_the_end(visit, toy):
     tab = visit(dm.desk(toy))
     position = tab.get_by_role("slider", name="Position in s")
@@ -191,9 +201,10 @@ def test_without_loop_it_stops_at_the_end(visit, toy):
         tab.keyboard.press("PageUp")
     assert position.input_value() == "2"
     tab.evaluate("document.querySelector('.dm-position').value = 1.6")
+    tab.evaluate(BUTTON_TEXTS)  # a busy machine may look at the page only after the end
     tab.get_by_role("button", name="Play").click()
-    tab.wait_for_function("document.querySelector('.dm-play').textContent.includes('Stop')")
-    tab.wait_for_function("document.querySelector('.dm-play').textContent.includes('Play')", timeout=5000)
+    tab.wait_for_function("texts.length >= 2")
+    assert tab.evaluate("texts") == ["\u25a0 Stop", "\u25b6 Play"]
     assert position.input_value() == "0"
 
 
@@ -264,7 +275,7 @@ def test_everything_by_keyboard(visit, toy):
     ratio = tab.get_by_role("slider", name="Ratio of kick")
     ratio.press("End")
     assert ratio.get_attribute("aria-valuetext") == "10.00:1"
-    tab.get_by_role("slider", name="Low shelf cutoff of kick in Hz").press("Home")
+    tab.get_by_role("slider", name="Low shelf frequency of kick in Hz").press("Home")
     tab.get_by_role("button", name="Bypass the equalizer of kick").press("Enter")
     assert (
         tab.get_by_role("button", name="Bypass the equalizer of kick").get_attribute("aria-pressed") == "true"
@@ -303,15 +314,15 @@ def test_a_stereo_stem_moves_as_one(visit, toy):
     assert fader.input_value() == "2"
     fader.press("ArrowDown")
     assert tracks("input_gain_db") == pytest.approx([-0.5, 3.5])
-    cutoff = tab.get_by_role("spinbutton", name="Low shelf cutoff of vox")
-    cutoff.fill("250")
-    cutoff.press("Enter")
+    frequency = tab.get_by_role("spinbutton", name="Low shelf frequency of vox")
+    frequency.fill("250")
+    frequency.press("Enter")
     assert tracks("low_shelf_frequency_hz") == [250, 250]
-    cutoff.fill("9000")
-    cutoff.press("Enter")
+    frequency.fill("9000")
+    frequency.press("Enter")
     assert tracks("low_shelf_frequency_hz") == [500, 500]  # the end of the range
     for knob, start in (
-        ("Low shelf cutoff of vox", [100, 100]),
+        ("Low shelf frequency of vox", [100, 100]),
         ("Fader of vox in dB", [0, 4]),
         ("Pan", [0.18, 0.82]),
     ):
@@ -341,7 +352,7 @@ DOTS = "[...document.querySelectorAll('.dm-dot')].map((dot) => [dot.cx.baseVal.v
 def test_every_band_has_a_dot_of_its_own(visit, toy, hz):
     """Neutral, two bands are at 6325 Hz; three can be at 4 kHz."""
     params = neutral_params(toy)
-    for band in ("band2", "band3", "high_shelf") if hz else ():
+    for band in ("peak_3", "peak_4", "high_shelf") if hz else ():
         params.track("vox")[f"{band}_frequency_hz"], params.track("vox")[f"{band}_gain_db"] = hz, 12.0
     dots = visit(dm.desk(toy, params)).evaluate(DOTS)
     assert len(dots) == 6 and all(8 <= y <= 190 - 22 for _, y in dots)
@@ -380,22 +391,27 @@ def test_only_the_chosen_controls_are_shown(visit, toy, controls, shown, hidden)
     assert len(json.loads(settings_text(tab))["tracks"]["vox.L"]) == 27
 
 
-@pytest.mark.parametrize("width", [400, 340])
-def test_it_fits_a_narrow_page(visit, data, width):
+@pytest.mark.parametrize("letters", LETTERS)
+def test_it_fits_a_narrow_page(visit, data, letters):
     whole = dm.load_multitrack(data / "multitracks" / "caesium")
-    tab = visit(dm.desk(whole, seconds=0.5), width=width)
+    tab = visit(dm.desk(whole, seconds=0.5), width=1200, before=LETTERS[letters])
     tab.get_by_role("button", name="Copy the settings").click()
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    # The box of the strips ends in the middle of one, and the master covers none.
-    ends = tab.evaluate("""(() => {
-      const box = document.querySelector(".dm-strips").getBoundingClientRect();
-      const strips = [...document.querySelectorAll(".dm-strip")].map((strip) => strip.getBoundingClientRect());
-      return [box.right, ...strips.map(({ left, right }) => [left, right])];
-    })()""")
-    cut = [(ends[0] - left) / (right - left) for left, right in ends[1:] if left < ends[0] < right]
-    assert len(cut) == 1 and 0.25 < cut[0] < 0.75
-    assert all(right <= left + 1 for (_, right), (left, _) in itertools.pairwise(ends[1:]))
-    cramped = """[...document.querySelectorAll(".dm-number")].filter((box) => box.scrollWidth > box.clientWidth)
-      .map((box) => box.ariaLabel)"""
-    assert tab.evaluate(cramped) == []
+    for width in (1200, 400, 340):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.wait_for_function(f"document.documentElement.clientWidth === {width}")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        cramped = """[...document.querySelectorAll(".dm-number")].filter((box) => box.scrollWidth > box.clientWidth)
+          .map((box) => box.ariaLabel)"""
+        assert tab.evaluate(cramped) == [], width
+        if width == 1200:
+            continue
+        # The box of the strips ends in the middle of one, and the master covers none.
+        ends = tab.evaluate("""(() => {
+          const box = document.querySelector(".dm-strips").getBoundingClientRect();
+          const strips = [...document.querySelectorAll(".dm-strip")].map((strip) => strip.getBoundingClientRect());
+          return [box.right, ...strips.map(({ left, right }) => [left, right])];
+        })()""")
+        cut = [(ends[0] - left) / (right - left) for left, right in ends[1:] if left < ends[0] < right]
+        assert len(cut) == 1 and 0.25 < cut[0] < 0.75, width
+        assert all(right <= left + 1 for (_, right), (left, _) in itertools.pairwise(ends[1:]))
     assert tab.locator(".dm-desk [id]").count() == 0  # nothing that a second desk could collide with

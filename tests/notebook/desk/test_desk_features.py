@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
+from desk_page import LETTERS, busy_params, page_state
 from widget_sounds import tones
 
 import diffmst_lib as dm
-from diffmst_lib.notebook.desk.desk import _SCRIPT
+from diffmst_lib.notebook.desk.desk import SCRIPT
 
 NAMES = ("rms", "crest_factor", "stereo_width", "stereo_imbalance", "bark_spectrum")
 
@@ -123,12 +123,12 @@ def test_every_knob_is_measured_as_the_library_renders_it(visit, excerpt, before
     step(bypassed=[["kick", "eq"], ["master_bus", "compressor"]])
     step(soloed=["kick"])
     steps.append({**steps[-1], "equalPower": True})
-    expected.append(expected[-1] * (desk._reference.square().sum() / expected[-1].square().sum()).sqrt())
+    expected.append(expected[-1] * (desk.reference.square().sum() / expected[-1].square().sum()).sqrt())
 
     tab = visit(desk, before=before, tracks=excerpt.audio.numpy().tobytes())
     for i, (answer, mix) in enumerate(zip(tab.evaluate(ANALYZE, steps), expected, strict=True)):
         assert_equal_features(answer["features"], as_lists(dm.audio_features(mix)), 2e-3, 1e-3, f"step {i}")
-        loss = dm.audio_feature_loss(mix, desk._reference)["total"].item()
+        loss = dm.audio_feature_loss(mix, desk.reference)["total"].item()
         assert answer["loss"]["total"] == pytest.approx(loss, rel=2e-3)
     assert answer["gainDb"] == pytest.approx(
         20 * math.log10((mix.norm() / expected[-2].norm()).item()), abs=1e-3
@@ -164,16 +164,15 @@ def number(text):
 
 def panel(tab):
     """Return the numbers of the mix, of the reference and of the loss, {row: value}."""
-    tab.wait_for_function(DONE, timeout=10_000)
+    tab.wait_for_function(DONE)
     rows = ("rms left", "rms right", "crest left", "crest right", "width", "imbalance")
     table = tab.evaluate(TABLE)
     mix, reference = (
-        {name: number(row[k]) for name, row in zip(rows, table) if len(row) > k} for k in (1, 2)
+        {name: number(row[k]) for name, row in zip(rows, table[:6], strict=True) if len(row) > k}
+        for k in (1, 2)
     )
-    losses = dict(zip(NAMES, (number(table[i][-1]) for i in (0, 2, 4, 5, 6)))) | {
-        "total": number(table[-1][-1])
-    }
-    return mix, reference, losses
+    losses = {name: number(table[i][-1]) for name, i in zip(NAMES, (0, 2, 4, 5, 6), strict=True)}
+    return mix, reference, losses | {"total": number(table[-1][-1])}
 
 
 def expected_row(audio):
@@ -181,7 +180,7 @@ def expected_row(audio):
     level, crest = 20 * features["rms"].log10(), features["crest_factor"]
     names = ("rms left", "rms right", "crest left", "crest right", "width", "imbalance")
     values = (*level, *crest, features["stereo_width"], features["stereo_imbalance"])
-    return {name: value.item() for name, value in zip(names, values)}
+    return {name: value.item() for name, value in zip(names, values, strict=True)}
 
 
 # What the MP3 files may cost, and the rounding of the numbers.
@@ -202,9 +201,9 @@ def assert_shows(tab, desk):
     for name, tolerance in TOLERANCE.items():
         assert mix[name] == pytest.approx(expected[name], abs=tolerance), name
     assert reference == pytest.approx(
-        expected_row(desk._reference), abs=0.051
+        expected_row(desk.reference), abs=0.051
     )  # not through an MP3: rounded only
-    for name, value in dm.audio_feature_loss(desk.mix(), desk._reference).items():
+    for name, value in dm.audio_feature_loss(desk.mix(), desk.reference).items():
         assert losses[name] == pytest.approx(value.item(), rel=0.05, abs=0.01), name
 
 
@@ -243,8 +242,8 @@ def test_the_panel_follows_the_knobs_before_anything_is_played(visit, excerpt, r
     powers = [sum(10 ** (side / 10) for side in (row["rms left"], row["rms right"])) for row in (mix, other)]
     assert 10 * math.log10(powers[0] / powers[1]) == pytest.approx(0, abs=0.1)
     audio = desk.mix()
-    gain = (desk._reference.square().mean() / audio.square().mean()).sqrt()
-    loss = dm.audio_feature_loss(gain * audio, desk._reference)["total"].item()
+    gain = (desk.reference.square().mean() / audio.square().mean()).sqrt()
+    loss = dm.audio_feature_loss(gain * audio, desk.reference)["total"].item()
     assert losses["total"] == pytest.approx(loss, rel=0.05)
     assert gain < 0.8
     words = tab.evaluate(NOTE).split()
@@ -308,7 +307,7 @@ def test_a_desk_without_features_is_as_before(visit, toy):
     )  # two scripts and numbers, no audio
     tab = visit(desk, before=COUNTED)
     tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
-    tab.wait_for_timeout(200)
+    tab.evaluate("new Promise((drawn) => requestAnimationFrame(drawn))")
     assert tab.locator(".dm-features").count() == 0 and tab.evaluate("made") == []
 
 
@@ -322,8 +321,9 @@ def test_a_desk_without_features_is_as_before(visit, toy):
 def test_a_panel_that_cannot_measure_says_so(visit, toy, spoil, said):
     tab = visit(dm.desk(toy, features=True), before=f"<script>{spoil}</script>")
     tab.wait_for_function(f"{NOTE} === 'No features: {said}'")
+    tab.evaluate("document.querySelector('.dm-note').textContent = ''")
     tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
-    tab.wait_for_timeout(100)
+    tab.wait_for_function(f"{NOTE} === 'No features: {said}'")  # it has tried again
     assert not tab.evaluate(DONE)
 
 
@@ -331,7 +331,7 @@ def test_it_plays_and_measures_in_a_live_notebook(visit, toy):
     """The kernel is asked once, and sends views into a larger buffer; a desk that leaves ends its worker."""
     desk = dm.desk(toy, reference=tones(2.0), features=True)
     state = {key: getattr(desk, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
-    files, scales = desk._files
+    page = page_state(desk)
     tab = visit(before=COUNTED)
     tab.evaluate(
         """async ([code, state, files, scales]) => {
@@ -360,12 +360,7 @@ def test_it_plays_and_measures_in_a_live_notebook(visit, toy):
           window.model = model;
           window.leave = render({ model, el: document.body.appendChild(document.createElement("div")) });
         }""",
-        [
-            base64.b64encode(_SCRIPT.encode()).decode(),
-            state,
-            [base64.b64encode(f).decode() for f in files],
-            scales,
-        ],
+        [base64.b64encode(SCRIPT.encode()).decode(), state, page["audio"], page["scales"]],
     )
     tab.get_by_role("button", name="Play").click()
     tab.wait_for_function("document.querySelector('.dm-play').textContent.includes('Stop')")
@@ -383,13 +378,15 @@ def test_it_plays_and_measures_in_a_live_notebook(visit, toy):
     assert tab.evaluate("gone") == 1
 
 
-def test_it_can_be_read_by_everybody_and_on_a_narrow_page(visit, data):
+@pytest.mark.parametrize("letters", LETTERS)
+def test_it_can_be_read_by_everybody_and_on_a_narrow_page(visit, data, letters):
     whole = dm.load_multitrack(data / "multitracks" / "caesium").select("kick", "bgvox_main")
     reference = dm.load_audio(data / "references" / "vibe_ace.ogg")
-    tab = visit(dm.desk(whole, reference=reference, start_s=8, seconds=1, features=True), width=400)
+    desk = dm.desk(whole, reference=reference, start_s=8, seconds=1, features=True)
+    tab = visit(desk, width=400, before=LETTERS[letters])
     panel(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400
-    cramped = """[...document.querySelectorAll('.dm-features :is(th, td, .dm-head)')]
+    cramped = """[...document.querySelectorAll('.dm-features, .dm-features :is(th, td, .dm-head)')]
       .filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.textContent)"""
     assert tab.evaluate(cramped) == []
     group = tab.get_by_role("group", name="Audio features")
@@ -409,7 +406,7 @@ def test_it_can_be_read_by_everybody_and_on_a_narrow_page(visit, data):
     # A wider page has room for longer curves.
     narrow = json.dumps(tab.evaluate(curves)[0])
     tab.set_viewport_size({"width": 900, "height": 900})
-    tab.wait_for_function(f"{curves}[0] !== {narrow}", timeout=5000)
+    tab.wait_for_function(f"{curves}[0] !== {narrow}")
 
 
 def test_a_page_opened_as_a_file_measures(chromium, toy, tmp_path):

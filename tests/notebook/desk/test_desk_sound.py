@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from desk_page import busy_params, excerpt, toy, visit  # noqa: F401 (fixtures)
+from desk_page import busy_params
 from widget_sounds import RATE, tones
 
 import diffmst_lib as dm

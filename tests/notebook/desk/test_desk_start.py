@@ -4,11 +4,11 @@ import base64
 import math
 
 import pytest
-from desk_page import toy, visit  # noqa: F401 (fixtures)
+from desk_page import page_state
 from widget_sounds import tones
 
 import diffmst_lib as dm
-from diffmst_lib.notebook.desk.desk import _SCRIPT
+from diffmst_lib.notebook.desk.desk import SCRIPT
 
 # Keeps every AudioContext of the page.
 COUNTED = """<script>
@@ -30,9 +30,25 @@ ONLY_IN_CLICKS = """<script>
     return inClick ? resume.call(this) : new Promise(() => {});
   };
 </script>"""
+# Keeps how long the page's timers are.
+TIMERS = """() => {
+  const native = setTimeout;
+  window.timers = [];
+  window.setTimeout = (action, ms, ...rest) => {
+    timers.push(ms);
+    return native(action, ms, ...rest);
+  };
+}"""
 NEVER = "<script>AudioContext.prototype.resume = () => new Promise(() => {})</script>"
-# The first desk that decodes waits for release().
+# The first desk that decodes waits for release(); `made` counts the nodes that are ready to play.
 SLOW_FIRST = """<script>
+  window.made = 0;
+  window.AudioWorkletNode = class extends AudioWorkletNode {
+    constructor(...options) {
+      super(...options);
+      made += 1;
+    }
+  };
   const { decodeAudioData } = AudioContext.prototype;
   const wait = new Promise((resolve) => { window.release = resolve; });
   AudioContext.prototype.decodeAudioData = async function (bytes) {
@@ -46,24 +62,25 @@ SHOWS = "document.querySelectorAll('.dm-play')[{}].textContent.includes('{}')"
 
 
 def test_the_sound_is_asked_for_within_the_click(visit, toy):
-    tab = visit(dm.desk(toy), before=ONLY_IN_CLICKS)
+    tab = visit(dm.desk(toy), before=COUNTED + ONLY_IN_CLICKS)
     button = tab.locator(".dm-play")
     button.click()
-    tab.wait_for_function(SHOWS.format(0, "Stop"), timeout=4000)
+    tab.wait_for_function(SHOWS.format(0, "Stop"))
     button.click()
-    tab.wait_for_timeout(150)  # now the context is suspended
+    tab.wait_for_function(f"{STATES}.join() === 'suspended'")
     button.click()
-    tab.wait_for_function(SHOWS.format(0, "Stop"), timeout=4000)
+    tab.wait_for_function(SHOWS.format(0, "Stop"))
 
 
 def test_a_browser_that_starts_no_sound(visit, toy):
     tab = visit(dm.desk(toy), before=COUNTED + NEVER)
     tab.clock.install()
+    tab.evaluate(TIMERS)
     button = tab.locator(".dm-play")
     for attempt in (1, 2):
         button.click()
         assert button.is_disabled()
-        tab.wait_for_timeout(600)  # the files are decoded
+        tab.wait_for_function(f"timers.filter((ms) => ms === 5000).length === {attempt}")  # it has decoded
         tab.clock.run_for(6000)
         tab.wait_for_function(f"{STATUS} === 'No sound: the browser did not start the audio'")
         assert button.is_enabled() and "Play" in button.text_content()
@@ -101,9 +118,9 @@ LIVE = """async ([code, state, bytes]) => {
 def live(visit, toy):
     desk = dm.desk(toy)
     state = {key: getattr(desk, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
-    files = [base64.b64encode(file).decode() for file in desk._files[0]]
+    files = page_state(desk)["audio"]
     tab = visit(before=COUNTED)
-    tab.evaluate(LIVE, [base64.b64encode(_SCRIPT.encode()).decode(), state, files])
+    tab.evaluate(LIVE, [base64.b64encode(SCRIPT.encode()).decode(), state, files])
     return tab
 
 
@@ -145,8 +162,9 @@ def test_what_is_about_to_play_is_called_off_by_another_sound(visit, toy, other)
         tab.evaluate("document.querySelector('audio').play()")
         tab.wait_for_function("document.querySelector('.dm-status').textContent === ''")
     assert first.is_enabled() and tab.evaluate(STATUS) == ""
+    made = tab.evaluate("made")
     tab.evaluate("release()")
-    tab.wait_for_timeout(500)
+    tab.wait_for_function(f"made === {made + 1}")
     assert "Play" in first.text_content()
     assert tab.evaluate(STATES) == ["suspended", "running"][: 2 if other == "desk" else 1]
     first.click()  # what is loaded is still there
@@ -192,5 +210,5 @@ def test_a_song_at_a_high_rate_plays(visit, sample_rate):
     tab.locator(".dm-play").click()
     expected = 20 * math.log10(desk.mix().abs().max().item())
     peak = "Number(document.querySelector('.dm-peak').textContent.replace('\u2212', '-').match(/-?[\\d.]+/)?.[0])"
-    tab.wait_for_function(f"Math.abs({peak} - {expected}) < 0.6", timeout=10_000)
+    tab.wait_for_function(f"Math.abs({peak} - {expected}) < 0.6")
     assert tab.evaluate("contexts[0].sampleRate") == sample_rate

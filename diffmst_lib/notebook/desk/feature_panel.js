@@ -9,8 +9,8 @@ onmessage = ({ data: { setup, table, ...request } }) => {
 };
 postMessage("ready");`;
 
-// Returns {ask, close}: ask(request) promises what an Analyst measures. It works in a thread of its own, so that the
-// desk stays smooth; where a page may not start one, the page's own thread does the work.
+// Returns {ask, close}: ask(request) promises what an Analyst measures. It works in a thread of its own, so
+// the desk stays smooth. Where a page may not start one, the page's own thread does the work.
 export async function startAnalyst(setup, table) {
   const worker = await startWorker();
   if (!worker) {
@@ -61,8 +61,8 @@ const CRESTS = { at: linear(0, 30), ticks: [0, 10, 20, 30], digits: 1 };
 const FEATURE_ROWS = [
   { term: "rms", label: "RMS left", unit: "dBFS", read: ({ rms }) => asDecibels(rms[0]), ...LEVELS },
   { term: "rms", label: "RMS right", unit: "dBFS", read: ({ rms }) => asDecibels(rms[1]), ...LEVELS },
-  { term: "crest_factor", label: "Crest left", unit: "dB", read: (features) => features.crest_factor[0], ...CRESTS },
-  { term: "crest_factor", label: "Crest right", unit: "dB", read: (features) => features.crest_factor[1], ...CRESTS },
+  { term: "crest_factor", label: "Crest left", unit: "dB", read: (all) => all.crest_factor[0], ...CRESTS },
+  { term: "crest_factor", label: "Crest right", unit: "dB", read: (all) => all.crest_factor[1], ...CRESTS },
   {
     term: "stereo_width", label: "Width", unit: "", read: (features) => features.stereo_width,
     at: (width) => Math.sqrt(width / 4), ticks: [0, 0.25, 1, 4], digits: 3, // most music is below 0.25
@@ -99,14 +99,16 @@ function makeBarkPlot(name, formula, edgesHz, sources) {
       const bands = levels.filter((_, i) => centers[i] >= low && centers[i] < high);
       return (bands.reduce((sum, db) => sum + db, 0) / bands.length).toFixed(0);
     };
-    return `${average(0, 250)} below 250 Hz, ${average(250, 4000)} to 4 kHz, ${average(4000, Infinity)} above`;
+    const [low, middle, high] = [average(0, 250), average(250, 4000), average(4000, Infinity)];
+    return `${low} below 250 Hz, ${middle} to 4 kHz, ${high} above`;
   };
   return {
     root: graph.root,
     // curves: {source: levels in dB}; [low, high]: the range of the axis
     show(curves, [low, high]) {
       const spoken = sources.map((source) => `${source} ${about(curves[source])}`).join("; ");
-      graph.root.setAttribute("aria-label", `Bark spectrum of the ${name}, ${formula}, in dB on average: ${spoken}`);
+      const label = `Bark spectrum of the ${name}, ${formula}, in dB on average: ${spoken}`;
+      graph.root.setAttribute("aria-label", label);
       graph.resize(Math.max(220, graph.root.clientWidth || 400));
       const { width, height } = graph;
       const x = (hz) => left + ((width - left - right) * Math.log(hz / lowHz)) / Math.log(highHz / lowHz);
@@ -128,14 +130,15 @@ function makeBarkPlot(name, formula, edgesHz, sources) {
   };
 }
 
-const AS_LOUD = "The mix is measured as loud as it plays; \u201cEqual power\u201d brings it to the power of the " +
-  "reference first.";
+const AS_LOUD = "The mix is measured as loud as it plays; " +
+  "\u201cEqual power\u201d brings it to the power of the reference first.";
 
 export class FeaturePanel {
   constructor(setup, player) {
     const { reference, edges_hz } = setup.features;
     Object.assign(this, { setup, player, reference, sources: reference ? ["mix", "reference"] : ["mix"] });
-    this.equal = makeButton("Equal power", "Bring the mix to the power of the reference before it is measured", () => {
+    const purpose = "Bring the mix to the power of the reference before it is measured";
+    this.equal = makeButton("Equal power", purpose, () => {
       this.equalPower = !this.equalPower;
       press(this.equal, this.equalPower);
       this.follow(this.values);
@@ -145,10 +148,13 @@ export class FeaturePanel {
     const kinds = [["mid", "L + R"], ["side", "L \u2212 R"]];
     this.plots = kinds.map((texts) => makeBarkPlot(...texts, edges_hz, this.sources));
     this.note = make("small", "dm-note", { textContent: "Measuring \u2026" });
-    const legend = this.sources.map((name) => make("span", "dm-key", {}, [make("span", `dm-swatch dm-${name}`), name]));
+    const legend = this.sources.map((name) =>
+      make("span", "dm-key", {}, [make("span", `dm-swatch dm-${name}`), name]));
     const title = make("strong", "", { textContent: "Audio features" });
     this.root = makeGroup("dm-panel dm-features", "Audio features", [
-      make("div", "dm-head", {}, [title, make("span", "dm-legend", {}, legend), ...(reference ? [this.equal] : [])]),
+      make("div", "dm-head", {}, [
+        title, make("span", "dm-legend", {}, legend), ...(reference ? [this.equal] : []),
+      ]),
       this.makeTable(),
       make("div", "dm-barks", {}, this.plots.map(({ root }) => root)),
       this.note,
@@ -201,7 +207,8 @@ export class FeaturePanel {
       }
       this.root.setAttribute("aria-busy", "false");
     } catch (error) {
-      if (!this.closed) this.note.textContent = `No features: ${error.message}`; // it stays busy: what is shown is old
+      // It stays busy: what is shown is old.
+      if (!this.closed) this.note.textContent = `No features: ${error.message}`;
     } finally {
       this.running = false;
     }
@@ -225,7 +232,8 @@ export class FeaturePanel {
     this.draw();
     const way = `${Math.abs(gainDb).toFixed(1)} dB ${gainDb < 0 ? "softer" : "louder"} than it plays`;
     const equal = gainDb === null
-      ? "A mix as soft as this one cannot be brought to the power of the reference: it is measured as it plays."
+      ? "A mix as soft as this one cannot be brought to the power of the reference: " +
+        "it is measured as it plays."
       : `The mix is measured ${way}: at the power of the reference.`;
     this.note.textContent = equalPower ? equal : this.reference ? AS_LOUD : "";
   }

@@ -1,0 +1,136 @@
+"""Check boxes that switch off parts of a console.
+
+Chapter: The console.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import ipywidgets
+import torch
+
+from ...audio.loudness import normalize_loudness
+from ...audio.multitrack import Multitrack
+from ...console.mixing_console import MixingConsole, uses_fx_bus
+from ...console.params import ConsoleParams
+from ...plots.spectra import plot_bark
+from ...style.features import stereo_width
+from .base import MATCHED_LUFS, Explorer, check_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# The effects of a track: their names in the parameter table, and on the boxes.
+PARTS = {
+    "gain": "gain",
+    "eq": "equalizer",
+    "compressor": "compressor",
+    "panner": "panner",
+    "fx_bus": "fx_bus",
+}
+
+
+class BypassExplorer(Explorer):
+    """Check boxes that switch off parts of a console: what `explore_bypass` returns."""
+
+    _alt = "Bark spectra of mid and side of the mix, with everything on and as set."
+
+    def __init__(
+        self, song: Multitrack, params: ConsoleParams, off: Sequence[str], seconds: float, start_s: float
+    ) -> None:
+        if not isinstance(song, Multitrack):
+            raise ValueError(f"explore_bypass needs a song, a Multitrack, got {type(song).__name__}")
+        if not isinstance(params, ConsoleParams):
+            raise ValueError(f"params must be ConsoleParams, got {type(params).__name__}")
+        self._song = song.excerpt(start_s, seconds)
+        self._all = params.clone()
+        self._console = MixingConsole(song.sample_rate, preset=params.preset)
+        self._everything = self._render(self._all)
+        parts = [part for part in PARTS.values() if part != "fx_bus" or uses_fx_bus(params)]
+        boxes = {
+            part: ipywidgets.Checkbox(part not in off, description=part.replace("_", " "), indent=False)
+            for part in (*parts, "master_bus")
+        }
+        check_names(dict.fromkeys(off), boxes, "the console")
+        super().__init__(song.sample_rate, boxes)
+
+    @property
+    def params(self) -> ConsoleParams:
+        """The console's parameters as set: what is off has its neutral values."""
+        params = self._all.clone()
+        neutral = ConsoleParams.neutral(params.names, preset=params.preset, sample_rate=params.sample_rate)
+        is_off = [not self.settings.get(PARTS[spec.effect], True) for spec in params.specs("track")]
+        params.tracks[:, is_off] = neutral.tracks[:, is_off]
+        if not self.settings["master_bus"]:
+            params.master_bus_values = neutral.master_bus_values
+        return params
+
+    def _render(self, params: ConsoleParams) -> torch.Tensor:
+        return self._console.render(self._song.audio, params)
+
+    def _process(self) -> torch.Tensor:
+        return self._render(self.params)
+
+    def picture(self) -> Figure:
+        """Draw Bark spectra of the mix with everything on and as set, as loud as they are played."""
+        mixes = self._sounds()
+        if self._match:
+            mixes = {
+                name: normalize_loudness(mix, MATCHED_LUFS, sample_rate=self.sample_rate)
+                for name, mix in mixes.items()
+            }
+        return plot_bark(mixes, sample_rate=self.sample_rate)
+
+    def _sounds(self) -> dict[str, torch.Tensor]:
+        return {"everything on": self._everything, "as set": self.audio}
+
+    def _caption(self) -> str:
+        off = [part.replace("_", " ") for part, on in self.settings.items() if not on]
+        widths = [stereo_width(mix).item() for mix in (self.audio, self._everything)]
+        return (
+            f"Off: {', '.join(off) or 'nothing'}. "
+            f"Stereo width {widths[0]:.3f}, with everything on {widths[1]:.3f}."
+        )
+
+
+def explore_bypass(
+    song: Multitrack,
+    params: ConsoleParams,
+    *,
+    off: Sequence[str] = ("equalizer",),
+    seconds: float = 6.0,
+    start_s: float = 0.0,
+) -> BypassExplorer:
+    """Show check boxes that switch off parts of a console, with Bark spectra and the mix as a whole.
+
+    A part that is off has its neutral values from `param_table`: a fader at 0 dB, a flat equalizer, ratio 1,
+    pan in the middle, nothing sent; for the master bus all of that at once.
+
+    Args:
+        song: The stems.
+        params: The console for the song's tracks.
+        off: What is off at the start, of gain, equalizer, compressor, panner, fx_bus (when it is used),
+            master_bus.
+        seconds: Length of the excerpt in s.
+        start_s: Where the excerpt starts, in s.
+
+    Returns:
+        An `Explorer` as from `explore_pan`: `.settings` says what is on, `.params` are the parameters as set.
+
+    Raises:
+        ValueError: For no `Multitrack`, no `ConsoleParams`, parameters that do not fit the song, an unknown
+            part, a start past the end.
+
+    Chapter: The console
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium")
+        >>> mix = dm.equal_loudness(song, panned=True)
+        >>> explorer = explore_bypass(mix.song, mix.params, off=("panner",), seconds=1.0)
+        >>> explorer.audio[0].equal(explorer.audio[1])      # without pans, both sides are the same
+        True
+    """
+    return BypassExplorer(song, params, off, seconds, start_s)
