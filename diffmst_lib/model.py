@@ -228,13 +228,13 @@ class DiffMST(nn.Module):
                     so_far = self.console_params(logits) if logits else None
                     mix = self.render(tracks, so_far, mask) if so_far else self.plain_sum(tracks, sides, mask)
                     compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
-                answer = self.control(embeddings, compared, sides=sides, mask=mask)
+                answer = self.controller_logits(embeddings, compared, sides=sides, mask=mask)
                 if logits:
                     answer = [z + change - n for z, change, n in zip(logits, answer, neutral, strict=True)]
                 logits = self._within_limits(answer)
         return logits
 
-    def control(
+    def controller_logits(
         self,
         embeddings: torch.Tensor,
         style: ReferenceStyle,

@@ -368,11 +368,13 @@ def test_another_pass_corrects_the_console(noise):
     with torch.no_grad():
         style, embeddings = tiny.encode_reference(record), tiny.encode_tracks(tracks)
         once = tiny.console_logits(embeddings, style, tracks, sides=sides, passes=1)
-        first = tiny.control(embeddings, tiny.add_gap(style, tiny.plain_sum(tracks, sides)), sides=sides)
+        first = tiny.controller_logits(
+            embeddings, tiny.add_gap(style, tiny.plain_sum(tracks, sides)), sides=sides
+        )
         assert all(torch.equal(a, b) for a, b in zip(once[1:], first[1:], strict=True))
         assert torch.equal(once[0][..., :-1], first[0][..., :-1])
         mix = tiny.console(tracks, tiny.console_params(once), fx_bus=False).mix
-        answer = tiny.control(embeddings, tiny.add_gap(style, mix), sides=sides)
+        answer = tiny.controller_logits(embeddings, tiny.add_gap(style, mix), sides=sides)
         neutral = start_console(sides)
         expected = [a + b - n for a, b, n in zip(once, answer, neutral, strict=True)]
         twice = tiny.console_logits(embeddings, style, tracks, sides=sides)

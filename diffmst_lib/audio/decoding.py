@@ -185,9 +185,9 @@ class _Av:
     def __init__(self, name: str | io.BytesIO, stream: int):
         self._name, self._number = name, stream
         with self._open() as container:
-            found = container.streams.audio[stream]
-            self.sample_rate, self.channels = found.rate, found.channels
-            if not (self.sample_rate and self.channels and found.time_base):
+            audio = container.streams.audio[stream]
+            self.sample_rate, self.channels = audio.rate, audio.channels
+            if not (self.sample_rate and self.channels and audio.time_base):
                 raise ValueError("no sound in it")
 
     def _open(self) -> av.container.InputContainer:

@@ -1,4 +1,7 @@
-"""Measurements of time and memory: `diffmst bench`. Ratios within one run count."""
+"""Measurements of time and memory: `diffmst bench`. Ratios within one run count.
+
+Chapters: The console, Losses, The controller, Data, Training at scale.
+"""
 
 import lazy_loader as lazy
 

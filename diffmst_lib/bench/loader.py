@@ -1,4 +1,4 @@
-"""Whether a loader keeps up with training: `diffmst bench --data INDEX`. Ratios within one run count. Chapter: Data."""
+"""Whether a loader keeps up with training: `diffmst bench --data INDEX`. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -10,27 +10,15 @@ from collections.abc import Callable
 import pandas as pd
 import torch
 
-from ..console.engines.memory import keep_large_blocks
-from ..data.examples import Batch, Method2, Sampling, loader
+from ..data.batches import Batch, loader
+from ..data.examples import Method2
 from ..data.index import SongIndex
+from ..data.sampling import Sampling
 from ..model import DiffMST
 from ..network.config import ModelConfig
 from ..style.features import audio_features
 from ..style.losses import feature_distance
-
-
-def training_step(preset: str) -> Callable[[Batch], None]:
-    """A function that trains the model of a preset on a batch once: forward, audio-feature loss, backward, Adam."""
-    model = DiffMST(preset)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
-
-    def step(batch: Batch) -> None:
-        mix, _ = model(batch.tracks, batch.reference, sides=batch.sides, mask=batch.mask)
-        optimizer.zero_grad()
-        feature_distance(audio_features(mix), audio_features(batch.reference))["total"].mean().backward()
-        optimizer.step()
-
-    return step
+from .measuring import seconds_of
 
 
 def data_table(
@@ -44,12 +32,23 @@ def data_table(
     batches: int = 32,
     workers: tuple[int, ...] = (0, 1, 2),
 ) -> pd.DataFrame:
-    """What examples of Method 2 take to draw, beside a training step on them: one row a number of workers.
+    """What examples of Method 2 take to draw, beside a training step on them.
 
-    Columns: seconds an example of the loader alone, over `batches` batches after the first ones, and of the training step
-    alone; their ratio, how many times faster the loader is; and the share of the time that training waits for the loader
-    when both run together, over `steps` steps. Every example has `num_tracks` tracks, or one less where all stems are
-    stereo.
+    Args:
+        index: Songs with stems, and finished songs as references.
+        preset: Of the model that is trained.
+        num_tracks: Of every example, or one less where all stems are stereo.
+        seconds: Length of the examples.
+        batch_size: Examples of a batch.
+        steps: Of the training that waits for the loader.
+        batches: Of the loader alone.
+        workers: Numbers of processes that read ahead.
+
+    Returns:
+        One row a number of workers. Columns: seconds an example of the loader alone, over `batches` batches
+        after the first ones, and of the training step alone; their ratio, how many times faster the loader
+        is; and the share of the time that training waits for the loader when both run together, over `steps`
+        steps.
     """
     config = ModelConfig.preset(preset)
     sampling = Sampling(
@@ -59,26 +58,43 @@ def data_table(
         max_tracks=num_tracks,
     )
     examples = Method2(index.multitracks(), index.references(), sampling)
-    step, rows = training_step(preset), {}
-    with keep_large_blocks():
-        batch = next(iter(loader(examples, batch_size, steps=1)))
-        step(batch)
-        step_s = statistics.median(_seconds(lambda: step(batch)) for _ in range(3)) / batch_size
-        for count in workers:
-            ahead = 1 + 2 * count  # what is prepared while the processes start does not count
-            read = iter(loader(examples, batch_size, steps=ahead + batches, workers=count))
-            for _ in range(ahead):
-                next(read)
-            load_s = _seconds(lambda: deque(read, maxlen=0)) / (
-                batches * batch_size
-            )  # each is let go, as in training
-            rows[count] = {
-                "loader (s)": round(load_s, 3),
-                f"step of {preset} (s)": round(step_s, 3),
-                "step / loader": round(step_s / load_s, 1),
-                "waiting in training (%)": round(100 * _waiting(examples, batch_size, steps, count, step)),
-            }
+    step, rows = _training_step(preset), {}
+    batch = next(iter(loader(examples, batch_size, steps=1)))
+    step(batch)
+    step_s = statistics.median(seconds_of(lambda: step(batch)) for _ in range(3)) / batch_size
+    for count in workers:
+        load_s = _loader_seconds(examples, batch_size, batches, count)
+        rows[count] = {
+            "loader (s)": round(load_s, 3),
+            f"step of {preset} (s)": round(step_s, 3),
+            "step / loader": round(step_s / load_s, 1),
+            "waiting in training (%)": round(100 * _waiting(examples, batch_size, steps, count, step)),
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("workers")
+
+
+def _training_step(preset: str) -> Callable[[Batch], None]:
+    """A function that trains a model on a batch once: forward, audio-feature loss, backward, Adam."""
+    model = DiffMST(preset)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+
+    def step(batch: Batch) -> None:
+        mix, _ = model(batch.tracks, batch.reference, sides=batch.sides, mask=batch.mask)
+        optimizer.zero_grad()
+        feature_distance(audio_features(mix), audio_features(batch.reference))["total"].mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def _loader_seconds(examples: Method2, batch_size: int, batches: int, workers: int) -> float:
+    """Seconds an example."""
+    ahead = 1 + 2 * workers  # what is prepared while the processes start does not count
+    read = iter(loader(examples, batch_size, steps=ahead + batches, workers=workers))
+    for _ in range(ahead):
+        next(read)
+    drop_each = deque(maxlen=0).extend  # as training does: no batch is kept
+    return seconds_of(lambda: drop_each(read)) / (batches * batch_size)
 
 
 def _waiting(
@@ -94,9 +110,3 @@ def _waiting(
         waited += time.perf_counter() - asked
         step(batch)
     return waited / (time.perf_counter() - started)
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started

@@ -1,4 +1,7 @@
-"""What a training step costs, part by part, beside the same step through the released console. Chapter: Training at scale."""
+"""What a training step costs, part by part, beside the same step through the released console.
+
+Chapter: Training at scale.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,27 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from ..console.engines.memory import keep_large_blocks
 from ..model import DiffMST
 from ..network.config import ModelConfig
 from ..training.methods import Task, distance_from_neutral, task_loss
 from ..training.recipes import recipe
+from .measuring import SAMPLE_RATE, one_thread
 
 CONSOLES = ("reference", "default")
 
 
 def noise_task(batch_size: int, num_tracks: int, seconds: float) -> Task:
-    """A task of Method 2 on noise: tracks at about -30 dB, a stereo reference at about -16."""
-    generator, length = torch.Generator().manual_seed(0), round(seconds * 44100)
+    """A task of Method 2 on noise: tracks at about -30 dB, a stereo reference at about -16.
+
+    Args:
+        batch_size: How many examples.
+        num_tracks: Tracks of each, left and right by turns.
+        seconds: Their length.
+
+    Returns:
+        The task.
+    """
+    generator, length = torch.Generator().manual_seed(0), round(seconds * SAMPLE_RATE)
     tracks = 0.03 * torch.randn(batch_size, num_tracks, length, generator=generator)
     reference = 0.15 * torch.randn(batch_size, 2, length, generator=generator)
     sides = torch.tensor([-1.0, 1.0]).repeat(num_tracks)[:num_tracks].expand(batch_size, -1)
@@ -31,17 +43,26 @@ def noise_task(batch_size: int, num_tracks: int, seconds: float) -> Task:
 
 
 def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]]:
-    """A function that updates a new model on a task, once for each listening, as training does by turns.
+    """Make a job that updates a new model on a task, once for each number of passes.
 
-    It returns the mean seconds of each part of an update. What the network takes includes the mix that it listens to.
+    Training takes these by turns.
 
-    >>> parts = step_parts(ModelConfig.preset("tiny"), noise_task(1, 2, 0.5))()
-    >>> list(parts)
-    ['network', 'console', 'loss', 'backward', 'optimizer']
+    Args:
+        config: Of the model.
+        task: What it learns from.
+
+    Returns:
+        The job. It returns the mean seconds of each part of an update. What the network takes includes the
+        mixes that it listens to.
+
+    Example:
+        >>> parts = step_parts(ModelConfig.preset("tiny"), noise_task(1, 2, 0.5))()
+        >>> list(parts)
+        ['network', 'console', 'loss', 'backward', 'optimizer']
     """
-    how, model = recipe("af-16", config), DiffMST(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=how.learning_rate)
-    turns = range(1, 1 + max(1, config.listens))
+    settings, model = recipe("af-16", config), DiffMST(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    turns = range(1, 1 + max(1, config.passes))
 
     def step() -> dict[str, float]:
         seconds, began = Counter(), time.perf_counter()
@@ -52,19 +73,20 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
             seconds[name] += (now - began) / len(turns)
             began = now
 
-        for listens in turns:
+        for passes in turns:
             params = model.predict(
-                task.tracks, task.reference, sides=task.sides, mask=task.mask, listens=listens
+                task.tracks, task.reference, sides=task.sides, mask=task.mask, passes=passes
             )
             lap("network")
             mix = model.console(task.tracks, params, fx_bus=False, mask=task.mask).mix
             lap("console")
-            loss = task_loss(mix, task, how) + how.pull * distance_from_neutral(params, task.sides, task.mask)
+            distance = distance_from_neutral(params, task.sides, task.mask)
+            loss = task_loss(mix, task, settings) + settings.pull * distance
             lap("loss")
             optimizer.zero_grad()
             loss.backward()
             lap("backward")
-            torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm or math.inf)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf)
             optimizer.step()
             lap("optimizer")
         return dict(seconds)
@@ -75,28 +97,30 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
 def step_table(
     preset: str = "small", *, batch_size: int = 1, num_tracks: int = 8, seconds: float = 5.0, repeats: int = 3
 ) -> pd.DataFrame:
-    """A training step of Method 2 through the released console and through ours: median seconds of alternating runs.
+    """A training step of Method 2 through the released console and through ours.
 
-    One row a console, of the parts of a step in seconds, their sum, and how many times more steps a second ours does. On
-    one thread, after a run of each that compiles.
+    Median seconds of alternating runs on one thread, after a run of each that compiles.
+
+    Args:
+        preset: Of the model.
+        batch_size: How many examples.
+        num_tracks: Tracks of each.
+        seconds: Their length.
+        repeats: Runs that count.
+
+    Returns:
+        One row a console. Columns: the parts of a step in seconds, their sum, and how many times more steps a
+        second ours does.
     """
-    task = noise_task(batch_size, num_tracks, seconds)
-    steps = {
-        console: step_parts(replace(ModelConfig.preset(preset), console=console), task)
-        for console in CONSOLES
-    }
+    task, config = noise_task(batch_size, num_tracks, seconds), ModelConfig.preset(preset)
+    steps = {console: step_parts(replace(config, console=console), task) for console in CONSOLES}
     times: dict[str, list[dict[str, float]]] = {console: [] for console in CONSOLES}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with keep_large_blocks():
-            for step in steps.values():
-                step()
-            for _ in range(repeats):
-                for console, step in steps.items():
-                    times[console].append(step())
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread():
+        for step in steps.values():
+            step()
+        for _ in range(repeats):
+            for console, step in steps.items():
+                times[console].append(step())
     rows = {
         console: {part: statistics.median(run[part] for run in runs) for part in runs[0]}
         | {"all": statistics.median(sum(run.values()) for run in runs)}

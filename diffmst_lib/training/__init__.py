@@ -1,4 +1,7 @@
-"""Training: both methods of the paper, its five variants, one loop. Chapters: Method 1, Method 2, Training at scale."""
+"""Training: both methods of the paper, its five variants, one loop.
+
+Chapters: Method 1, Method 2, Training at scale.
+"""
 
 import lazy_loader as lazy
 

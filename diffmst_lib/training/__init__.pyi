@@ -1,6 +1,6 @@
+from .examples import examples_of as examples_of
+from .hardware import Hardware as Hardware
 from .loop import Run as Run
-from .loop import Stopped as Stopped
-from .loop import examples_of as examples_of
 from .loop import train as train
 from .loop import update as update
 from .methods import Task as Task
@@ -14,6 +14,7 @@ from .methods import vary as vary
 from .recipes import VARIANTS as VARIANTS
 from .recipes import Recipe as Recipe
 from .recipes import recipe as recipe
+from .stopping import Stopped as Stopped
 from .validation import held_out as held_out
 from .validation import judge as judge
 from .validation import summary as summary

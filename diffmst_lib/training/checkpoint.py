@@ -1,4 +1,7 @@
-"""A training on disk: one safetensors file with all that it takes to go on, replaced whole or not at all. Chapter: Training at scale."""
+"""A training on disk: one safetensors file with all that it takes to go on, replaced whole or not at all.
+
+Chapter: Training at scale.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,39 @@ import hashlib
 import json
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
-from ..disk import write_whole
+from ..disk import why, write_whole
 from ..inputs import InputError, InputNote
 from .recipes import Recipe
 
-FORMAT, VERSION = "diffmst-training", 1
+FORMAT, VERSION = "diffmst-training", 2  # version 1 had other names
 CHECKPOINT = "checkpoint.safetensors"
+MAY_CHANGE = ("data", "devices")  # of an identity, when a training goes on
+SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}  # so many updates may be skipped at first, then 1 %
+
+Identity = dict[str, Any]
 
 
 @dataclass
 class Progress:
-    """How far a training is: steps done, seconds they took (without validations), updates skipped, losses since the last
-    row of the log, and the scale of fp16's gradients.
+    """How far a training is. With the seed that is all there is to know.
 
-    With the seed that is all there is to know: what is drawn is a function of the seed and the step.
+    Every draw follows from seed and step.
+
+    Attributes:
+        step: Steps done.
+        seconds: What they took, without validations.
+        skipped: Updates skipped, because a gradient was not finite.
+        losses: Of the steps since the last row of the log.
+        scaler: The scale of fp16's gradients.
     """
 
     step: int = 0
@@ -36,13 +51,13 @@ class Progress:
     scaler: dict[str, float] = field(default_factory=dict)
 
     def add(self, loss: float, norm: float, seconds: float) -> None:
-        """One more step, with its loss and the length of its gradient."""
+        """Count one more step, with its loss, the length of its gradient and its time."""
         self.step, self.seconds = self.step + 1, self.seconds + seconds
         self.skipped += not math.isfinite(norm)
         self.losses.append(loss)
 
     def row(self, learning_rate: float, norm: float) -> dict[str, float]:
-        """A row of the log, with the mean loss since the one before."""
+        """Make a row of the log, with the mean loss since the one before."""
         mean = sum(self.losses) / len(self.losses)
         self.losses.clear()
         return {
@@ -54,13 +69,40 @@ class Progress:
             "skipped": self.skipped,
         }
 
+    def check_skipped(self, precision: str) -> None:
+        """Raise InputError when more than 1 % of the updates were skipped, and more than at first may be."""
+        if self.skipped > max(SKIPPED_AT_LEAST[precision], 0.01 * self.step):
+            raise InputError(
+                f"{self.skipped} of {self.step} updates had gradients that are not finite: lower the "
+                "learning rate, or train in float32"
+            )
 
-def save_state(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, begun: dict, progress: Progress
+
+def identity_of(recipe: Recipe, seed: int, names: Iterable[str], devices: int) -> Identity:
+    """Say which training this is: recipe, seed, a digest of the names of its songs, number of devices."""
+    of_recipe = json.loads(json.dumps(asdict(recipe) | {"model": asdict(recipe.config)}))
+    songs = hashlib.sha256("\n".join(sorted(names)).encode("utf-8", errors="surrogateescape")).hexdigest()
+    return of_recipe | {"seed": seed, "data": songs, "devices": devices}
+
+
+def save_checkpoint(
+    folder: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    identity: Identity,
+    progress: Progress,
 ) -> None:
-    """Write the checkpoint of a training; InputError when it cannot be written, and then the old one is still there.
+    """Write the checkpoint of a training.
 
-    `begun` is what `description` says of the training.
+    Args:
+        folder: Of the training.
+        model: Its weights are saved,
+        optimizer: and its means of the gradients.
+        identity: Which training it is.
+        progress: How far it is.
+
+    Raises:
+        InputError: When it cannot be written; then the checkpoint before is still there.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
@@ -69,50 +111,41 @@ def save_state(
             for key, value in optimizer.state.get(parameter, {}).items()
         }
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    about = {"format": FORMAT, "version": VERSION, "begun": begun, "progress": asdict(progress)}
+    about = {"format": FORMAT, "version": VERSION, "identity": identity, "progress": asdict(progress)}
     data = serialize(tensors, {"about": json.dumps(about)})
     try:
         write_whole(folder / CHECKPOINT, lambda part: part.write_bytes(data))
     except OSError as error:
-        raise InputError(f"{folder / CHECKPOINT}: not written ({error.strerror or error})") from None
+        raise InputError(f"{folder / CHECKPOINT}: not written ({why(error)})") from None
 
 
-def description(recipe: Recipe, seed: int, names: list[str], devices: int) -> dict:
-    """What a training must keep when it goes on: its recipe and seed; and what it should keep, data and devices."""
-    config = json.loads(json.dumps(asdict(recipe) | {"model": asdict(recipe.config)}))
-    songs = hashlib.sha256("\n".join(sorted(names)).encode("utf-8", errors="surrogateescape")).hexdigest()
-    return config | {"seed": seed, "data": songs, "devices": devices}
-
-
-def load_state(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, begun: dict
+def load_checkpoint(
+    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: Identity
 ) -> Progress:
-    """Put a checkpoint into model and optimizer. InputError when there is none, when it is broken or of another recipe.
+    """Put a checkpoint into model and optimizer. Other data or devices are allowed, with an `InputNote`.
 
-    Other data or another number of devices are told in an `InputNote`.
+    Args:
+        folder: Of the training.
+        model: Gets the weights.
+        optimizer: Gets its means of the gradients.
+        identity: Which training is to go on.
+
+    Returns:
+        How far the training is.
+
+    Raises:
+        InputError: In one line, when there is no checkpoint, and when it is broken or of another training.
     """
     path = folder / CHECKPOINT
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a whole checkpoint ({getattr(error, 'strerror', None) or error})"
-        ) from None
+        raise InputError(f"{path}: not a whole checkpoint ({why(error)})") from None
     if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: not a checkpoint of a training by this version of diffmst_lib")
-    before = about["begun"]
-    differs = [name for name in begun if before.get(name) != begun[name]]
-    for name in set(differs) & {"data", "devices"}:
-        warnings.warn(f"{path}: it goes on with other {name} than it began with", InputNote, stacklevel=3)
-    differs = [name for name in differs if name not in ("data", "devices")]
-    if differs:
-        name = differs[0]
-        values = "another model" if name == "model" else f"{name} {before.get(name)}, not {begun[name]}"
-        raise InputError(
-            f"{path}: a training with {values}: go on as it began, or begin anew in another folder"
-        )
+    _check_identity(path, about["identity"], identity)
     model.load_state_dict(
         {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     )
@@ -127,3 +160,15 @@ def load_state(
                 key: value if key == "step" else value.to(parameter) for key, value in state.items()
             }
     return Progress(**about["progress"])
+
+
+def _check_identity(path: Path, before: Identity, identity: Identity) -> None:
+    differs = [name for name in identity if before.get(name) != identity[name]]
+    for name in differs:
+        if name in MAY_CHANGE:
+            warnings.warn(f"{path}: it goes on with other {name} than it began with", InputNote, stacklevel=4)
+            continue
+        values = "another model" if name == "model" else f"{name} {before.get(name)}, not {identity[name]}"
+        raise InputError(
+            f"{path}: a training with {values}: go on as it began, or begin anew in another folder"
+        )

@@ -1,4 +1,7 @@
-"""What a training tells: two CSV files, TensorBoard, and at every validation sounds and knobs. Chapters: Method 1, Method 2, Training at scale."""
+"""The logs of a training: two CSV files, TensorBoard, and at every validation sounds and knobs.
+
+Chapters: Method 1, Method 2, Training at scale.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ import soundfile
 import torch
 
 from ..console.params import ConsoleParams
-from ..disk import write_whole
-from ..inputs import InputNote
+from ..disk import why, write_whole
+from ..inputs import InputError, InputNote
 from .validation import HeldOut
 
 LOG, VALIDATION, EXAMPLES, BOARD = "log.csv", "validation.csv", "examples", "tensorboard"
@@ -23,7 +26,9 @@ EXAMPLE_SECONDS = 10  # libsndfile crashes on minutes of Vorbis at once
 class Logs:
     """Rows in `log.csv` and `validation.csv` of a folder, the same numbers for TensorBoard, and examples.
 
-    After a resume, rows later than its step are dropped: they will come again.
+    Args:
+        folder: Of the training.
+        step: Where the training goes on. Rows after it are dropped, they will come again; at 0 all is new.
     """
 
     def __init__(self, folder: Path, step: int):
@@ -45,7 +50,7 @@ class Logs:
             self.board = SummaryWriter(str(folder / BOARD), purge_step=step + 1 if step else None)
 
     def add(self, name: str, row: dict[str, float]) -> None:
-        """Append a row, with its "step", to one of the two tables."""
+        """Append a row, with its "step", to one of the two tables, `LOG` or `VALIDATION`."""
         self.tables[name].append(row)
         pd.DataFrame(self.tables[name][-1:]).to_csv(
             self.folder / name, mode="a", index=False, header=len(self.tables[name]) == 1
@@ -57,48 +62,65 @@ class Logs:
                     self.board.add_scalar(f"{group}/{key}", value, row["step"])
 
     def frame(self, name: str) -> pd.DataFrame:
-        """One of the two tables."""
+        """Return one of the two tables."""
         return pd.DataFrame(self.tables[name])
 
     def add_example(
         self, number: int, example: HeldOut, mix: torch.Tensor, params: ConsoleParams, step: int
     ) -> None:
-        """The mix of a validation example as Ogg, its console as CSV; beside them, once, what it is compared with."""
+        """Write the mix of a validation example as Ogg, its console as CSV, and once its target.
+
+        Args:
+            number: Of the example, from 1 on.
+            example: The example.
+            mix: (2, T).
+            params: The console of a batch of one.
+            step: Of the training.
+
+        Raises:
+            InputError: In one line, when a sound cannot be written.
+        """
         folder, rate = self.folder / EXAMPLES, params.sample_rate
         folder.mkdir(exist_ok=True)
         target = folder / f"{number}-target.ogg"
         if not target.exists():
-            _write_ogg(target, example.task.target[0], rate)
+            write_ogg(target, example.task.target[0], rate)
         name = f"{number}-step{step:07d}"
-        _write_ogg(folder / f"{name}.ogg", mix, rate)
-        sounding = example.task.mask[0]
-        only = ConsoleParams(
-            params.tracks[0].cpu()[sounding],
-            params.fx_bus_values[0].cpu(),
-            params.master_bus_values[0].cpu(),
-            preset=params.preset,
-            sample_rate=rate,
-            names=[n for n, sounds in zip(example.names, sounding) if sounds],
-        )
-        only.to_frame().to_csv(folder / f"{name}.csv")
+        write_ogg(folder / f"{name}.ogg", mix, rate)
+        _of_real_tracks(example, params).to_frame().to_csv(folder / f"{name}.csv")
         if self.board:
-            self.board.add_audio(
-                f"example {number}", mix.mean(dim=0, keepdim=True).clamp(-1, 1), step, sample_rate=rate
-            )
+            mono = mix.mean(dim=0, keepdim=True).clamp(-1, 1)
+            self.board.add_audio(f"example {number}", mono, step, sample_rate=rate)
 
     def close(self) -> None:
-        """Everything is on disk afterwards."""
+        """Write what has not been written yet."""
         if self.board:
             self.board.close()
 
 
-def _write_ogg(path: Path, audio: torch.Tensor, sample_rate: int) -> None:
+def write_ogg(path: Path, audio: torch.Tensor, sample_rate: int) -> None:
+    """Write the first ten seconds of a sound (2, T), turned down where it is above full scale."""
     audio = audio[:, : EXAMPLE_SECONDS * sample_rate]
-    soundfile.write(path, (audio / audio.abs().amax().clamp(min=1.0)).T.numpy(), sample_rate)
+    try:
+        soundfile.write(path, (audio / audio.abs().amax().clamp(min=1.0)).T.numpy(), sample_rate)
+    except soundfile.SoundFileError as error:
+        raise InputError(f"{path}: not written ({why(error)})") from None
+
+
+def _of_real_tracks(example: HeldOut, params: ConsoleParams) -> ConsoleParams:
+    mask = example.task.mask[0]
+    return ConsoleParams(
+        params.tracks[0].cpu()[mask],
+        params.fx_bus_values[0].cpu(),
+        params.master_bus_values[0].cpu(),
+        preset=params.preset,
+        sample_rate=params.sample_rate,
+        names=[name for name, real in zip(example.names, mask, strict=True) if real],
+    )
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, float]]:
-    """The rows of a CSV up to a step, which alone are left in the file; what a killed run has left of a line is dropped."""
+    """Keep the rows of a CSV up to a step, and drop what a killed run has left of a line."""
     text = path.read_text(encoding="utf-8", errors="replace") if step and path.is_file() else ""
     text = text[: text.rfind("\n") + 1]
     if not text.startswith("step,"):

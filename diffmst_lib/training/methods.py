@@ -10,8 +10,9 @@ import torch
 from ..audio.loudness import normalize_loudness, normalize_tracks
 from ..console import effects
 from ..console.mixing_console import MixingConsole
-from ..console.params import SECTIONS, ConsoleParams, param_table
-from ..data.examples import Batch
+from ..console.params import ConsoleParams
+from ..console.table import SECTIONS, param_table
+from ..data.batches import Batch
 from ..network.controller import start_console
 from ..style.features import audio_features
 from ..style.losses import feature_distance, mrstft_loss
@@ -25,8 +26,13 @@ EQ_CENTERS_HZ = (60.0, 150.0, 600.0, 2500.0, 6000.0, 8000.0)
 class Task:
     """What a model is shown, and what its mix is compared with.
 
-    `tracks` (B, N, T), `sides` and `mask` (B, N), `reference` (B, 2, T) and `target` (B, 2, T) at -16 LUFS. In method 2
-    the target is the reference itself. `params` made the target; None in method 2.
+    Attributes:
+        tracks: (B, N, T).
+        sides: (B, N), -1 left, 1 right, 0 mono.
+        mask: (B, N), True for real tracks.
+        reference: (B, 2, T), at -16 LUFS.
+        target: (B, 2, T), at -16 LUFS. In method 2 it is the reference itself.
+        params: The console that made the target; None in method 2.
     """
 
     tracks: torch.Tensor
@@ -45,18 +51,30 @@ def random_params(
     preset: str = "default",
     sample_rate: int = 44100,
 ) -> ConsoleParams:
-    """A console with every knob at random, uniform in the unit interval, as the paper's random mixes have it.
+    """Draw a console with every knob at random, uniform in the unit interval, as in the paper.
 
-    But for the faders, uniform within +-`gain_db` dB on the tracks and at 0 dB on the master, whose level is normalized
-    anyway. At +-48 dB, their whole range, one track would drown all others; at 0, as in the released code, a random mix
-    says nothing of balance. The sends are at random too: render with `fx_bus=False`.
+    But for the faders, uniform within +-`gain_db` on the tracks, and at 0 dB on the master, whose level is
+    normalized anyway. At +-48 dB, their whole range, one track would drown all others; at 0, as in the
+    released code, a random mix says nothing of balance. The sends are at random too: render with
+    `fx_bus=False`.
 
-    >>> params = random_params(3, np.random.default_rng(0))
-    >>> params.tracks.shape, bool((params.tracks[:, 0].abs() <= 12).all())
-    (torch.Size([3, 27]), True)
+    Args:
+        num_tracks: How many strips.
+        rng: The source of everything random.
+        gain_db: How far faders move, 0 to 48 dB.
+        preset: Of the console.
+        sample_rate: In Hz.
+
+    Returns:
+        The console.
+
+    Example:
+        >>> params = random_params(3, np.random.default_rng(0))
+        >>> params.tracks.shape, bool((params.tracks[:, 0].abs() <= 12).all())
+        (torch.Size([3, 27]), True)
     """
     unit = []
-    for section, rows in zip(SECTIONS, ((num_tracks,), (), ())):
+    for section, rows in zip(SECTIONS, ((num_tracks,), (), ()), strict=True):
         specs = param_table(section, preset, sample_rate)
         drawn = rng.random((*rows, len(specs)))
         for i, spec in enumerate(specs):
@@ -67,12 +85,34 @@ def random_params(
     return ConsoleParams.from_unit(*unit, preset=preset, sample_rate=sample_rate)
 
 
-def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
-    """Method 1: a random console mixes all; half A of the mix is the reference, half B the target, half B of the tracks
-    the input.
+def make_task(batch: Batch, recipe: Recipe, seed: int) -> Task:
+    """Make the task of a batch: for the same items and seed the same, in whatever company.
 
-    `rngs` are one generator an example. Tracks of half B are brought to the model's level again; those that are silent
-    in it are left out, unless all are.
+    Args:
+        batch: Examples of the recipe's data set; `batch.items` are their numbers in it.
+        recipe: What to do.
+        seed: Of everything drawn.
+
+    Returns:
+        The task, by `method1_task` or `method2_task`.
+    """
+    rngs = [np.random.default_rng([seed, 1, item]) for item in batch.items]
+    return (method1_task if recipe.method == 1 else method2_task)(batch, recipe, rngs)
+
+
+def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
+    """Make a task of Method 1: a random console mixes all.
+
+    Half A of the mix is the reference, half B the target. The input is half B of the tracks, brought to the
+    model's level again. Tracks that are silent in it are left out, unless all are.
+
+    Args:
+        batch: Examples, twice as long as the task.
+        recipe: What to do.
+        rngs: A generator for each example.
+
+    Returns:
+        The task, with the console.
     """
     config = recipe.config
     drawn = [
@@ -89,9 +129,8 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
     console = MixingConsole(config.sample_rate, preset=config.console)
     with torch.no_grad():
         mix = console(batch.tracks, params, fx_bus=False, mask=batch.mask).mix
-        mix = mix / mix.abs().amax(dim=(1, 2), keepdim=True).clamp(
-            min=1e-12
-        )  # a faint mix would be gated as silence
+        peak = mix.abs().amax(dim=(1, 2), keepdim=True)
+        mix = mix / peak.clamp(min=1e-12)  # a faint mix would be gated as silence
         half = mix.shape[-1] // 2
         reference, target = (
             normalize_loudness(part.contiguous(), sample_rate=config.sample_rate)
@@ -106,27 +145,41 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
 
 
 def method2_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
-    """Method 2: the reference is a real song, or now and then another master of it; the mix is compared with it."""
+    """Make a task of Method 2: the reference is a real song, or now and then another master of it.
+
+    The reference is the target as well.
+
+    Args:
+        batch: Examples with references.
+        recipe: What to do; `recipe.varied` says how often another master is made.
+        rngs: A generator for each example.
+
+    Returns:
+        The task.
+    """
     rate = recipe.config.sample_rate
-    varied = [
+    masters = [
         vary(record, rng, sample_rate=rate) if rng.random() < recipe.varied else record
-        for record, rng in zip(batch.reference, rngs)
+        for record, rng in zip(batch.reference, rngs, strict=True)
     ]
-    reference = torch.stack(varied)
+    reference = torch.stack(masters)
     return Task(batch.tracks, batch.sides, batch.mask, reference, reference)
 
 
-def make_task(batch: Batch, recipe: Recipe, items: range, seed: int) -> Task:
-    """The task of a batch that holds these items of a data set: the same for the same items and seed, whoever asks."""
-    rngs = [np.random.default_rng([seed, 1, item]) for item in items]
-    return (method1_task if recipe.method == 1 else method2_task)(batch, recipe, rngs)
-
-
 def vary(record: torch.Tensor, rng: np.random.Generator, *, sample_rate: int = 44100) -> torch.Tensor:
-    """Another master of a record (2, T), at -16 LUFS: equalizer, width and balance at random, so few become many.
+    """Make another master of a record: equalizer, width and balance at random, so few records become many.
 
-    >>> vary(torch.randn(2, 44100), np.random.default_rng(0)).shape
-    torch.Size([2, 44100])
+    Args:
+        record: (2, T).
+        rng: The source of everything random.
+        sample_rate: In Hz.
+
+    Returns:
+        The other master (2, T), at -16 LUFS.
+
+    Example:
+        >>> vary(torch.randn(2, 44100), np.random.default_rng(0)).shape
+        torch.Size([2, 44100])
     """
     knobs = {
         "gain_db": rng.normal(0, 3, 6).clip(-9, 9),
@@ -146,10 +199,18 @@ def vary(record: torch.Tensor, rng: np.random.Generator, *, sample_rate: int = 4
 
 
 def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
-    """The recipe's loss of mixes (B, 2, T) at any level, a scalar; gradients reach the mix.
+    """The recipe's loss of a mix. Gradients reach the mix.
 
-    With `recipe.soft_limit` c an audio-feature loss L counts as L / (1 + L / c): a mix far off the mark must not decide
-    the step for all others.
+    With `recipe.soft_limit` c an audio-feature loss L counts as L / (1 + L / c): a mix far off the mark must
+    not decide the step for all others.
+
+    Args:
+        mix: (B, 2, T), at any level.
+        task: What it is compared with.
+        recipe: Which loss.
+
+    Returns:
+        The loss, a scalar.
     """
     rate = recipe.config.sample_rate
     mix = normalize_loudness(mix, sample_rate=rate)
@@ -157,24 +218,34 @@ def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
         return mrstft_loss(mix, task.target)
     features = (audio_features(sound, sample_rate=rate) for sound in (mix, task.target))
     losses = feature_distance(*features, each=True)["total"]  # (B,)
-    return (
-        losses.mean() if recipe.soft_limit is None else (losses / (1.0 + losses / recipe.soft_limit)).mean()
-    )
+    if recipe.soft_limit is not None:
+        losses = losses / (1.0 + losses / recipe.soft_limit)
+    return losses.mean()
 
 
 def distance_from_neutral(params: ConsoleParams, sides: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Squared distance from the console where training starts, in the unit interval: mean over examples, a scalar.
+    """Squared distance of a console from the one where training starts, in the unit interval.
 
-    Of an example it is the mean over its tracks of the sum over their knobs, plus the sum over the master's.
+    Of an example it is the mean over its tracks of the sum over their knobs, plus the sum over the master's
+    knobs.
+
+    Args:
+        params: A batch of consoles.
+        sides: (B, N).
+        mask: (B, N), True for real tracks.
+
+    Returns:
+        The mean over examples, a scalar.
     """
     strips, _, master_bus = params.to_unit()  # (B, N, 27), (B, 26)
-    neutral = [torch.sigmoid(z) for z in start_console(sides, params.preset)]
-    apart = (strips - neutral[0]).square().sum(dim=-1)  # (B, N)
-    tracks = (apart * mask).sum(dim=-1) / mask.sum(dim=-1)
-    return (tracks + (master_bus - neutral[2]).square().sum(dim=-1)).mean()
+    start = [torch.sigmoid(z) for z in start_console(sides, params.preset)]
+    of_tracks = (strips - start[0]).square().sum(dim=-1)  # (B, N)
+    mean = (of_tracks * mask).sum(dim=-1) / mask.sum(dim=-1)  # (B,)
+    return (mean + (master_bus - start[2]).square().sum(dim=-1)).mean()
 
 
 def _stack(params: list[ConsoleParams], device: torch.device) -> ConsoleParams:
+    """Consoles side by side as a batch."""
     parts = ([getattr(p, name) for p in params] for name in ("tracks", "fx_bus_values", "master_bus_values"))
     return ConsoleParams(
         *(torch.stack(part).to(device) for part in parts),

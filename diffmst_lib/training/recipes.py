@@ -1,11 +1,16 @@
-"""Recipes: everything that makes one training different from another. Section 3.2 of the paper. Chapters: Method 1, Method 2, Training at scale."""
+"""Recipes: everything that makes one training different from another. Section 3.2 of the paper.
+
+Chapters: Method 1, Method 2, Training at scale.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
-from ..data.examples import Sampling
+from ..data.sampling import Sampling
+from ..inputs import check_limits, limited, one_of
 from ..network.config import ModelConfig
 
 # The five variants of the paper: method, loss, most tracks, and the variant whose weights it begins with.
@@ -24,80 +29,70 @@ class Recipe:
     """One way to train. `recipe` gives the paper's five by name; `dataclasses.replace` makes variants.
 
     Args:
-        name: for people and for file names.
-        model: a preset, "tiny", "small" or "paper", or a `ModelConfig`.
+        name: For people and for file names.
+        model: A preset, "tiny", "small" or "paper", or a `ModelConfig`.
         method: 1, the reference is a random mix of the same tracks; 2, it is a real song.
         loss: "mrstft" (method 1 only) or "af".
-        max_tracks, min_tracks: of an example.
-        seconds: length of a segment. Method 1 cuts it into two halves.
-        steps: updates of the weights. Each takes `accumulate` batches of `batch_size` examples, on every GPU.
-        learning_rate, weight_decay: of AdamW, which is Adam without weight decay.
+        max_tracks: Of an example.
+        steps: Updates of the weights. Each takes `accumulate` batches of `batch_size` examples, on every GPU.
+        learning_rate: Of AdamW, at its highest.
+        batch_size: Examples that pass through the network together.
+        accumulate: Batches of an update.
+        seconds: Length of a segment. Method 1 cuts it into two halves.
+        min_tracks: Of an example.
         schedule: "constant", or "cosine": up to 50 steps of warming up, then down to 0.
-        clip_norm: gradients are made no longer than this; None for as they are.
-        pull: weight of the squared distance from the neutral console. The loss does not know the level: without a pull
-            all faders would drift together.
-        soft_limit: audio-feature losses L count as L / (1 + L / soft_limit), so that a few hopeless examples do not decide
-            every step; None for as they are.
-        random_gain_db: how far the faders of random mixes move, up and down. At 0 they stand still, as in the released
-            code, and balance cannot be learned by method 1.
-        mixed_songs: how often (0 to 1) the stems of an example come from several songs.
-        varied: how often (0 to 1) a real reference is replaced by another master of it, see `vary`.
-        starts_from: the recipe whose weights are the start, None for random ones.
-        validate_every: steps between two validations, each of which also saves a checkpoint.
-        first_look: examples from which the constants are taken that standardize what the model hears.
+        clip_norm: Gradients are made no longer than this; None for as they are.
+        weight_decay: Of AdamW, which is Adam without it.
+        pull: Weight of the squared distance from the neutral console. The loss does not know the level:
+            without a pull all faders would drift together.
+        soft_limit: Audio-feature losses L count as L / (1 + L / soft_limit), so that a few hopeless examples
+            do not decide every step; None for as they are.
+        random_gain_db: How far the faders of random mixes move, up and down, 0 to 48 dB. At 0 they stand
+            still, as in the released code, and balance cannot be learned by method 1.
+        mixed_songs: How often (0 to 1) the stems of an example come from several songs.
+        varied: How often (0 to 1) a real reference is replaced by another master of it, see `vary`.
+        starts_from: The recipe whose weights are the start, None for random ones.
+        validate_every: Steps between two validations, each of which also saves a checkpoint.
+        first_look: Examples from which the constants are taken that standardize what the encoders get.
 
-    Raises ValueError for values that make no training.
+    Raises:
+        ValueError: For values that make no training.
 
-    >>> recipe("af-16", "paper").learning_rate
-    1e-05
+    Example:
+        >>> recipe("af-16", "paper").learning_rate
+        1e-05
     """
 
     name: str
     model: str | ModelConfig
-    method: int
-    loss: str
+    method: int = one_of((1, 2))
+    loss: str = one_of(("mrstft", "af"))
     max_tracks: int
-    steps: int
-    learning_rate: float
-    batch_size: int
-    accumulate: int
+    steps: int = limited(1, whole=True)
+    learning_rate: float = limited(0, above=True)
+    batch_size: int = limited(1, whole=True)
+    accumulate: int = limited(1, whole=True)
     seconds: float
     min_tracks: int = 4
-    schedule: str = "cosine"
-    clip_norm: float | None = 1.0
-    weight_decay: float = 1e-4
-    pull: float = 0.01
-    soft_limit: float | None = 0.3
-    random_gain_db: float = GAIN_DB
+    schedule: str = one_of(("constant", "cosine"), default="cosine")
+    clip_norm: float | None = limited(0, above=True, optional=True, default=1.0)
+    weight_decay: float = limited(0, default=1e-4)
+    pull: float = limited(0, default=0.01)
+    soft_limit: float | None = limited(0, above=True, optional=True, default=0.3)
+    random_gain_db: float = limited(0, 48, default=GAIN_DB)
     mixed_songs: float = 0.0
-    varied: float = 0.0
+    varied: float = limited(0, 1, default=0.0)
     starts_from: str | None = None
-    validate_every: int = 200
-    first_look: int = 160
+    validate_every: int = limited(1, whole=True, default=200)
+    first_look: int = limited(1, whole=True, default=160)
 
-    def __post_init__(self):
-        self.sampling  # a look at what it and the configuration check
-        counts = ("steps", "batch_size", "accumulate", "validate_every", "first_look")
-        good = {
-            "method": self.method in (1, 2),
-            "loss": self.loss == "af" or self.loss == "mrstft" and self.method == 1,
-            "schedule": self.schedule in ("constant", "cosine"),
-            "learning_rate": 0 < self.learning_rate < math.inf,
-            "clip_norm": self.clip_norm is None or self.clip_norm > 0,
-            "soft_limit": self.soft_limit is None or self.soft_limit > 0,
-            "random_gain_db": 0 <= self.random_gain_db <= 48,
-            "varied": 0 <= self.varied <= 1,
-            "weight_decay": 0 <= self.weight_decay < math.inf,
-            "pull": 0 <= self.pull < math.inf,
-        } | {name: isinstance(getattr(self, name), int) and getattr(self, name) >= 1 for name in counts}
-        for name, fine in good.items():
-            if not fine:
-                why = (
-                    " with method 2, which has no mix to be compared with sample by sample"
-                    if name == "loss"
-                    else ""
-                )
-                raise ValueError(f"{name} cannot be {getattr(self, name)!r}{why}")
+    def __post_init__(self) -> None:
+        check_limits(self)
+        if self.loss == "mrstft" and self.method == 2:
+            raise ValueError(
+                "loss cannot be 'mrstft' with method 2, which has no mix to be compared with sample by sample"
+            )
+        _ = self.sampling  # which checks the rest, as does the configuration
 
     @property
     def config(self) -> ModelConfig:
@@ -119,8 +114,9 @@ class Recipe:
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0.
 
-        >>> recipe("af-16", "small", steps=1000).rate(1000)
-        0.0
+        Example:
+            >>> recipe("af-16", "small", steps=1000).rate(1000)
+            0.0
         """
         if self.schedule == "constant":
             return self.learning_rate
@@ -128,22 +124,33 @@ class Recipe:
         return self.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
 
 
-def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes) -> Recipe:
+def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes: Any) -> Recipe:
     """One of the paper's five variants for a model, with changes: `recipe("mrstft-8", "tiny", steps=100)`.
 
-    With "paper" these are the settings of section 3.2: Adam at 1e-5, batches of 2, gradients of 4 batches accumulated,
-    1.16 million steps, or 20,000 for fine-tuning by the audio-feature loss. "small" and "tiny" learn a hundred times
-    faster, in fewer steps, from shorter segments; a `ModelConfig` is trained as the preset whose name it bears.
-    ValueError for another name.
+    With "paper" these are the settings of section 3.2: Adam at 1e-5, batches of 2, gradients of 4 batches
+    accumulated, 1.16 million steps, or 20,000 for fine-tuning by the audio-feature loss. "small" and "tiny"
+    learn a hundred times faster, in fewer steps, from shorter segments.
 
-    >>> for name in VARIANTS:
-    ...     found = recipe(name, "paper")
-    ...     print(name, found.method, found.loss, found.max_tracks, found.steps, found.starts_from)
-    mrstft-8 1 mrstft 8 1160000 None
-    mrstft-16 1 mrstft 16 1160000 None
-    mrstft+af-8 1 af 8 20000 mrstft-8
-    mrstft+af-16 1 af 16 20000 mrstft-16
-    af-16 2 af 16 1160000 None
+    Args:
+        name: A key of `VARIANTS`.
+        model: A preset, or a `ModelConfig`, which is trained as the preset whose name it bears.
+        **changes: Fields of `Recipe` with other values.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: For another name or field, and for values that make no training.
+
+    Example:
+        >>> for name in VARIANTS:
+        ...     one = recipe(name, "paper")
+        ...     print(name, one.method, one.loss, one.max_tracks, one.steps, one.starts_from)
+        mrstft-8 1 mrstft 8 1160000 None
+        mrstft-16 1 mrstft 16 1160000 None
+        mrstft+af-8 1 af 8 20000 mrstft-8
+        mrstft+af-16 1 af 16 20000 mrstft-16
+        af-16 2 af 16 1160000 None
     """
     if name not in VARIANTS:
         raise ValueError(f"recipe must be one of {', '.join(VARIANTS)}, not {name!r}")
@@ -156,7 +163,7 @@ def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes) -
     method, loss, max_tracks, starts_from = VARIANTS[name]
     settings = SETTINGS[size] | {"steps": SETTINGS[size]["steps"]["fine" if starts_from else method]}
     if method == 1 and size != "paper":
-        settings["seconds"] *= 2  # of which the model hears a half
+        settings["seconds"] *= 2  # of which the model gets a half
     settings |= {
         "name": name,
         "model": model,

@@ -1,0 +1,57 @@
+"""Time of the audio-feature loss, beside the released code's. Chapter: Losses."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from ..style import features
+from ..style.losses import feature_distance
+from .measuring import Job, median_seconds, noise
+
+
+def loss_step(preset: str, seconds: float, *, rebuild: bool = False) -> Job:
+    """Make a job that runs the audio-feature loss of a stereo pair forward and backward once.
+
+    Args:
+        preset: "default" or "reference".
+        seconds: Length of the pair.
+        rebuild: Whether the Bark filterbank is made anew for each of the two sounds, as in the released code.
+
+    Returns:
+        The job.
+    """
+    mix, target = noise(4, seconds).view(2, 2, -1)
+    mix = mix.clone().requires_grad_()
+
+    def measured(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        if rebuild:
+            features.kept_filterbank.cache_clear()
+        return features.audio_features(x, preset=preset)
+
+    def step() -> None:
+        mix.grad = None
+        feature_distance(measured(mix), measured(target))["total"].backward()
+
+    return step
+
+
+def loss_times(*, seconds: float = 10.0, repeats: int = 9) -> pd.DataFrame:
+    """Forward and backward of the audio-feature loss of a stereo pair: median seconds on one thread.
+
+    Args:
+        seconds: Length of the pair.
+        repeats: Alternating runs that count.
+
+    Returns:
+        Rows: the reference with its filterbank built at each call, as in the released code; the reference;
+        the default. Columns: seconds, and how many times faster than the first row.
+    """
+    jobs = {
+        "reference, filterbank built anew": loss_step("reference", seconds, rebuild=True),
+        "reference": loss_step("reference", seconds),
+        "default": loss_step("default", seconds),
+    }
+    table = pd.DataFrame({"seconds": median_seconds(jobs, repeats)})
+    table["times faster"] = table["seconds"].iloc[0] / table["seconds"]
+    return table.round(4).rename_axis(f"stereo pair x {seconds:g} s")

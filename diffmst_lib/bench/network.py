@@ -1,0 +1,79 @@
+"""Time and memory of a network beside its console. Chapter: The controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import pandas as pd
+import torch
+
+from ..model import DiffMST
+from ..style.features import audio_features
+from ..style.losses import feature_distance
+from .measuring import Job, median_seconds, noise, peak_memory_gb
+
+
+def training_step_of_model(preset: str, num_tracks: int, seconds: float) -> Job:
+    """Make a job that builds the model of a preset and trains it for one step at batch 1, Adam included.
+
+    Args:
+        preset: "tiny", "small" or "paper".
+        num_tracks: How many tracks.
+        seconds: Their length, and that of the reference.
+
+    Returns:
+        The job.
+    """
+    tracks, reference = noise(num_tracks, seconds), noise(2, seconds)
+
+    def step() -> None:
+        model = DiffMST(preset)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+        mix, _ = model(tracks[None], reference[None])
+        feature_distance(audio_features(mix), audio_features(reference[None]))["total"].backward()
+        optimizer.step()
+
+    return step
+
+
+def model_table(
+    presets: Iterable[str] = ("small",), *, num_tracks: int = 8, seconds: float = 10.0, repeats: int = 3
+) -> pd.DataFrame:
+    """What a model takes, in time and memory.
+
+    Args:
+        presets: "tiny", "small", "paper".
+        num_tracks: How many tracks.
+        seconds: Their length, and that of the reference.
+        repeats: Alternating runs that count.
+
+    Returns:
+        One row a preset. Columns: parameters; median seconds of the network (`DiffMST.predict`) and of its
+        console on one thread, without gradients, and their ratio; peak memory in GB of a training step at
+        batch 1 on clips of half the length, as the paper's method 1 has them, weights, gradients and Adam's
+        state included.
+
+    Raises:
+        InputError: When there is too little memory for a measuring process.
+    """
+    rows, presets = {}, list(presets)
+    tracks, reference = noise(num_tracks, seconds), noise(2, seconds)
+    for preset in presets:
+        model = DiffMST(preset).eval()
+        with torch.no_grad():
+            params = model.predict(tracks, reference)
+            jobs = {
+                "network": partial(model.predict, tracks, reference),
+                "console": partial(model.console, tracks, params, fx_bus=False),
+            }
+            median_s = median_seconds(jobs, repeats)
+        rows[preset] = {
+            "parameters": model.parameter_counts()["all"],
+            "network (s)": round(median_s["network"], 3),
+            "console (s)": round(median_s["console"], 3),
+            "network / console": round(median_s["network"] / median_s["console"], 2),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{num_tracks} tracks x {seconds:g} s")
+    peaks = peak_memory_gb(training_step_of_model, presets, num_tracks, seconds / 2, first="tiny")
+    return table.assign(**{f"training step, {seconds / 2:g} s (GB)": pd.Series(peaks).round(3)})

@@ -1,0 +1,36 @@
+"""The output folder of a training. Chapter: Training at scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..disk import output_folder
+from ..inputs import InputError
+from ..network.checkpoint import CONFIG, WEIGHTS
+from .checkpoint import CHECKPOINT
+from .logs import LOG, VALIDATION
+
+
+def training_folder(output: str | Path, *, resume: bool) -> tuple[Path, bool]:
+    """Make the output folder of a training, or find the one to go on in.
+
+    Args:
+        output: Its path.
+        resume: Whether a training that lies there may go on.
+
+    Returns:
+        The folder, and whether it holds a checkpoint to go on from.
+
+    Raises:
+        InputError: When nothing can be written there, or when it holds a model, or a training that is not to
+            go on.
+    """
+    if not str(output):
+        raise InputError("the output has an empty name")
+    with output_folder(output, (CHECKPOINT, WEIGHTS, CONFIG, LOG, VALIDATION)) as folder:
+        started = (folder / CHECKPOINT).exists()
+        if started and not resume:
+            raise InputError(f"{folder}: holds a training; go on with it (resume), or name another folder")
+        if not started and (folder / WEIGHTS).exists():
+            raise InputError(f"{folder}: holds a model, name another folder")
+    return folder, started

@@ -1,0 +1,101 @@
+"""What a training leaves behind while it runs: rows, validations, checkpoints. Chapter: Training at scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from tqdm.auto import tqdm
+
+from ..model import DiffMST
+from .checkpoint import Identity, Progress, save_checkpoint
+from .logs import LOG, VALIDATION, Logs
+from .recipes import Recipe
+from .validation import HeldOut, judge, summary
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+LOG_EVERY = 10  # steps
+EXAMPLES_KEPT = 2  # examples of a validation whose sound is kept
+
+
+class Recorder:
+    """Everything that a training writes. Only the first of several processes writes; all take part in `log`.
+
+    Args:
+        fabric: The processes.
+        recipe: What is trained.
+        folder: Where to write.
+        model: What is trained.
+        optimizer: Of its weights.
+        identity: Which training it is.
+        progress: How far it is.
+        judged: Examples to judge by.
+        bar: Whether to show a progress bar.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        recipe: Recipe,
+        folder: Path,
+        model: DiffMST,
+        optimizer: torch.optim.Optimizer,
+        *,
+        identity: Identity,
+        progress: Progress,
+        judged: list[HeldOut],
+        bar: bool,
+    ):
+        self.fabric, self.recipe, self.folder = fabric, recipe, folder
+        self.model, self.optimizer = model, optimizer
+        self.identity, self.progress, self.judged = identity, progress, judged
+        self.logs = Logs(folder, progress.step) if fabric.is_global_zero else None
+        self.bar = tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=not bar)
+
+    def start(self) -> None:
+        """Validate a new training; of one that goes on, write the model, in case the run before did not."""
+        if self.logs and self.progress.step:
+            self.model.save_pretrained(self.folder)
+        else:
+            self.validate()
+
+    def log(self, norm: float) -> None:
+        """Move the bar; every ten steps and at the end, add a row with the mean loss of all processes."""
+        step = self.progress.step
+        if step % LOG_EVERY == 0 or step == self.recipe.steps:
+            row = self.progress.row(self.recipe.rate(step - 1), norm)
+            row["loss"] = float(self.fabric.all_reduce(torch.tensor(row["loss"]), reduce_op="mean"))
+            if self.logs:
+                self.logs.add(LOG, row)
+            self.bar.set_postfix(loss=f"{row['loss']:.4f}", refresh=False)
+        self.bar.update()
+
+    def validate(self) -> None:
+        """Judge the model; add a row, and sounds and knobs of the first examples."""
+        if not self.logs:
+            return
+        progress = self.progress
+        self.model.eval()
+        table, answers = judge(self.model, self.judged)
+        self.model.train()
+        row = {"step": progress.step, "seconds": round(progress.seconds, 1)} | summary(table)
+        self.logs.add(VALIDATION, row)
+        for i, (mix, params) in enumerate(answers[:EXAMPLES_KEPT]):
+            self.logs.add_example(i + 1, self.judged[i], mix, params, progress.step)
+
+    def save(self) -> None:
+        """Write the checkpoint, and the model for `DiffMST.from_pretrained`."""
+        if not self.logs:
+            return
+        self.progress.scaler = self.fabric.strategy.precision.state_dict()
+        save_checkpoint(self.folder, self.model, self.optimizer, self.identity, self.progress)
+        self.model.save_pretrained(self.folder)
+
+    def close(self) -> None:
+        """Write what has not been written yet, and end the bar."""
+        self.bar.close()
+        if self.logs:
+            self.logs.close()
