@@ -1,5 +1,4 @@
-"""Devices: nothing is made on a default device; the GPU's recursion is the CPU's, in Triton's interpreter and, where
-there is a GPU, on it."""
+"""Devices: nothing is made on a default device; a GPU computes what the CPU does, its kernel also in an interpreter."""
 
 import os
 import subprocess
@@ -12,9 +11,10 @@ import torch
 from diffmst_lib import ConsoleParams, DiffMST, MixingConsole, audio_feature_loss, mrstft_loss, param_table
 from diffmst_lib.console import effects
 from diffmst_lib.console.engines.ballistics import smooth
+from diffmst_lib.console.equalizer import half_angle_tangent
+from diffmst_lib.console.reverb import noise_bands
 from diffmst_lib.network import encoder
-from diffmst_lib.style import averages as spectrum
-from diffmst_lib.style import features, losses
+from diffmst_lib.style import averages, features, losses
 
 
 def random_console(num_tracks, device="cpu"):
@@ -53,16 +53,20 @@ def test_no_tensor_is_made_on_the_default_device():
             "makeup_gain_db": 0.0,
         }.items()
     }
-    effects._noise_bands.cache_clear()
-    effects._half_angle_tangent.cache_clear()
+    noise_bands.cache_clear()
+    half_angle_tangent.cache_clear()
     torch.set_default_device("meta")
     try:
         mix = MixingConsole(22050)(
             tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True
         ).mix
         mix.square().mean().backward()
-        fir = effects._fir_eq(tracks[None, :1], 22050, chosen)  # what a GPU runs
-        steps = effects._compress_in_steps(fir, 22050, dynamics, 512)
+        filtered = effects.parametric_eq(
+            tracks[:1], sample_rate=22050, backend="fft", **chosen
+        )  # as on a GPU
+        steps = effects.compressor(
+            filtered, sample_rate=22050, lookahead_samples=512, backend="steps", **dynamics
+        )
     finally:
         torch.set_default_device(None)
     assert torch.equal(mix, want)
@@ -85,14 +89,14 @@ def losses_and_gradients(mix, target, **options):
 def test_losses_make_no_tensor_on_the_default_device(preset):
     sounds = noise(2, 2, 30_000), noise(2, 25_000)
     want = losses_and_gradients(*sounds, preset=preset)
-    for cache in (features._bark_filterbank, losses._mrstft, spectrum.hann_window):
+    for cache in (features.kept_filterbank, losses.kept_mrstft, averages.hann_window):
         cache.cache_clear()
     torch.set_default_device("meta")
     try:
         found = losses_and_gradients(*sounds, preset=preset)
     finally:
         torch.set_default_device(None)
-    for ours, theirs in zip(found, want):
+    for ours, theirs in zip(found, want, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
@@ -101,7 +105,7 @@ def test_a_model_in_use_makes_no_tensor_on_the_default_device(song, reference):
     model = DiffMST("tiny")
     want = model.mix(song, reference).audio
     encoder._mel_bank.cache_clear()
-    spectrum.hann_window.cache_clear()
+    averages.hann_window.cache_clear()
     torch.set_default_device("meta")
     try:
         found = model.mix(song, reference).audio
@@ -119,14 +123,14 @@ def test_a_model_on_the_gpu_finds_the_cpus_console(song, reference, preset):
     torch.nn.init.normal_(model.controller.heads["track"][-1].weight, std=0.1)
     want = model.analyze(song, reference)
     found = model.cuda().analyze(song, reference)
-    for ours, theirs in zip(found.to_unit(), want.to_unit()):
+    for ours, theirs in zip(found.to_unit(), want.to_unit(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
 
 
 INTERPRETED = """
 import torch
-from diffmst_lib.ballistics import smooth
-from diffmst_lib.ballistics_gpu import SmoothOnGPU
+from diffmst_lib.console.engines.ballistics import smooth
+from diffmst_lib.console.engines.ballistics_gpu import SmoothOnGPU
 generator = torch.Generator().manual_seed(0)
 for num_samples in (1, 5, 1024, 1025, 2500):
     x = -20 * torch.rand(3, num_samples, generator=generator) * (torch.sin(torch.arange(num_samples) / 50) > 0)
@@ -177,5 +181,7 @@ def test_smoothing_on_the_gpu_stays_there():
 def test_losses_on_the_gpu_are_the_cpus(preset):
     sounds = noise(2, 2, 30_000), noise(2, 25_000)
     cuda = [sound.cuda() for sound in sounds]
-    for ours, theirs in zip(*(losses_and_gradients(*pair, preset=preset) for pair in (cuda, sounds))):
+    for ours, theirs in zip(
+        *(losses_and_gradients(*pair, preset=preset) for pair in (cuda, sounds)), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max().item())

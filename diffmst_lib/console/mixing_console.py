@@ -1,29 +1,62 @@
-"""The differentiable mixing console: a strip for each track, an effects bus and a master bus. Fig. 3 of the paper.
+r"""The mixing console: a strip for each track, an effects bus a master bus. Fig. 3 of the paper.
 
-track -> input gain -> equalizer -> compressor -> panner ---+--> sum -> gain -> equalizer -> compressor -> gain
-                                                   \\-> send -> reverb -^
+track -> gain -> equalizer -> compressor -> panner ---+--> sum -> gain -> equalizer -> compressor -> gain
+                                             \-> send -> reverb -^
+
+The console looks at its parameters once (`ConsoleParams.check`) and then calls effects that trust them.
+
+Chapter: The console.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
+from typing import NamedTuple
 
 import torch
 
 from ..inputs import check_dtype, check_preset
-from . import effects, released
-from .engines.memory import keep_large_blocks
-from .params import EQ_BANDS, ConsoleParams
+from .compressor import apply_compressor
+from .engines import dasp
+from .equalizer import apply_equalizer
+from .gain_and_pan import apply_gain, apply_pan, db_to_gain
+from .params import ConsoleParams
+from .ranges import check_stereo_bus
+from .reverb import apply_reverb
+from .table import EQ_BANDS, param_table
 
 LOOKAHEAD_MS = 10.0  # of our compressors: in time for a hit, without turning down what comes before it
 RELEASED_LOOKAHEAD = {"track": 2048, "master_bus": 1024}  # samples at any rate, as in the released code
 IDLE_SEND_DB = -75.0  # sends all below this: the effects bus has nothing to do
 
 
+class _Effects(NamedTuple):
+    """The effects of a preset, which trust their callers."""
+
+    gain: Callable[..., torch.Tensor]
+    equalizer: Callable[..., torch.Tensor]
+    compressor: Callable[..., torch.Tensor]
+    pan: Callable[..., torch.Tensor]
+    reverb: Callable[..., torch.Tensor]
+
+
+_EFFECTS = {
+    "default": _Effects(apply_gain, apply_equalizer, apply_compressor, apply_pan, apply_reverb),
+    "reference": _Effects(
+        dasp.apply_gain, dasp.apply_equalizer, dasp.apply_compressor, dasp.apply_pan, dasp.apply_reverb
+    ),
+}
+
+
 @dataclass
 class ConsoleOutput:
-    """What the console gives: `mix` (..., 2, T) and the processed tracks before summing, `tracks` (..., N, 2, T)."""
+    """What the console gives.
+
+    Attributes:
+        mix: The mix (2, T) or (B, 2, T).
+        tracks: The processed tracks before summing, (N, 2, T) or (B, N, 2, T).
+    """
 
     mix: torch.Tensor
     tracks: torch.Tensor
@@ -31,26 +64,37 @@ class ConsoleOutput:
 
 def _equalizer_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {
-        name: torch.stack([p[f"{band}_{name}"].flatten() for band in EQ_BANDS], dim=-1)
+        name: torch.stack([p[f"{band}_{name}"] for band in EQ_BANDS], dim=-1)
         for name in ("gain_db", "frequency_hz", "q")
     }
 
 
 def _compressor_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     names = ("threshold_db", "ratio", "attack_ms", "release_ms", "knee_db", "makeup_gain_db")
-    return {name: p[name].flatten() for name in names}
+    return {name: p[name] for name in names}
 
 
 def compressor_lookahead(section: str, preset: str = "default", sample_rate: float = 44100) -> int:
-    """How far ahead of the sound the compressor of a section ("track", "master_bus") reads its gain, in samples.
+    """How far ahead of the sound a section's compressor reads its gain.
 
-    D = 10 ms * sample_rate, in "default"; 2,048 samples on tracks and 1,024 on the master in "reference", as in the
-    released code. Raises ValueError for another section or preset.
+    10 ms in "default"; in "reference" 2,048 samples on tracks and 1,024 on the master, as released.
 
-    >>> compressor_lookahead("track"), compressor_lookahead("master_bus", sample_rate=96000)
-    (441, 960)
-    >>> compressor_lookahead("track", "reference"), compressor_lookahead("master_bus", "reference")
-    (2048, 1024)
+    Args:
+        section: "track" or "master_bus".
+        preset: "default" or "reference".
+        sample_rate: Hz.
+
+    Returns:
+        A number of samples.
+
+    Raises:
+        ValueError: For another section or preset.
+
+    Example:
+        >>> compressor_lookahead("track"), compressor_lookahead("master_bus", sample_rate=96000)
+        (441, 960)
+        >>> compressor_lookahead("track", "reference"), compressor_lookahead("master_bus", "reference")
+        (2048, 1024)
     """
     check_preset(preset)
     if section not in RELEASED_LOOKAHEAD:
@@ -67,29 +111,30 @@ def uses_fx_bus(params: ConsoleParams) -> bool:
 
 
 class MixingConsole:
-    """Raw tracks and `ConsoleParams` in, a stereo mix out; differentiable in both. Equation 2 of the paper, h(T, P).
+    """Raw tracks and `ConsoleParams` in, a stereo mix out: equation 2 of the paper, M = h(T, P).
+
+    Differentiable in the tracks and in the parameters.
+
+    Chapter: The console
 
     Args:
         sample_rate: Hz.
         preset: "default" (our effects) or "reference" (the released code's, through dasp-pytorch).
 
-    >>> console = MixingConsole(44100)
-    >>> params = ConsoleParams.neutral(["kick", "bass"], pans=[0.3, 0.7])
-    >>> console(torch.randn(2, 4410), params).mix.shape
-    torch.Size([2, 4410])
+    Example:
+        >>> console = MixingConsole(44100)
+        >>> params = ConsoleParams.neutral(["kick", "bass"], pans=[0.3, 0.7])
+        >>> console(torch.randn(2, 4410), params).mix.shape
+        torch.Size([2, 4410])
     """
 
     def __init__(self, sample_rate: int = 44100, preset: str = "default"):
         check_preset(preset)
         self.sample_rate, self.preset = sample_rate, preset
+        self._effects = _EFFECTS[preset]
         self._lookahead = {
-            name: compressor_lookahead(name, preset, sample_rate) for name in RELEASED_LOOKAHEAD
+            section: compressor_lookahead(section, preset, sample_rate) for section in RELEASED_LOOKAHEAD
         }
-
-    @property
-    def fx(self) -> ModuleType:
-        """The module with this preset's effects."""
-        return effects if self.preset == "default" else released
 
     def __call__(
         self,
@@ -100,16 +145,27 @@ class MixingConsole:
         master_bus: bool = True,
         mask: torch.Tensor | None = None,
     ) -> ConsoleOutput:
-        """Mix `tracks` (B, N, T) or (N, T). `fx_bus` and `master_bus` switch the two buses.
+        """Mix tracks.
 
-        Tracks that `mask` (B, N) or (N,), True where a track is real, leaves out are not processed: they stay silent.
+        With `fx_bus=None` the effects bus runs when something is sent to it, in the default preset; in the
+        reference preset it is off, as in the released code. On a GPU, where reading a knob would make the
+        device wait, it then always runs in the default preset.
 
-        With `fx_bus=None` the effects bus runs when something is sent to it, in the default preset; in the reference
-        preset it is off, as in the released code. On a GPU, where reading a knob would make the device wait, it then
-        always runs in the default preset. Raises ValueError when the parameters are for another preset, sample rate,
-        number of tracks or batch size, or out of range, and for a mask of another shape.
+        Args:
+            tracks: Audio (N, T) or (B, N, T).
+            params: One console for all, or a batch of them.
+            fx_bus: Whether the effects bus runs.
+            master_bus: Whether the master bus runs.
+            mask: (N,) or (B, N), True where a track is real. The others are not processed: they stay silent.
+
+        Returns:
+            The mix and the processed tracks.
+
+        Raises:
+            ValueError: For parameters of another preset, sample rate, number of tracks or batch size, or out
+                of range, and for a mask of another shape.
         """
-        self._check(tracks, params)
+        params = self._checked(tracks, params)
         if mask is not None and mask.shape != tracks.shape[:-1]:
             raise ValueError(f"mask must be {tuple(tracks.shape[:-1])}, one a track, got {tuple(mask.shape)}")
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
@@ -117,32 +173,81 @@ class MixingConsole:
         if not batched:
             tracks, mask = tracks[None], None if mask is None else mask[None]
         batch, num_tracks, num_samples = tracks.shape
-        shared = params.tracks.ndim == 2
-        track_p = {k: v.expand(batch, num_tracks) if shared else v for k, v in params.values("track").items()}
+        knobs = params.tracks.expand(batch, num_tracks, -1)
         if mask is None:
-            wet = self.strip(tracks.reshape(batch * num_tracks, num_samples), track_p)  # (B N, 2, T)
-            wet = wet.view(batch, num_tracks, 2, num_samples)
+            wet = self._strip(tracks.flatten(0, 1), knobs.flatten(0, 1)).unflatten(0, (batch, num_tracks))
         else:
             wet = tracks.new_zeros(batch, num_tracks, 2, num_samples)
-            wet[mask] = self.strip(tracks[mask], {k: v[mask] for k, v in track_p.items()})  # (K, 2, T)
+            wet[mask] = self._strip(tracks[mask], knobs[mask])  # (K, 2, T)
         mix = wet.sum(dim=1)  # (B, 2, T)
         if fx_bus:
-            sends = effects.db_to_gain(track_p["send_db"]).to(wet)[..., None, None]
-            mix = mix + self.fx_bus((wet * sends).sum(dim=1), params)
+            sends = db_to_gain(self._by_name("track", knobs)["send_db"])[..., None, None]
+            mix = mix + self._fx_bus((wet * sends).sum(dim=1), params)
         if master_bus:
-            mix = self.master_bus(mix, params)
+            mix = self._master_bus(mix, params)
         return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
 
-    def _check(self, tracks: torch.Tensor, params: ConsoleParams) -> None:
+    @torch.no_grad()
+    def render(
+        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None
+    ) -> torch.Tensor:
+        """Mix one song, one track at a time: the memory of one track, however many there are. No gradients.
+
+        Args:
+            tracks: Audio (N, T).
+            params: One console.
+            fx_bus: Whether the effects bus runs; None: when something is sent to it.
+
+        Returns:
+            The mix (2, T).
+
+        Raises:
+            ValueError: As calling the console does, and for batches.
+        """
+        params = self._checked(tracks, params)
+        if tracks.ndim != 2:
+            raise ValueError(f"render takes one song (num_tracks, samples), got {tuple(tracks.shape)}")
+        fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
+        mix = tracks.new_zeros(1, 2, tracks.shape[-1])
+        send = torch.zeros_like(mix)
+        for track, knobs in zip(tracks[:, None], params.tracks[:, None], strict=True):  # (1, T), (1, 27)
+            wet = self._strip(track, knobs)
+            mix += wet
+            if fx_bus:
+                send += wet * db_to_gain(self._by_name("track", knobs)["send_db"])
+        if fx_bus:
+            mix += self._fx_bus(send, params)
+        return self._master_bus(mix, params)[0]
+
+    def fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
+        """The effects bus alone: through the reverb, wet only, as in the released code.
+
+        Args:
+            x: The sum of the sends (B, 2, T).
+            params: The console.
+
+        Returns:
+            Audio like `x`.
+
+        Raises:
+            ValueError: For another shape and for parameters out of range.
+        """
+        check_stereo_bus(x)
+        params.check()
+        return self._fx_bus(x, params.to(x))
+
+    def _checked(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
+        """The parameters, with the tracks' type and device, if all fit: the only look at them."""
         check_dtype(tracks)
         if tracks.ndim not in (2, 3) or 0 in tracks.shape:
             raise ValueError(
-                f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
+                "tracks must be (batch, num_tracks, samples) or (num_tracks, samples), "
+                f"got {tuple(tracks.shape)}"
             )
         if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):
             raise ValueError(
-                f"a {self.preset} console at {self.sample_rate} Hz cannot use parameters of preset {params.preset} "
-                f"at {params.sample_rate} Hz"
+                f"a {self.preset} console at {self.sample_rate} Hz cannot use parameters of preset "
+                f"{params.preset} at {params.sample_rate} Hz"
             )
         batches = [
             values.shape[:-1]
@@ -152,27 +257,28 @@ class MixingConsole:
             b not in ((), tuple(tracks.shape[:-2])) for b in batches
         ):
             raise ValueError(
-                f"tracks {tuple(tracks.shape)} do not fit parameters for tracks {tuple(params.tracks.shape)}, "
-                f"fx bus {tuple(params.fx_bus_values.shape)}, master bus {tuple(params.master_bus_values.shape)}"
+                f"tracks {tuple(tracks.shape)} do not fit parameters for tracks "
+                f"{tuple(params.tracks.shape)}, fx bus {tuple(params.fx_bus_values.shape)}, "
+                f"master bus {tuple(params.master_bus_values.shape)}"
             )
         params.check()
+        return params.to(tracks)
 
-    def strip(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The channel strip: mono tracks (B, T) to stereo (B, 2, T), with the track parameters by name."""
-        x = self.fx.gain(x, gain_db=p["input_gain_db"].flatten())
-        x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
-        x = self.fx.compressor(
-            x,
-            sample_rate=self.sample_rate,
-            lookahead_samples=self._lookahead["track"],
-            **_compressor_settings(p),
+    def _by_name(self, section: str, knobs: torch.Tensor) -> dict[str, torch.Tensor]:
+        specs = param_table(section, self.preset, self.sample_rate)
+        return {spec.name: knobs[..., i] for i, spec in enumerate(specs)}
+
+    def _strip(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
+        """The channel strip: mono tracks (K, T) to stereo (K, 2, T) with knobs (K, 27)."""
+        p = self._by_name("track", knobs)
+        x = self._equalize_and_compress(
+            "track", self._effects.gain(x[:, None], gain_db=p["input_gain_db"]), p
         )
-        return self.fx.panner(x, pan=p["pan"].flatten())
+        return self._effects.pan(x[:, 0], pan=p["pan"])
 
-    def fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
-        """The effects bus: the sum of the sends (B, 2, T) through the reverb, wet only, as in the released code."""
+    def _fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         values = params.fx_bus_values.expand(x.shape[0], -1)
-        return self.fx.reverb(
+        return self._effects.reverb(
             x,
             sample_rate=self.sample_rate,
             band_gains=values[:, :12],
@@ -180,41 +286,19 @@ class MixingConsole:
             mix=torch.ones_like(values[:, 24]),
         )
 
-    def master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
+    def _master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         """The master bus: input gain, stereo equalizer, compressor, output gain on (B, 2, T)."""
-        p = {k: v.expand(x.shape[0]) for k, v in params.values("master_bus").items()}
-        x = self.fx.gain(x, gain_db=p["input_gain_db"])
-        x = self.fx.parametric_eq(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
-        x = self.fx.compressor(
+        p = self._by_name("master_bus", params.master_bus_values.expand(x.shape[0], -1))
+        x = self._equalize_and_compress("master_bus", self._effects.gain(x, gain_db=p["input_gain_db"]), p)
+        return self._effects.gain(x, gain_db=p["output_gain_db"])
+
+    def _equalize_and_compress(
+        self, section: str, x: torch.Tensor, p: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        x = self._effects.equalizer(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
+        return self._effects.compressor(
             x,
             sample_rate=self.sample_rate,
-            lookahead_samples=self._lookahead["master_bus"],
+            lookahead_samples=self._lookahead[section],
             **_compressor_settings(p),
         )
-        return self.fx.gain(x, gain_db=p["output_gain_db"])
-
-    @torch.no_grad()
-    def render(
-        self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None
-    ) -> torch.Tensor:
-        """The mix (2, T) of tracks (N, T), one track at a time: the memory of one track, however many there are.
-
-        The effects bus runs when something is sent to it, unless `fx_bus` says otherwise. No gradients.
-        Raises ValueError as calling the console does, and for batches.
-        """
-        self._check(tracks, params)
-        if tracks.ndim != 2:
-            raise ValueError(f"render takes one song (num_tracks, samples), got {tuple(tracks.shape)}")
-        fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
-        mix = tracks.new_zeros(1, 2, tracks.shape[-1])
-        send = torch.zeros_like(mix) if fx_bus else None
-        values = params.values("track")
-        with keep_large_blocks():
-            for i, track in enumerate(tracks):
-                wet = self.strip(track[None], {k: v[i : i + 1] for k, v in values.items()})
-                mix += wet
-                if fx_bus:
-                    send += wet * effects.db_to_gain(values["send_db"][i]).to(wet)
-            if fx_bus:
-                mix += self.fx_bus(send, params)
-            return self.master_bus(mix, params)[0]

@@ -1,5 +1,6 @@
-"""What effects and models accept: sound, one value an item, one a band. Each check raises ValueError with the name it is about.
+"""What the effects accept: sound, one value an item, one a band.
 
+Each check raises ValueError with the name that it is about.
 Values on a GPU are not checked: reading them back would make the device wait.
 """
 
@@ -7,9 +8,9 @@ from __future__ import annotations
 
 import torch
 
-from ..inputs import check_dtype
+from ..inputs import check_dtype, check_rate
 
-# What the functions accept, by name; the console's knobs (`params.param_table`) move inside of it.
+# What the functions accept, by name; the console's knobs (`table.param_table`) move inside of it.
 RANGES = {
     "gain_db": (-200.0, 200.0),
     "eq gain_db": (-60.0, 60.0),
@@ -27,14 +28,42 @@ RANGES = {
 }
 
 
-def as_channels(x: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
-    """Audio (B, T) or (B, C, T) as (B, C, T), and the shape that it had."""
+def as_channels(x: torch.Tensor) -> torch.Tensor:
+    """Audio (B, T) or (B, C, T) as (B, C, T)."""
     check_dtype(x)
     if x.ndim not in (2, 3) or x.shape[-1] < 1:
         raise ValueError(
             f"audio must be (batch, samples) or (batch, channels, samples), got {tuple(x.shape)}"
         )
-    return (x.unsqueeze(1) if x.ndim == 2 else x), x.shape
+    return x.unsqueeze(1) if x.ndim == 2 else x
+
+
+def check_mono(x: torch.Tensor) -> None:
+    """Tracks for the panner are (B, T)."""
+    check_dtype(x)
+    if x.ndim != 2:
+        raise ValueError(f"the panner takes mono tracks (batch, samples), got {tuple(x.shape)}")
+
+
+def check_stereo_bus(x: torch.Tensor) -> None:
+    """The reverb's bus is (B, 2, T)."""
+    check_dtype(x)
+    if x.ndim != 3 or x.shape[1] != 2:
+        raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
+
+
+def check_lookahead(lookahead_samples: int) -> None:
+    """A look-ahead is a whole number of samples, 0 or more."""
+    if not isinstance(lookahead_samples, int) or lookahead_samples < 0:
+        raise ValueError(f"lookahead_samples must be a whole number of at least 0, got {lookahead_samples}")
+
+
+def check_backend(backend: str, backends: tuple[str, ...], x: torch.Tensor) -> None:
+    """A backend is "auto" or one of `backends`, of which the first runs on a CPU only."""
+    if backend not in ("auto", *backends):
+        raise ValueError(f"backend must be one of auto, {', '.join(backends)}, not {backend!r}")
+    if backend == backends[0] and x.device.type != "cpu":
+        raise ValueError(f"backend {backend!r} runs on a CPU, the audio is on {x.device}")
 
 
 def in_range(value: torch.Tensor, name: str, low: float, high: float) -> None:
@@ -63,3 +92,39 @@ def per_band(value: torch.Tensor, x: torch.Tensor, name: str, bands: int) -> tor
         got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise ValueError(f"{name} must be ({x.shape[0]}, {bands}), {bands} bands an item, got {got}")
     return value.to(x)
+
+
+def check_filters(
+    sample_rate: float, *, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
+) -> None:
+    """The equalizer's filters lie below half the sample rate and in their ranges."""
+    check_rate(sample_rate)
+    in_range(gain_db, "gain_db", *RANGES["eq gain_db"])
+    in_range(frequency_hz, "frequency_hz", 1.0, 0.499 * sample_rate)
+    in_range(q, "q", *RANGES["q"])
+
+
+def equalizer_settings(
+    x: torch.Tensor, sample_rate: float, **settings: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """The equalizer's settings (B, 6) by name, checked, like the audio `x`."""
+    like_x = {name: per_band(value, x, name, 6) for name, value in settings.items()}
+    check_filters(sample_rate, **like_x)
+    return like_x
+
+
+def reverb_settings(
+    x: torch.Tensor,
+    sample_rate: float,
+    *,
+    band_gains: torch.Tensor,
+    band_decays: torch.Tensor,
+    mix: torch.Tensor | float,
+) -> dict[str, torch.Tensor]:
+    """The reverb's settings, (B, 12) twice and (B,), by name, checked, like the bus `x`."""
+    check_rate(sample_rate)
+    like_x = {"band_gains": per_band(band_gains, x, "band_gains", 12)}
+    like_x["band_decays"] = per_band(band_decays, x, "band_decays", 12)
+    for name, value in like_x.items():
+        in_range(value, name, *RANGES[name])
+    return like_x | {"mix": per_item(mix, x, "mix")}

@@ -1,70 +1,164 @@
-"""The effects as the authors' released code computes them: the same functions as in `effects`, through dasp-pytorch.
+"""The effects as the authors' released code computes them: the functions of `effects`, through dasp-pytorch.
 
-Kept number for number, faults included (the ledger lists them), so that the paper's console can be compared with
-ours. Signatures are those of `effects`, with every parameter a tensor (B,).
+Kept number for number, faults included (the ledger lists them), so that the paper's console can be compared
+with ours. They check what `effects` checks, and hand it on as it is: the types of sound and settings
+may differ.
+
+Chapters: Gain and pan, The equalizer, The compressor, The console.
 """
 
 from __future__ import annotations
 
-import dasp_pytorch.functional as dasp
+from typing import Any
+
 import torch
 
-DASP_BANDS = ("low_shelf", "band0", "band1", "band2", "band3", "high_shelf")
+from .engines import dasp
+from .ranges import (
+    as_channels,
+    check_lookahead,
+    check_mono,
+    check_stereo_bus,
+    equalizer_settings,
+    per_item,
+    reverb_settings,
+)
+
+__all__ = ["compressor", "gain", "panner", "parametric_eq", "reverb"]
 
 
-def _as_channels(x: torch.Tensor) -> torch.Tensor:
-    return x.unsqueeze(1) if x.ndim == 2 else x
+def gain(x: torch.Tensor, *, gain_db: torch.Tensor) -> torch.Tensor:
+    """Apply dasp's fader.
+
+    Args:
+        x: Audio (B, T) or (B, C, T).
+        gain_db: (B,), -200 to 200 dB.
+
+    Returns:
+        Audio like `x`.
+
+    Raises:
+        ValueError: For other shapes and values.
+    """
+    x3 = as_channels(x)
+    per_item(gain_db, x3, "gain_db")
+    return dasp.apply_gain(x3, gain_db=gain_db).view(x.shape)
 
 
-def gain(x, *, gain_db):
-    """Fader through dasp."""
-    return dasp.gain(_as_channels(x), 1, gain_db).view(x.shape)
+def parametric_eq(
+    x: torch.Tensor, *, sample_rate: float, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
+) -> torch.Tensor:
+    """Apply dasp's equalizer: six biquads, frequency-sampled.
 
+    Args:
+        x: Audio (B, T) or (B, C, T).
+        sample_rate: Hz.
+        gain_db: (B, 6), -60 to 60 dB.
+        frequency_hz: (B, 6), 1 Hz to below sample_rate / 2.
+        q: (B, 6), 0.01 to 100.
 
-def parametric_eq(x, *, sample_rate, gain_db, frequency_hz, q):
-    """Six biquads, frequency-sampled in float32 by dasp."""
-    bands = {}
-    for i, band in enumerate(DASP_BANDS):
-        bands[f"{band}_gain_db"] = gain_db[:, i]
-        bands[f"{band}_cutoff_freq"] = frequency_hz[:, i]
-        bands[f"{band}_q_factor"] = q[:, i]
-    return dasp.parametric_eq(_as_channels(x), sample_rate, **bands).view(x.shape)
+    Returns:
+        Audio like `x`.
+
+    Raises:
+        ValueError: For other shapes and values.
+    """
+    x3, settings = as_channels(x), {"gain_db": gain_db, "frequency_hz": frequency_hz, "q": q}
+    equalizer_settings(x3, sample_rate, **settings)
+    return dasp.apply_equalizer(x3, sample_rate=sample_rate, **settings).view(x.shape)
 
 
 def compressor(
-    x,
+    x: torch.Tensor,
     *,
-    sample_rate,
-    threshold_db,
-    ratio,
-    attack_ms,
-    release_ms,
-    knee_db,
-    makeup_gain_db,
-    lookahead_samples=0,
-):
-    """dasp's compressor: the side-chain is L + R, release has no effect, the look-ahead delays the sound."""
-    y = dasp.compressor(
-        _as_channels(x),
-        sample_rate,
-        threshold_db,
-        ratio,
-        attack_ms,
-        release_ms,
-        knee_db,
-        makeup_gain_db,
-        lookahead_samples=lookahead_samples,
-    )
+    sample_rate: float,
+    threshold_db: torch.Tensor,
+    ratio: torch.Tensor,
+    attack_ms: torch.Tensor,
+    release_ms: torch.Tensor,
+    knee_db: torch.Tensor,
+    makeup_gain_db: torch.Tensor,
+    lookahead_samples: int = 0,
+) -> torch.Tensor:
+    """Apply dasp's compressor.
+
+    The side-chain is L + R, the release has no effect, and the look-ahead delays the sound.
+
+    Args:
+        x: Audio (B, T) or (B, C, T).
+        sample_rate: Hz.
+        threshold_db: (B,), -120 to 24 dB.
+        ratio: (B,), 1 to 1000.
+        attack_ms: (B,), 0 to 10,000 ms.
+        release_ms: (B,), 0 to 10,000 ms.
+        knee_db: (B,), 0 to 60 dB.
+        makeup_gain_db: (B,), -60 to 60 dB.
+        lookahead_samples: How far the sound is delayed, 0 or more.
+
+    Returns:
+        Audio like `x`.
+
+    Raises:
+        ValueError: For other shapes and values.
+    """
+    x3 = as_channels(x)
+    settings: dict[str, Any] = {
+        "threshold_db": threshold_db,
+        "ratio": ratio,
+        "attack_ms": attack_ms,
+        "release_ms": release_ms,
+        "knee_db": knee_db,
+        "makeup_gain_db": makeup_gain_db,
+    }
+    for name, value in settings.items():
+        per_item(value, x3, name)
+    check_lookahead(lookahead_samples)
+    y = dasp.apply_compressor(x3, sample_rate=sample_rate, lookahead_samples=lookahead_samples, **settings)
     return y.view(x.shape)
 
 
-def panner(x, *, pan):
-    """dasp's panner: the -4.5 dB law with a derivative of 0/0 at both ends."""
-    return dasp.stereo_panner(x[:, None], 1, pan[:, None])[:, :, 0]  # (B, 2, tracks=1, T) -> (B, 2, T)
+def panner(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:
+    """Apply dasp's panner: the -4.5 dB law with a derivative of 0/0 at both ends.
+
+    Args:
+        x: Mono audio (B, T).
+        pan: (B,), 0 (left) to 1 (right).
+
+    Returns:
+        Stereo audio (B, 2, T).
+
+    Raises:
+        ValueError: For other shapes and values.
+    """
+    check_mono(x)
+    per_item(pan, x, "pan")
+    return dasp.apply_pan(x, pan=pan)
 
 
-def reverb(x, *, sample_rate, band_gains, band_decays, mix):
-    """dasp's reverb: fresh noise at every call, 65,536 taps convolved in the time domain."""
-    bands = {f"band{i}_gain": band_gains[:, i] for i in range(12)}
-    bands |= {f"band{i}_decay": band_decays[:, i] for i in range(12)}
-    return dasp.noise_shaped_reverberation(x, sample_rate, **bands, mix=mix)
+def reverb(
+    x: torch.Tensor,
+    *,
+    sample_rate: float,
+    band_gains: torch.Tensor,
+    band_decays: torch.Tensor,
+    mix: torch.Tensor,
+) -> torch.Tensor:
+    """Apply dasp's reverb: fresh noise at every call, 65,536 taps convolved in the time domain.
+
+    Args:
+        x: Stereo audio (B, 2, T).
+        sample_rate: Hz.
+        band_gains: (B, 12) in [0, 1].
+        band_decays: (B, 12) in [0, 1].
+        mix: (B,), 0 (dry) to 1 (wet).
+
+    Returns:
+        Audio like `x`.
+
+    Raises:
+        ValueError: For other shapes and values.
+    """
+    check_stereo_bus(x)
+    settings = {"band_gains": band_gains, "band_decays": band_decays, "mix": mix}
+    reverb_settings(x, sample_rate, **settings)
+    return dasp.apply_reverb(x, sample_rate=sample_rate, **settings)

@@ -17,8 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import nn
 
-from ..console.params import VERSION_1_NAMES
-from ..console.table import SECTIONS, param_table
+from ..console.table import SECTIONS, VERSION_1_NAMES, param_table
 from ..disk import data_dir, why, write_together
 from ..inputs import InputError
 from .config import FIELDS, PRESETS, ModelConfig

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from diffmst_lib import ConsoleParams, MixingConsole, param_table
 from diffmst_lib.console.effects import pan_gains
 from diffmst_lib.console.mixing_console import compressor_lookahead
+from diffmst_lib.console.table import knob_index
 
 CONSOLE = MixingConsole(44100)
 
@@ -88,16 +89,19 @@ def test_corners_are_finite_in_value_and_gradient(kind, corner, fx_bus):
 
 
 def test_every_knob_of_the_default_console_is_alive():
-    """Random settings, loud enough to work the compressors: all but the sends of an idle fx bus have a gradient."""
+    """Random settings, loud enough to work the compressors: all but the sends of an idle fx bus have a
+    gradient."""
     knobs = [0.2 + 0.6 * u for u in unit(2)]
     knobs[0][:, 0] = 0.6  # loud enough for both strips' compressors
     knobs = [u.requires_grad_() for u in knobs]
     tracks = noise(2, 44100) * torch.linspace(0.05, 3, 44100)
     CONSOLE(tracks, ConsoleParams.from_unit(*knobs), fx_bus=True).mix.square().mean().backward()
-    for knob, section in zip(knobs, ("track", "fx_bus", "master_bus")):
+    for knob, section in zip(knobs, ("track", "fx_bus", "master_bus"), strict=True):
         dead = {
             s.name
-            for s, g in zip(param_table(section), knob.grad.reshape(-1, knob.shape[-1]).abs().sum(0))
+            for s, g in zip(
+                param_table(section), knob.grad.reshape(-1, knob.shape[-1]).abs().sum(0), strict=True
+            )
             if g == 0
         }
         assert dead == ({"mix"} if section == "fx_bus" else set())
@@ -149,7 +153,7 @@ def test_wrong_numbers_are_named():
         CONSOLE(noise(3, 100), ConsoleParams.neutral(["a", "b"]))
     with pytest.raises(ValueError, match="default, reference"):
         MixingConsole(44100, preset="other")
-    with pytest.raises(ValueError, match="pan: unit value 1.5 is outside 0 to 1"):
+    with pytest.raises(ValueError, match=r"pan: unit value 1\.5 is outside 0 to 1"):
         t, f, m = unit(1)
         t[0, 25] = 1.5
         ConsoleParams.from_unit(t, f, m)
@@ -172,7 +176,7 @@ def test_values_out_of_range_are_named_with_strip_and_range(section, name, value
         "fx_bus": params.fx_bus_values,
         "master_bus": params.master_bus_values,
     }[section]
-    rows[[spec.name for spec in params.specs(section)].index(name)] = value
+    rows[knob_index(name, section, preset)] = value
     for use in (MixingConsole(44100, preset=preset), MixingConsole(44100, preset=preset).render):
         with pytest.raises(ValueError, match=f"^{words}$"):
             use(noise(2, 100), params)
@@ -197,11 +201,12 @@ BYPASS = {
 @given(st.sampled_from(sorted(BYPASS)), st.integers(1, 3000), st.integers(0, 1000))
 def test_a_bypassed_effect_is_the_identity(effect, num_samples, seed):
     """Gains at 0 dB and ratio 1 undo an effect, whatever its other knobs say."""
-    x, specs = noise(2, num_samples, seed=seed), param_table("track")
-    p = ConsoleParams.from_unit(*unit(2, seed)).values("track")
-    p |= {s.name: torch.full((2,), s.neutral) for s in specs if s.effect != effect or BYPASS[effect](s)}
+    x, params = noise(2, num_samples, seed=seed), ConsoleParams.from_unit(*unit(2, seed))
+    for i, spec in enumerate(param_table("track")):
+        if spec.effect != effect or BYPASS[effect](spec):
+            params.tracks[:, i] = spec.neutral
     want = x[:, None] * pan_gains(torch.tensor(0.5))[..., None]
-    torch.testing.assert_close(CONSOLE.strip(x, p), want, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(CONSOLE(x, params).tracks, want, rtol=1e-4, atol=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
@@ -262,16 +267,34 @@ tracks = torch.randn(2, 500)
 flat = dict(gain_db=torch.ones(1, 6), frequency_hz=torch.full((1, 6), 999.0), q=torch.ones(1, 6))
 with torch.inference_mode():
     MixingConsole(44100)(tracks, ConsoleParams.from_unit(*unit), fx_bus=True)
-    effects._fir_eq(tracks[None], 44100, flat)
+    effects.parametric_eq(tracks[:1], sample_rate=44100, backend="fft", **flat)
 unit = [u.requires_grad_() for u in unit]
 MixingConsole(44100)(tracks, ConsoleParams.from_unit(*unit), fx_bus=True).mix.square().sum().backward()
-effects._fir_eq(tracks[None], 44100, {k: v.requires_grad_() for k, v in flat.items()}).sum().backward()
+flat = {k: v.requires_grad_() for k, v in flat.items()}
+effects.parametric_eq(tracks[:1], sample_rate=44100, backend="fft", **flat).sum().backward()
 """
 
 
 def test_gradients_work_after_inference_mode():
     """In a fresh process, where inference mode fills the caches first."""
     subprocess.run([sys.executable, "-c", AFTER_INFERENCE], check=True)
+
+
+def test_a_batch_of_tracks_may_share_one_console():
+    tracks, params = noise(2, 3, 3000), ConsoleParams.from_unit(*unit(3))
+    mix = CONSOLE(tracks, params, fx_bus=True).mix
+    for i in range(2):
+        torch.testing.assert_close(mix[i], CONSOLE(tracks[i], params, fx_bus=True).mix, rtol=0, atol=1e-5)
+
+
+def test_the_effects_bus_alone_is_checked():
+    bus, params = noise(1, 2, 3000), ConsoleParams.neutral(["a"])
+    assert CONSOLE.fx_bus(bus, params).shape == bus.shape
+    with pytest.raises(ValueError, match="the reverb takes stereo"):
+        CONSOLE.fx_bus(bus[:, 0], params)
+    params.fx_bus_values[3] = 2.0
+    with pytest.raises(ValueError, match="fx_bus: band3_gain = 2 is outside 0 to 1"):
+        CONSOLE.fx_bus(bus, params)
 
 
 def test_sends_down_to_the_idle_level_are_heard():

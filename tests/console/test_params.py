@@ -1,28 +1,19 @@
-"""The table of parameters, and consoles as numbers: by name, in the unit interval, in JSON and CSV."""
+"""A console as numbers: by name, in the unit interval, as logits, in JSON and CSV."""
 
 import io
 import json
 import math
-from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from diffmst_lib import ConsoleParams, MixingConsole, param_table
-from diffmst_lib.console.params import SECTIONS, denormalize, normalize
+from diffmst_lib.console.table import EQ_BANDS, SECTIONS, knob_index
 from diffmst_lib.inputs import PRESETS
 
 WIDTHS = {"track": 27, "fx_bus": 25, "master_bus": 26}
-# The released ranges leave no room for the highest band below 26 kHz.
-TABLES = [
-    (p, s, r)
-    for p, s, r in product(PRESETS, SECTIONS, (22050, 44100, 96000))
-    if (p, r) != ("reference", 22050)
-]
 each_preset = pytest.mark.parametrize("preset", PRESETS)
 each_section = pytest.mark.parametrize("section", SECTIONS)
 
@@ -42,75 +33,6 @@ def unit(num_tracks=3, batch=(), fill=None):
 
 def random_params(preset="default", names=("kick", "vox.L", "vox.R")):
     return ConsoleParams.from_unit(*unit(len(names)), preset=preset, names=names)
-
-
-@each_preset
-@each_section
-def test_table(preset, section):
-    table = param_table(section, preset)
-    assert len(table) == WIDTHS[section]
-    assert len({spec.name for spec in table}) == len(table)
-    for spec in table:
-        assert spec.low < spec.high and spec.low <= spec.neutral <= spec.high, spec
-        assert spec.scale in ("linear", "log") and (spec.scale == "linear" or spec.low > 0), spec
-        suffix = {"dB": "_db", "Hz": "_frequency_hz", "ms": "_ms"}.get(spec.unit, "")
-        assert spec.name.endswith(suffix), spec
-
-
-@pytest.mark.parametrize("rate", [22050, 44100, 96000])
-def test_every_cutoff_is_below_the_nyquist_frequency(rate):
-    for spec in param_table("track", "default", rate):
-        assert spec.unit != "Hz" or spec.high < rate / 2
-
-
-@pytest.mark.parametrize(("preset", "rate"), [("reference", 22050), ("default", 0), ("default", -44100)])
-def test_no_table_where_the_bands_do_not_fit(preset, rate):
-    with pytest.raises(ValueError, match=f"{preset}.* {rate} Hz"):
-        param_table("track", preset, rate)
-
-
-def test_unknown_preset_and_section():
-    with pytest.raises(ValueError, match="default, reference, not 'defautl'"):
-        param_table("track", "defautl")
-    with pytest.raises(ValueError, match="track, fx_bus, master_bus, not 'master'"):
-        param_table("master")
-
-
-@pytest.mark.parametrize(("preset", "section", "rate"), TABLES)
-@settings(deadline=None, max_examples=30)
-@given(data=st.data())
-def test_unit_interval_and_physical_range_are_mapped_onto_each_other(preset, section, rate, data):
-    table = param_table(section, preset, rate)
-    u = torch.tensor(data.draw(st.lists(st.floats(0, 1, width=32), min_size=len(table), max_size=len(table))))
-    values = denormalize(u, table)
-    for spec, value in zip(table, values.tolist()):
-        slack = 1e-6 * max(abs(spec.low), abs(spec.high))  # of float32
-        assert spec.low - slack <= value <= spec.high + slack, spec
-    torch.testing.assert_close(normalize(values, table), u, rtol=0, atol=1e-4)
-
-
-@each_preset
-@each_section
-def test_ends_and_middle(preset, section):
-    table = param_table(section, preset)
-    low, middle, high = denormalize(torch.tensor([[0.0], [0.5], [1.0]]).repeat(1, len(table)), table)
-    for i, spec in enumerate(table):
-        half = math.sqrt(spec.low * spec.high) if spec.scale == "log" else (spec.low + spec.high) / 2
-        assert [low[i].item(), middle[i].item(), high[i].item()] == pytest.approx(
-            [spec.low, half, spec.high], rel=1e-5
-        )
-
-
-def test_ratios_are_heard_on_a_log_scale_in_the_default_and_linear_as_released_in_the_reference():
-    for spec in param_table("track", "default"):
-        assert (spec.scale == "log") == (spec.unit in ("Hz", "ms", ":1") or spec.name.endswith("_q")), spec
-    assert {spec.scale for section in SECTIONS for spec in param_table(section, "reference")} == {"linear"}
-
-
-def test_normalize_clips():
-    table = param_table("track")
-    beyond = torch.tensor([[-1e6], [1e6]]).repeat(1, len(table))
-    assert normalize(beyond, table).tolist() == [[0.0] * len(table), [1.0] * len(table)]
 
 
 @each_preset
@@ -153,6 +75,54 @@ def test_to_unit_is_the_inverse_of_from_unit(preset):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
 
 
+# Logits
+
+
+@each_preset
+def test_logits_are_those_of_the_unit_interval(preset):
+    parts = [4 * torch.randn_like(u) for u in unit(batch=(2,))]
+    logits = [z.clone().requires_grad_() for z in parts]
+    params = ConsoleParams.from_logits(*logits, preset=preset, names=["a", "b", "c"])
+    want = [z.clone().requires_grad_() for z in parts]
+    same = ConsoleParams.from_unit(*map(torch.sigmoid, want), preset=preset)
+    assert params.names == ["a", "b", "c"] and params.preset == preset
+    for section in SECTIONS:
+        for name, values in same.values(section).items():
+            torch.testing.assert_close(params.values(section)[name], values, rtol=0, atol=0)
+    for one, leaves in ((params, logits), (same, want)):
+        sum(v.sum() for section in SECTIONS for v in one.values(section).values()).backward()
+        assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(logits, want, strict=True))
+
+
+def test_to_logits_goes_back_but_for_the_ends_of_the_ranges():
+    params = random_params()
+    params.track("kick")["pan"], params.track("kick")["send_db"] = 0.0, 12.0
+    logits = params.to_logits()
+    edge = math.log(0.98 / 0.02)
+    assert logits[0][0, knob_index("pan")].item() == pytest.approx(-edge, rel=1e-5)
+    assert logits[0][0, knob_index("send_db")].item() == pytest.approx(edge, rel=1e-5)
+    for z, u in zip(logits, params.to_unit(), strict=True):
+        torch.testing.assert_close(torch.sigmoid(z), u.clamp(0.02, 0.98), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("logit", "end"), [(-math.inf, "low"), (math.inf, "high")])
+def test_an_infinite_logit_is_the_end_of_a_knob(logit, end):
+    params = ConsoleParams.from_logits(*(torch.full_like(u, logit) for u in unit()))
+    params.check()
+    for section in SECTIONS:
+        for spec in params.specs(section):
+            value = params.values(section)[spec.name].flatten()[0].item()
+            assert value == pytest.approx(getattr(spec, end), rel=1e-6), spec
+
+
+def test_a_logit_that_is_no_number_gives_a_knob_that_is_none():
+    logits = [torch.zeros_like(u) for u in unit()]
+    logits[0][1, knob_index("ratio")] = math.nan
+    with pytest.raises(ValueError, match="track2: ratio = nan :1 is outside 1 to 10"):
+        ConsoleParams.from_logits(*logits).check()
+
+
 # Strips
 
 
@@ -163,8 +133,7 @@ def test_strip_reads_and_writes_numbers_by_name():
     kick["input_gain_db"] = -6
     kick["input_gain_db"] += 2.5
     assert (kick["pan"], kick["input_gain_db"]) == (0.25, -3.5)
-    index = [spec.name for spec in param_table("track")].index("input_gain_db")
-    assert params.tracks[0, index] == -3.5
+    assert params.tracks[0, knob_index("input_gain_db")] == -3.5
     params.fx_bus["mix"], params.master_bus["output_gain_db"] = 0.5, 3
     assert params.fx_bus_values[24] == 0.5 and params.values("master_bus")["output_gain_db"] == 3
     assert list(kick) == list(kick.keys()) == [spec.name for spec in param_table("track")]
@@ -213,9 +182,9 @@ def test_unknown_names_get_the_nearest_one():
     params = random_params()
     with pytest.raises(KeyError, match="no track 'kik': did you mean 'kick'"):
         params.track("kik")
-    with pytest.raises(KeyError, match="no track 'drums': there are kick, vox.L, vox.R"):
+    with pytest.raises(KeyError, match=r"no track 'drums': there are kick, vox\.L, vox\.R"):
         params.track("drums")
-    with pytest.raises(KeyError, match="kick has no parameter 'gain_db': did you mean '.*gain_db'"):
+    with pytest.raises(KeyError, match=r"kick has no parameter 'gain_db': did you mean '.*gain_db'"):
         params.track("kick")["gain_db"]
     with pytest.raises(
         KeyError, match="master_bus has no parameter 'outputgain_db': did you mean 'output_gain_db'"
@@ -281,6 +250,36 @@ def test_json_is_read_as_a_person_would_write_it():
     assert (kick["input_gain_db"], kick["ratio"]) == (3, 2)
 
 
+OLD_BANDS = ("low_shelf", "band0", "band1", "band2", "band3", "high_shelf")
+
+
+def as_version_1(text):
+    """What version 1 of the library wrote: other names for the bands of the equalizer and their
+    frequencies."""
+    for band, old in zip(EQ_BANDS, OLD_BANDS, strict=True):
+        for key in ("gain_db", "q"):
+            text = text.replace(f'"{band}_{key}"', f'"{old}_{key}"')
+        text = text.replace(f'"{band}_frequency_hz"', f'"{old}_cutoff_hz"')
+    return text.replace('"version": 2', '"version": 1')
+
+
+@each_preset
+def test_json_of_version_1_is_read(preset):
+    params = random_params(preset)
+    old = as_version_1(params.to_json())
+    assert "peak_1" not in old and "frequency_hz" not in old
+    assert '"band0_gain"' in old  # the reverb's bands stay
+    assert ConsoleParams.from_json(old).to_json() == params.to_json()
+    data = json.loads(old)
+    del data["master_bus"]["band2_cutoff_hz"]
+    with pytest.raises(ValueError, match=r"^not a console's JSON: 'band2_cutoff_hz' is missing$"):
+        ConsoleParams.from_json(json.dumps(data))
+    with pytest.raises(ValueError, match=r"^not a console's JSON: 'peak_1_gain_db' is missing$"):
+        ConsoleParams.from_json(
+            old.replace('"version": 1', '"version": 2').replace("low_shelf_cutoff", "low_shelf_frequency")
+        )
+
+
 def without(data, *path):
     for key in path[:-1]:
         data = data[key]
@@ -290,6 +289,10 @@ def without(data, *path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda d: without(d, "version"), "'version' is missing"),
+        (lambda d: d.update(version=3), "version 3, this library reads versions 1 and 2"),
+        (lambda d: d.update(version="1"), "version '1', this library reads"),
+        (lambda d: d.update(version=[2]), "version [2], this library reads"),
         (lambda d: without(d, "preset"), "'preset' is missing"),
         (lambda d: without(d, "sample_rate"), "'sample_rate' is missing"),
         (lambda d: without(d, "tracks"), "'tracks' is missing"),
@@ -338,19 +341,6 @@ def test_table_has_a_row_for_every_strip_and_survives_csv():
     back = pd.read_csv(io.StringIO(frame.to_csv()), index_col="strip")
     pd.testing.assert_frame_equal(back, frame)
     assert (frame.dtypes == np.float64).all()
-
-
-@pytest.mark.parametrize("section", ["track", "fx_bus", "master_bus"])
-@pytest.mark.parametrize("preset", ["default", "reference"])
-def test_normalize_has_the_slopes_of_its_equation(section, preset):
-    specs = param_table(section, preset)
-    values = denormalize(torch.full((len(specs),), 0.3, dtype=torch.float64), specs).requires_grad_()
-    normalize(values, specs).sum().backward()
-    want = [
-        1 / (v * math.log(s.high / s.low)) if s.scale == "log" else 1 / (s.high - s.low)
-        for v, s in zip(values.tolist(), specs)
-    ]
-    torch.testing.assert_close(values.grad, torch.tensor(want, dtype=torch.float64))
 
 
 def test_a_console_without_tracks_is_refused():

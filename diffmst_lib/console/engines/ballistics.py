@@ -1,16 +1,20 @@
-"""The compressor's memory: a one-pole smoother with two speeds, compiled, with its own backward. Chapter: The compressor.
+"""Attack and release: a one-pole smoother with two speeds, compiled, with its own backward.
 
-    y[n] = p[n] y[n-1] + (1 - p[n]) x[n],   p[n] = attack pole while x[n] < y[n-1] (more reduction), else release pole
+    y[n] = p[n] y[n-1] + (1 - p[n]) x[n]
+    p[n] = attack pole while x[n] < y[n-1] (more reduction), else release pole
 
-PyTorch has no fast recursion: a Python loop takes a second for a second of sound, and autograd keeps every step of
-it. The gradient is a recursion too, run backwards over the poles that the forward pass chose:
+PyTorch has no fast recursion: a Python loop takes a second for a second of sound, and autograd keeps every
+step of it. The gradient is a recursion too, run backwards over the poles that the forward pass chose:
 
     l[n] = dL/dy[n] + p[n+1] l[n+1],   dL/dx[n] = (1 - p[n]) l[n],   dL/dp[n] = l[n] (y[n-1] - x[n])
+
+Chapter: The compressor.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +23,7 @@ from .loops import compiled
 
 
 @compiled
-def _forward(x, attack, release, y):
+def _forward(x: np.ndarray, attack: np.ndarray, release: np.ndarray, y: np.ndarray) -> None:
     for row in range(x.shape[0]):
         state = 0.0
         for n in range(x.shape[1]):
@@ -29,7 +33,16 @@ def _forward(x, attack, release, y):
 
 
 @compiled
-def _backward(x, attack, release, y, grad_y, grad_x, grad_attack, grad_release):
+def _backward(
+    x: np.ndarray,
+    attack: np.ndarray,
+    release: np.ndarray,
+    y: np.ndarray,
+    grad_y: np.ndarray,
+    grad_x: np.ndarray,
+    grad_attack: np.ndarray,
+    grad_release: np.ndarray,
+) -> None:
     for row in range(x.shape[0]):
         carried = 0.0
         for n in range(x.shape[1] - 1, -1, -1):
@@ -47,7 +60,9 @@ def _backward(x, attack, release, y, grad_y, grad_x, grad_attack, grad_release):
 
 class _Smooth(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, attack_pole, release_pole):
+    def forward(
+        ctx: Any, x: torch.Tensor, attack_pole: torch.Tensor, release_pole: torch.Tensor
+    ) -> torch.Tensor:
         # float64 inside: the forward and the backward pass must choose the same pole at every sample
         arrays = [
             t.detach().to("cpu", torch.float64, copy=True).contiguous().numpy()
@@ -61,7 +76,7 @@ class _Smooth(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_y):
+    def backward(ctx: Any, grad_y: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x, attack, release, y = (t.numpy() for t in ctx.saved_tensors)
         grads = [np.zeros_like(x), np.zeros_like(attack), np.zeros_like(release)]
         _backward(x, attack, release, y, grad_y.to("cpu", torch.float64).contiguous().numpy(), *grads)
@@ -69,14 +84,26 @@ class _Smooth(torch.autograd.Function):
 
 
 def smooth(x: torch.Tensor, attack_pole: torch.Tensor, release_pole: torch.Tensor) -> torch.Tensor:
-    """Smooth gains in dB, (B, T), with poles (B,) in [0, 1): fast down with one, back up with the other.
+    """Smooth gains: down with the attack's pole, back up with the release's.
 
-    The equations are in the head of this module. Differentiable once in all three. On a CUDA device it runs there, in
-    float32, through Triton (which comes with torch on Linux); otherwise on the CPU, in float64.
+    The equations are in the head of this module. Differentiable once in all three. On a CUDA device it runs
+    there, in float32, through Triton (which comes with torch on Linux); otherwise on the CPU, in float64.
 
-    >>> step = torch.tensor([[0.0, -10.0, -10.0, 0.0]])
-    >>> smooth(step, torch.tensor([0.0]), torch.tensor([0.5]))
-    tensor([[  0., -10., -10.,  -5.]])
+    Args:
+        x: Gains in dB, (B, T).
+        attack_pole: Poles (B,) in [0, 1).
+        release_pole: Poles (B,) in [0, 1).
+
+    Returns:
+        Gains like `x`.
+
+    Raises:
+        ValueError: For other shapes.
+
+    Example:
+        >>> step = torch.tensor([[0.0, -10.0, -10.0, 0.0]])
+        >>> smooth(step, torch.tensor([0.0]), torch.tensor([0.5]))
+        tensor([[  0., -10., -10.,  -5.]])
     """
     if x.ndim != 2 or attack_pole.shape != x.shape[:1] or release_pole.shape != x.shape[:1]:
         raise ValueError(

@@ -1,12 +1,16 @@
-"""The compressor's ballistics on a GPU: the recursion of `ballistics`, a block of samples at a time, in Triton.
+"""Attack and release on a GPU: the recursion of `ballistics`, a block of samples at a time, in Triton.
 
-A step y[n] = p y[n-1] + (1 - p) x[n] maps the state before to the state after, y -> a y + b. Two such maps make a
-third, so all states of a block follow at once from a scan. Which pole applies depends on the state, though. So the
-poles are guessed, the states computed, the poles looked up again, until they agree. The first wrong guess moves to the
-right each time, so that this ends; in music it takes a few rounds.
+A step y[n] = p y[n-1] + (1 - p) x[n] maps the state before to the state after, y -> a y + b. Two such maps
+make a third, so all states of a block follow at once from a scan. Which pole applies depends on the state,
+though. So the poles are guessed, the states computed, the poles looked up again, until they agree. The first
+wrong guess moves to the right each time, so that this ends; in music it takes a few rounds.
+
+Chapter: The compressor.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import triton
@@ -14,10 +18,12 @@ import triton.language as tl
 
 BLOCK = 1024
 
+# Triton reads the annotations of its kernels: they have none but its own.
+
 
 @triton.jit
 def _then(a1, b1, before_a1, before_b1, a2, b2, before_a2, before_b2):
-    """First one map, then another; `before` is the same without its last step, the state that this step starts from."""
+    """First one map, then another; `before` is without the last step, the state it starts from."""
     return a1 * a2, b1 * a2 + b2, a1 * before_a2, b1 * before_a2 + before_b2
 
 
@@ -83,10 +89,13 @@ def _backward(
 
 
 class SmoothOnGPU(torch.autograd.Function):
-    """`ballistics.smooth` in float32 on the device of its arguments, without a round trip through the host."""
+    """`ballistics.smooth` in float32 on the device of its arguments, without a way through the host."""
 
     @staticmethod
-    def forward(ctx, x, attack_pole, release_pole):
+    def forward(
+        ctx: Any, x: torch.Tensor, attack_pole: torch.Tensor, release_pole: torch.Tensor
+    ) -> torch.Tensor:
+        """Smooth gains (B, T) with poles (B,)."""
         rows = [t.detach().to(torch.float32).contiguous() for t in (x, attack_pole, release_pole)]
         y = torch.empty_like(rows[0])
         with torch.cuda.device_of(y):  # Triton launches on the current device, which may be another one
@@ -96,7 +105,8 @@ class SmoothOnGPU(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_y):
+    def backward(ctx: Any, grad_y: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Gradients of the gains and of both poles."""
         x, attack, release, y = ctx.saved_tensors
         grads = [torch.empty_like(t) for t in (x, attack, release)]
         grad_y32 = grad_y.to(torch.float32).contiguous()

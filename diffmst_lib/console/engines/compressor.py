@@ -1,13 +1,17 @@
-"""The compressor's engine on a CPU: level, static curve, ballistics and gain in one compiled loop. Chapter: The compressor.
+"""The compressor's engine on a CPU: level, static curve, ballistics and gain in one compiled loop.
 
-The equations are those of `effects.gain_computer` and `ballistics.smooth`; taken one by one, each of them writes and
-reads a whole track, and autograd keeps them all. Here a sample goes through all of them while it is at hand. As in
-`biquads`, the forward pass notes the state at the start of each block, and the backward pass runs the block again.
+The equations are those of `compressor.gain_computer` and `ballistics.smooth`; taken one by one, each of them
+writes and reads a whole track, and autograd keeps them all. Here a sample goes through all of them while it
+is at hand. As in `equalizer`, the forward pass notes the state at the start of each block, and the backward
+pass runs the block again.
+
+Chapter: The compressor.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +27,23 @@ THRESHOLD, SLOPE, KNEE, ATTACK, RELEASE, MAKEUP = range(6)  # columns of the set
 
 
 @compiled(fastmath={"contract"})
-def _gains(x, first, last, settings, state, side, over, bent, gains, factors):
-    """Samples `first` to `last` of one row: the side-chain, dB over the threshold, bent curve, smoothed gain in dB, and
-    the same with make-up as a factor. No branch and as few loops as will do, for speed."""
+def _gains(
+    x: np.ndarray,
+    first: int,
+    last: int,
+    settings: np.ndarray,
+    state: float,
+    side: np.ndarray,
+    over: np.ndarray,
+    bent: np.ndarray,
+    gains: np.ndarray,
+    factors: np.ndarray,
+) -> float:
+    """Samples `first` to `last` of one row, without branches and in few loops, for speed.
+
+    Fills the side-chain, dB over the threshold, bent curve, smoothed gain in dB, and the same with make-up as
+    a factor.
+    """
     knee, slope, attack, release = settings[KNEE], settings[SLOPE], settings[ATTACK], settings[RELEASE]
     parabola = 1.0 / (2.0 * knee) if knee > 0.0 else 0.0
     size = last - first
@@ -48,7 +66,15 @@ def _gains(x, first, last, settings, state, side, over, bent, gains, factors):
 
 
 @compiled
-def _forward(first_row, last_row, x, settings, early, states, y):
+def _forward(
+    first_row: int,
+    last_row: int,
+    x: np.ndarray,
+    settings: np.ndarray,
+    early: int,
+    states: np.ndarray,
+    y: np.ndarray,
+) -> None:
     num_samples = x.shape[2]
     side, over, bent, gains, factors = np.empty((5, BLOCK))
     for row in range(first_row, last_row):
@@ -68,7 +94,17 @@ def _forward(first_row, last_row, x, settings, early, states, y):
 
 
 @compiled
-def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, grad_settings):
+def _backward(
+    first_row: int,
+    last_row: int,
+    x: np.ndarray,
+    settings: np.ndarray,
+    early: int,
+    states: np.ndarray,
+    grad_y: np.ndarray,
+    grad_x: np.ndarray,
+    grad_settings: np.ndarray,
+) -> None:
     num_channels, num_samples = x.shape[1:]
     side, over, bent, gains, factors = np.empty((5, BLOCK))
     for row in range(first_row, last_row):
@@ -122,7 +158,7 @@ def _backward(first_row, last_row, x, settings, early, states, grad_y, grad_x, g
 
 class _Compress(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, settings, early):
+    def forward(ctx: Any, x: torch.Tensor, settings: torch.Tensor, early: int) -> torch.Tensor:
         x, settings = x.detach().contiguous(), settings.detach().contiguous()
         states = torch.empty(len(x), -(-x.shape[-1] // BLOCK), dtype=torch.float64, device="cpu")
         y = torch.empty_like(x)
@@ -133,7 +169,7 @@ class _Compress(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_y):
+    def backward(ctx: Any, grad_y: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, settings, states = ctx.saved_tensors
         grads = torch.zeros_like(x), torch.zeros_like(settings)
         over_rows(
@@ -150,14 +186,27 @@ class _Compress(torch.autograd.Function):
 
 
 def compress(x: torch.Tensor, settings: torch.Tensor, early: int) -> torch.Tensor:
-    """Compress (B, C, T), float32 or float64 on the CPU; the gain runs `early` samples, below T, ahead of the sound.
+    """Compress, in one loop over the samples. `effects.compressor` is the function to call.
 
-    `settings` (B, 6), float64: threshold in dB, slope 1/ratio - 1, knee in dB, attack and release pole, make-up gain
-    in dB. Differentiable once, in the sound and the settings. `effects.compressor` is the function to call.
+    Differentiable once, in the sound and the settings.
 
-    >>> loud = torch.ones(1, 1, 3)                    # 20 dB over the threshold, ratio 4, no ballistics: 15 dB less
-    >>> compress(loud, torch.tensor([[-20.0, -0.75, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64), 0).log10() * 20
-    tensor([[[-15., -15., -15.]]])
+    Args:
+        x: Audio (B, C, T), float32 or float64, on the CPU.
+        settings: (B, 6), float64: threshold in dB, slope 1/ratio - 1, knee in dB, attack pole, release pole,
+            make-up gain in dB.
+        early: How many samples the gain runs ahead of the sound, below T.
+
+    Returns:
+        Audio like `x`.
+
+    Raises:
+        ValueError: For other shapes.
+
+    Example:
+        >>> loud = torch.ones(1, 1, 3)          # 20 dB over the threshold, ratio 4, no ballistics: 15 dB less
+        >>> settings = torch.tensor([[-20.0, -0.75, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+        >>> compress(loud, settings, 0).log10() * 20
+        tensor([[[-15., -15., -15.]]])
     """
     if x.ndim != 3 or settings.shape != (x.shape[0], 6) or not 0 <= early < x.shape[-1]:
         raise ValueError(

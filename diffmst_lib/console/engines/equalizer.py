@@ -1,4 +1,4 @@
-"""The equalizer's engine on a CPU: a chain of second-order sections, compiled, with its own backward. Chapter: The equalizer.
+"""The equalizer's engine on a CPU: a chain of second-order sections, compiled, with its own backward.
 
 Each section keeps two numbers, p and q (transposed direct form II), and all sections take a sample in turn:
 
@@ -9,23 +9,30 @@ Read backwards in time this is the gradient, with g = dL/dy and the sums over al
     w[n] = g[n] - a1 w[n+1] - a2 w[n+2],    dL/dx[n] = b0 w[n] + b1 w[n+1] + b2 w[n+2]
     dL/db_i = sum w[n+i] x[n],    dL/da_i = - sum w[n+i] y[n]
 
-The backward pass needs x and y of every section. It runs the chain once more, block by block, from p and q that the
-forward pass noted at the start of each block. So the memory is that of the input, not seven times as much.
+The backward pass needs x and y of every section. It runs the chain once more, block by block, from p and q
+that the forward pass noted at the start of each block. So the memory is that of the input, not seven times as
+much.
+
+Chapter: The equalizer.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
 
 from .loops import compiled, over_rows
 
-BLOCK = 480  # samples between two notes of the states: a block fits the fastest cache; not a power of two, or its rows collide there
+# Samples between two notes of the states. A block fits the fastest cache; not a power of two, or its rows
+# collide there.
+BLOCK = 480
 TINY = 1e-30  # states below this are set to 0 after a block: numbers near 1e-308 are a hundred times slower
 
 
 @compiled(fastmath={"contract"})
-def _run(x, sections, p, q, chain):
+def _run(x: np.ndarray, sections: np.ndarray, p: np.ndarray, q: np.ndarray, chain: np.ndarray) -> None:
     """One block of one row: chain[0] is the input, chain[s] the signal after s sections."""
     for n in range(x.shape[0]):
         value = np.float64(x[n])
@@ -39,14 +46,16 @@ def _run(x, sections, p, q, chain):
 
 
 @compiled
-def _flush(values):
+def _flush(values: np.ndarray) -> None:
     for i in range(values.shape[0]):
         if abs(values[i]) < TINY:
             values[i] = 0.0
 
 
 @compiled
-def _forward(first, last, x, sections, states, y):
+def _forward(
+    first: int, last: int, x: np.ndarray, sections: np.ndarray, states: np.ndarray, y: np.ndarray
+) -> None:
     num_sections = sections.shape[1]
     chain = np.empty((num_sections + 1, BLOCK))
     for row in range(first, last):
@@ -63,7 +72,7 @@ def _forward(first, last, x, sections, states, y):
 
 
 @compiled(fastmath={"contract", "reassoc"})
-def _dot(a, b):
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
     total = 0.0
     for n in range(b.shape[0]):
         total += a[n] * b[n]
@@ -71,7 +80,16 @@ def _dot(a, b):
 
 
 @compiled(fastmath={"contract"})
-def _backward(first, last, x, sections, states, grad_y, grad_x, grad_sections):
+def _backward(
+    first: int,
+    last: int,
+    x: np.ndarray,
+    sections: np.ndarray,
+    states: np.ndarray,
+    grad_y: np.ndarray,
+    grad_x: np.ndarray,
+    grad_sections: np.ndarray,
+) -> None:
     num_sections = sections.shape[1]
     chain = np.empty((num_sections + 1, BLOCK))
     for row in range(first, last):
@@ -99,7 +117,7 @@ def _backward(first, last, x, sections, states, grad_y, grad_x, grad_sections):
 
 class _Cascade(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, sections):
+    def forward(ctx: Any, x: torch.Tensor, sections: torch.Tensor) -> torch.Tensor:
         x, sections = x.detach().contiguous(), sections.detach().contiguous()
         num_rows, num_samples = x.shape
         states = torch.empty(
@@ -112,7 +130,7 @@ class _Cascade(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_y):
+    def backward(ctx: Any, grad_y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x, sections, states = ctx.saved_tensors
         grads = torch.empty_like(x), torch.zeros_like(sections)
         over_rows(_backward, len(x), *(t.numpy() for t in (x, sections, states, grad_y.contiguous(), *grads)))
@@ -120,15 +138,25 @@ class _Cascade(torch.autograd.Function):
 
 
 def biquad_cascade(x: torch.Tensor, sections: torch.Tensor) -> torch.Tensor:
-    """Filter rows (B, T), float32 or float64 on the CPU, by second-order sections (B, S, 5), float64, from rest.
+    """Filter rows by second-order sections, one after the other, from rest. Differentiable once, in both.
 
-    A section is b0, b1, b2, a1, a2 of H(z) = (b0 + b1 z^-1 + b2 z^-2) / (1 + a1 z^-1 + a2 z^-2). The states are
-    float64; a time-domain filter in float32 has the same trouble at 20 Hz as one in the frequency domain.
-    Differentiable once, in both. Raises ValueError for other shapes.
+    A section is b0, b1, b2, a1, a2 of H(z) = (b0 + b1 z^-1 + b2 z^-2) / (1 + a1 z^-1 + a2 z^-2). The states
+    are float64; a time-domain filter in float32 has the same trouble at 20 Hz as one in the frequency domain.
 
-    >>> one_pole = torch.tensor([[[1.0, 0.0, 0.0, -0.5, 0.0]]], dtype=torch.float64)
-    >>> biquad_cascade(torch.tensor([[1.0, 0.0, 0.0]]), one_pole)
-    tensor([[1.0000, 0.5000, 0.2500]])
+    Args:
+        x: Audio (B, T), float32 or float64, on the CPU.
+        sections: (B, S, 5), float64.
+
+    Returns:
+        Audio like `x`.
+
+    Raises:
+        ValueError: For other shapes.
+
+    Example:
+        >>> one_pole = torch.tensor([[[1.0, 0.0, 0.0, -0.5, 0.0]]], dtype=torch.float64)
+        >>> biquad_cascade(torch.tensor([[1.0, 0.0, 0.0]]), one_pole)
+        tensor([[1.0000, 0.5000, 0.2500]])
     """
     if x.ndim != 2 or sections.ndim != 3 or sections.shape[0] != x.shape[0] or sections.shape[2] != 5:
         raise ValueError(

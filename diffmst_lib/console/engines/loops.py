@@ -1,22 +1,32 @@
-"""Compiled loops: a decorator, and a way to run them over the rows of an array on as many threads as torch may use."""
+"""Compiled loops: a decorator, and a way to run them over the rows of an array on threads."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numba
 import torch
 
 
-def compiled(function=None, **options):
+def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`numba.njit` that releases the GIL and keeps what it compiled on disk, where it finds a place to write.
 
-    >>> @compiled
-    ... def twice(x):
-    ...     return 2 * x
-    >>> twice(3)
-    6
+    Args:
+        function: What to compile; None: a decorator with these options.
+        options: Further ones of `numba.njit`.
+
+    Returns:
+        The compiled function, or the decorator.
+
+    Example:
+        >>> @compiled
+        ... def twice(x):
+        ...     return 2 * x
+        >>> twice(3)
+        6
     """
     if function is None:
         return partial(compiled, **options)
@@ -26,13 +36,19 @@ def compiled(function=None, **options):
         return numba.njit(function, nogil=True, **options)
 
 
-def over_rows(kernel, num_rows: int, *arguments) -> None:
-    """Call `kernel(first, last, *arguments)` for parts of the rows; the kernel must release the GIL.
+def over_rows(kernel: Callable[..., Any], num_rows: int, *arguments: Any) -> None:
+    """Call a kernel for parts of the rows, on as many threads as torch may use.
 
-    >>> total = []
-    >>> over_rows(lambda first, last, add: total.extend(range(first, last)), 3, None)
-    >>> sorted(total)
-    [0, 1, 2]
+    Args:
+        kernel: Called as `kernel(first, last, *arguments)`; it must release the GIL.
+        num_rows: How many rows there are.
+        arguments: What the kernel works on.
+
+    Example:
+        >>> total = []
+        >>> over_rows(lambda first, last, add: total.extend(range(first, last)), 3, None)
+        >>> sorted(total)
+        [0, 1, 2]
     """
     threads = min(torch.get_num_threads(), num_rows)
     if threads < 2:
@@ -43,5 +59,5 @@ def over_rows(kernel, num_rows: int, *arguments) -> None:
         list(pool.map(partial(_part, kernel, arguments), edges[:-1], edges[1:]))  # list: errors come out here
 
 
-def _part(kernel, arguments, first, last):
+def _part(kernel: Callable[..., Any], arguments: tuple[Any, ...], first: int, last: int) -> None:
     kernel(first, last, *arguments)

@@ -1,4 +1,4 @@
-"""The compressor's compiled loop: gradcheck, the edges of its blocks, threads, wrong shapes. Its sound: test_effects."""
+"""The compressor's compiled loop: gradcheck, the edges of its blocks, threads, wrong shapes."""
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def test_threads_change_nothing():
 
 
 def test_the_gain_returns_to_exactly_zero():
-    """After a burst the gain decays; it ends at 0 dB, not at the very small numbers that slow a processor down."""
+    """After a burst the gain decays to 0 dB, not to the very small numbers that slow a processor down."""
     x = torch.full((1, 1, 20_000), 1e-3, dtype=torch.float64)
     x[..., :100] = 1.0
     y = compress(x, torch.tensor([[-20.0, -0.75, 6.0, 0.9, 0.99, 0.0]], dtype=torch.float64), 0)

@@ -40,7 +40,8 @@ def test_options_are_passed_on():
 
 
 def test_import_where_nothing_can_be_written(tmp_path):
-    """numba keeps what it compiled beside the file or at home; with neither writable the library compiles anew."""
+    """numba keeps what it compiled beside the file or at home; with neither writable the library compiles
+    anew."""
     place = tmp_path / "diffmst_lib"
     shutil.copytree(
         Path(diffmst_lib.__file__).parent, place, ignore=shutil.ignore_patterns("__pycache__", "_data")
@@ -48,7 +49,7 @@ def test_import_where_nothing_can_be_written(tmp_path):
     (place / "__pycache__").write_text("a file where the folder would be")
     home = tmp_path / "home"
     home.write_text("no folder either")
-    code = "from diffmst_lib.console.engines.loops import compiled; import diffmst_lib.console.engines.equalizer as b; print(b.__file__)"
+    code = "from diffmst_lib.console.engines import equalizer; print(equalizer.__file__)"
     environment = os.environ | {
         "PYTHONPATH": str(tmp_path),
         "HOME": str(home),
@@ -61,4 +62,4 @@ def test_import_where_nothing_can_be_written(tmp_path):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(place / "biquads.py")
+    assert done.stdout.strip() == str(place / "console" / "engines" / "equalizer.py")

@@ -1,0 +1,104 @@
+"""The compressor: static curve, attack and release. They trust their values; `effects` has the doors.
+
+Source: D. Giannoulis and others, Digital dynamic range compressor design (2012). Chapter: The compressor.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .engines.ballistics import smooth
+from .engines.compressor import SILENCE, compress
+from .gain_and_pan import db_to_gain
+
+BACKENDS = ("compiled", "steps")  # the first one runs on a CPU only
+SHORTEST_MS = 0.01  # attack and release times below it count as this
+
+
+def gain_computer(
+    level_db: torch.Tensor,
+    *,
+    threshold_db: torch.Tensor | float,
+    ratio: torch.Tensor | float,
+    knee_db: torch.Tensor | float,
+) -> torch.Tensor:
+    """The compressor's static curve: a gain in dB, at most 0, for a level in dB.
+
+    With u = level - threshold, knee W and slope 1/ratio - 1: 0 below -W/2, slope (u + W/2)^2 / (2 W) inside
+    the knee, slope u above W/2.
+
+    Chapter: The compressor
+
+    Args:
+        level_db: Levels of any shape.
+        threshold_db: dB, a number or a tensor that broadcasts with the level.
+        ratio: 1 or more, likewise.
+        knee_db: Width of the knee in dB, likewise; 0 is a hard knee.
+
+    Returns:
+        Gains in dB like `level_db`.
+
+    Example:
+        >>> gain_computer(torch.tensor([-40.0, -10.0]), threshold_db=-30.0, ratio=4.0, knee_db=6.0)
+        tensor([ -0., -15.])
+    """
+    threshold, ratio, knee = (
+        torch.as_tensor(v, dtype=level_db.dtype, device=level_db.device)
+        for v in (threshold_db, ratio, knee_db)
+    )
+    over = level_db - threshold
+    inside = torch.clamp(over + knee / 2, torch.zeros_like(knee), knee)
+    bent = inside * inside / (2 * knee.clamp(min=1e-6)) + (over - knee / 2).clamp(min=0.0)
+    return (1.0 / ratio - 1.0) * bent
+
+
+def smoothing_pole(time_ms: torch.Tensor, sample_rate: float) -> torch.Tensor:
+    """Pole of the one-pole smoother that gets from 10 % to 90 % of a step in an attack or release time.
+
+    A smoother with pole p leaves p^n of a step after n samples, and is at 10 % and 90 % of it when 90 % and
+    10 % are left: p^n = 1/9, so p = exp(-log(9) / n).
+
+    Args:
+        time_ms: Times in ms; those below 0.01 count as 0.01.
+        sample_rate: Hz.
+
+    Returns:
+        Poles in (0, 1) like `time_ms`.
+
+    Example:
+        >>> smoothing_pole(torch.tensor([10.0]), 44100) ** 441
+        tensor([0.1111])
+    """
+    return torch.exp(-math.log(9.0) / (time_ms.clamp(min=SHORTEST_MS) * (sample_rate / 1000.0)))
+
+
+def apply_compressor(
+    x: torch.Tensor,
+    *,
+    sample_rate: float,
+    threshold_db: torch.Tensor,
+    ratio: torch.Tensor,
+    attack_ms: torch.Tensor,
+    release_ms: torch.Tensor,
+    knee_db: torch.Tensor,
+    makeup_gain_db: torch.Tensor,
+    lookahead_samples: int = 0,
+    backend: str = "auto",
+) -> torch.Tensor:
+    """The compressor on audio (B, C, T) with settings (B,), as `effects.compressor` describes it."""
+    early = min(lookahead_samples, x.shape[-1] - 1)
+    if backend == "compiled" or (backend == "auto" and x.device.type == "cpu"):
+        attack, release = (smoothing_pole(time.double(), sample_rate) for time in (attack_ms, release_ms))
+        columns = (threshold_db, 1.0 / ratio.double() - 1.0, knee_db, attack, release, makeup_gain_db)
+        return compress(x, torch.stack([c.double() for c in columns], dim=-1), early)
+    level_db = (20.0 / math.log(10.0)) * torch.log(x.abs().amax(dim=1).clamp(min=SILENCE))  # (B, T)
+    curve_db = gain_computer(
+        level_db, threshold_db=threshold_db[:, None], ratio=ratio[:, None], knee_db=knee_db[:, None]
+    )
+    attack, release = (smoothing_pole(time, sample_rate) for time in (attack_ms, release_ms))
+    gain_db = smooth(curve_db, attack, release)
+    if early > 0:
+        gain_db = torch.cat([gain_db[:, early:], gain_db[:, -1:].expand(-1, early)], dim=-1)
+    return x * db_to_gain(gain_db + makeup_gain_db[:, None])[:, None]

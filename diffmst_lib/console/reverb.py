@@ -1,0 +1,66 @@
+"""The reverb: shaped noise as an impulse response. It trusts its values; `effects` has the door.
+
+Source: dasp-pytorch, but for the seed and the FFT. Chapter: The console.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+
+import numpy as np
+import scipy.signal
+import torch
+
+from .engines.convolution import FIR_TAPS, fft_convolve, scaled_samples
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)  # it is kept, and a tensor of inference mode could take part in no gradient
+def noise_bands(sample_rate: int, num_samples: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Stereo white noise split into twelve bands: below 31.5 Hz's octave, ten octaves, above.
+
+    Its power per Hz, and so the level of the reverb, is the same at every sample rate.
+
+    Args:
+        sample_rate: Hz.
+        num_samples: Length of the noise.
+        dtype: float32 or float64.
+        device: Where to put it.
+
+    Returns:
+        Noise (2, 12, num_samples), the same every time.
+    """
+    taps = 2 * round(511 * sample_rate / 44100) + 1
+    noise = np.random.default_rng(0).standard_normal((2, 12, num_samples + taps - 1))
+    noise *= math.sqrt(44100 / sample_rate)
+    edges = np.clip(31.5 * 2.0 ** (np.arange(11) - 0.5), None, 0.499 * sample_rate)
+    filters = [scipy.signal.firwin(taps, edges[0], fs=sample_rate)]
+    for low, high in itertools.pairwise(edges):
+        if low < high:
+            filters.append(scipy.signal.firwin(taps, [low, high], fs=sample_rate, pass_zero=False))
+        else:  # an octave above Nyquist
+            filters.append(np.zeros(taps))
+    filters.append(scipy.signal.firwin(taps, edges[-1], fs=sample_rate, pass_zero=False))
+    bands = scipy.signal.fftconvolve(noise, np.stack(filters)[None], mode="valid", axes=-1)
+    return torch.from_numpy(bands).to(device=device, dtype=dtype)
+
+
+def apply_reverb(
+    x: torch.Tensor,
+    *,
+    sample_rate: float,
+    band_gains: torch.Tensor,
+    band_decays: torch.Tensor,
+    mix: torch.Tensor,
+) -> torch.Tensor:
+    """The reverb on stereo (B, 2, T), bands (B, 12), mix (B,), as `effects.reverb` describes it."""
+    taps = scaled_samples(FIR_TAPS, sample_rate)
+    t = torch.linspace(0.0, 1.0, taps, dtype=x.dtype, device=x.device)
+    noise = noise_bands(int(sample_rate), taps, x.dtype, x.device)  # (2, 12, taps)
+    envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
+    # (B, 2, taps); a mean and no matrix product, which autocast would round
+    fir = (noise * envelope[:, None]).mean(dim=2)
+    wet = mix[:, None, None]
+    return (1.0 - wet) * x + wet * fft_convolve(x, fir)
