@@ -1,19 +1,25 @@
 # make book   set up .venv, execute the chapters that changed, build the site, print where it is
-# make test   set up .venv, run every test; shares the executed chapters with make book
-# make sync   regenerate what is derived: the .ipynb files and every copy of the repository's address
+# make test   set up .venv, look at style and types, run every test; shares the executed chapters with make book
+# make lint   style and types alone: ruff and mypy
+# make sync   regenerate what is derived: the .ipynb files and the list of chapters in README.md
 # make clean  remove everything that was set up or built
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: book test sync clean
+.PHONY: book test lint sync clean
 
 book: .venv/installed
 	@$(BIN)/python book/_tools/build.py
 
 # One thread in each of the two workers: two cores are not faster with four.
-test: .venv/installed
+test: lint
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/installed
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
 
 sync: .venv/installed
 	@$(BIN)/python book/_tools/sync.py

@@ -15,8 +15,8 @@ from .console import released as released
 from .console.mixing_console import ConsoleOutput as ConsoleOutput
 from .console.mixing_console import MixingConsole as MixingConsole
 from .console.params import ConsoleParams as ConsoleParams
-from .console.params import ParamSpec as ParamSpec
-from .console.params import param_table as param_table
+from .console.table import ParamSpec as ParamSpec
+from .console.table import param_table as param_table
 from .disk import data_dir as data_dir
 from .inputs import InputError as InputError
 from .inputs import InputNote as InputNote
@@ -31,10 +31,10 @@ from .network.config import ModelConfig as ModelConfig
 from .notebook.desk.desk import desk as desk
 from .notebook.exercises import check as check
 from .notebook.exercises import checker as checker
-from .notebook.explorers.effects import explore_bypass as explore_bypass
-from .notebook.explorers.effects import explore_compressor as explore_compressor
-from .notebook.explorers.effects import explore_equalizer as explore_equalizer
-from .notebook.explorers.effects import explore_pan as explore_pan
+from .notebook.explorers.bypass import explore_bypass as explore_bypass
+from .notebook.explorers.compressor import explore_compressor as explore_compressor
+from .notebook.explorers.equalizer import explore_equalizer as explore_equalizer
+from .notebook.explorers.pan import explore_pan as explore_pan
 from .notebook.players.sounds import listen as listen
 from .notebook.sheet import Comparison as Comparison
 from .notebook.sheet import compare as compare

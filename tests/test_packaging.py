@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +16,8 @@ import yaml
 from layout import ROOT, chapters, files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import diffmst_lib
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 DATA = "diffmst_lib/_data/"
@@ -33,20 +36,10 @@ print(json.dumps([diffmst_lib.__file__, str(diffmst_lib.data_dir())]))
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        ".",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        "-w",
-        folder,
-    ]
-    subprocess.run(command, cwd=ROOT, check=True)
+    offline = ["--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", ".", *offline, "-w", folder], cwd=ROOT, check=True
+    )
     (path,) = folder.glob("*.whl")
     return path
 
@@ -91,6 +84,7 @@ def test_wheel_holds_the_data_and_the_widgets(wheel):
     assert DATA + "SOURCES.md" in names
     assert any(name.startswith(DATA + "multitracks/") for name in names)
     assert any(name.startswith(DATA + "references/") for name in names)
+    assert DATA + "weights/small/model.safetensors" in names and "diffmst_lib/py.typed" in names
     library = {path.relative_to(ROOT).as_posix() for path in files(ROOT / "diffmst_lib")}
     assert any(name.endswith(".js") for name in library)
     assert {name for name in names if not name.startswith(DATA) and ".dist-info/" not in name} == library
@@ -137,10 +131,13 @@ def test_constraints_are_within_the_bounds():
         assert version and requirement.specifier.contains(version, prereleases=True), requirement
 
 
-def test_citation_has_the_version():
+def test_the_version_is_the_same_everywhere(wheel):
+    version = diffmst_lib.__version__
+    assert PROJECT["dynamic"] == ["version"] and wheel.name.startswith(f"diffmst_lib-{version}-")
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-    assert citation["version"] == PROJECT["version"]
-    assert citation["repository-code"] == PROJECT["urls"]["Repository"]
+    assert citation["version"] == version
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.search(r"^## \[(.+)\] - \d{4}-\d{2}-\d{2}$", changes, re.MULTILINE)[1] == version
 
 
 def test_repository_is_small():

@@ -1,4 +1,4 @@
-"""The commands `diffmst data index`, `cache`, `open` and `shard`. Chapter: Data."""
+"""`diffmst data`: index folders of songs, cache, the open set, shards. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -8,117 +8,133 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+from .arguments import count, folder
 
-from ..audio.loudness import SAMPLE_RATE
-from ..data.examples import Sampling
-from ..data.index import SongIndex, build_index, index_file, with_facts
-from ..data.layouts.finding import LAYOUTS, find_songs
-from ..data.layouts.folders import CACHE_MARK, unique
-from ..data.open_set.gathering import build_open_set
-from ..data.scale.cache import build_cache, cache_size
-from ..data.scale.shards import KINDS, write_shards
-from ..data.songs import SPLITS, FoundSong, Problem
-from ..inputs import InputError
+if TYPE_CHECKING:
+    from ..data.index import SongIndex
+    from ..data.songs import FoundSong, Problem
 
 SHOWN = 20  # problems printed; all of them are in the index
 
 
-def add_commands(commands, count) -> None:
-    """Add `data` and its own commands to a parser; `count` reads whole numbers."""
-    data = commands.add_parser("data", help="data sets: index folders of songs, cache, open set, shards")
-    ways = data.add_subparsers(dest="what", metavar="COMMAND", required=True)
-
-    index = ways.add_parser("index", help="measure every song of a folder once, into index.json")
-    index.add_argument("folder", metavar="DIR", help="multitracks, in one of the layouts, or finished songs")
-    index.add_argument(
-        "--layout",
-        choices=LAYOUTS,
-        default="auto",
-        help="default: recognized by names; albums of finished songs need `songs`",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the commands below `diffmst data` to its parser."""
+    commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
+    _add_index(commands.add_parser("index", help="measure every song of a folder once, into index.json"))
+    _add_cache(
+        commands.add_parser(
+            "cache",
+            help="decode all files of an index once, to WAV at one sample rate; "
+            "files that are such already stay where they are",
+        )
     )
-    index.add_argument(
-        "--references", metavar="DIR", nargs="+", default=[], help="folders of finished songs besides"
+    _add_open(
+        commands.add_parser(
+            "open",
+            help="gather and render the open set: multitracks and records anybody can have; "
+            "1 GB, and some minutes",
+        )
     )
-    index.add_argument(
-        "--about",
-        metavar="FILE",
-        help="JSON {song: {split, artist, title, license, attribution}}, where you know better; "
-        "give it again each time",
+    _add_shard(
+        commands.add_parser(
+            "shard", help="pack pieces of songs into WebDataset shards, which a cluster streams"
+        )
     )
-    index.add_argument("--output", metavar="FILE", help="where to write the index (default: DIR/index.json)")
-    index.set_defaults(run=run_index)
-
-    cache = ways.add_parser(
-        "cache",
-        help="decode all files of an index once, to WAV at one sample rate; "
-        "files that are such already stay where they are",
-    )
-    cache.add_argument(
-        "--sample-rate", type=count, default=SAMPLE_RATE, metavar="HZ", help=f"default: {SAMPLE_RATE}"
-    )
-    cache.add_argument("index", metavar="INDEX", help="index.json or its folder")
-    cache.add_argument(
-        "--output", metavar="DIR", required=True, help="folder for the decoded files and their index"
-    )
-    cache.set_defaults(run=run_cache)
-
-    open_set = ways.add_parser(
-        "open",
-        help="gather and render the open set: multitracks and records anybody can have; "
-        "1 GB, and some minutes",
-    )
-    open_set.add_argument(
-        "--source", metavar="DIR", required=True, help="folder that holds the songs, at any depth"
-    )
-    open_set.add_argument("--output", metavar="DIR", required=True, help="folder for the set and its index")
-    open_set.add_argument(
-        "--midi", metavar="DIR", help="OpenMSX's MIDI files (default: where Debian puts them)"
-    )
-    open_set.add_argument(
-        "--soundfont", metavar="FILE", help="SoundFont to render them with (default: the same)"
-    )
-    open_set.set_defaults(run=run_open)
-
-    shard = ways.add_parser(
-        "shard", help="pack pieces of songs into WebDataset shards, which a cluster streams"
-    )
-    shard.add_argument("index", metavar="INDEX", help="index.json or its folder")
-    shard.add_argument("--output", metavar="DIR", required=True, help="folder for the shards")
-    shard.add_argument("--split", choices=SPLITS, default="train", help="default: train")
-    shard.add_argument("--kind", choices=KINDS, help="default: both, where the split has them")
-    shard.add_argument(
-        "--seconds", type=count, default=10, help="length of the segments to be drawn (default: 10)"
-    )
-    shard.add_argument("--piece-seconds", type=count, default=30, help="length of a piece (default: 30)")
-    shard.add_argument(
-        "--pieces", type=count, metavar="N", help="pieces of a song, evenly spread (default: all)"
-    )
-    shard.add_argument("--megabytes", type=count, default=1000, help="size of a shard (default: 1000)")
-    shard.set_defaults(run=run_shard)
-
-    for command in (index, cache, open_set, shard):
+    for command in commands.choices.values():
         command.add_argument(
             "--workers", type=count, help="files decoded at a time (default: the number of cores)"
         )
         command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
 
 
+def _add_index(parser: argparse.ArgumentParser) -> None:
+    from ..data.layouts.finding import LAYOUTS
+
+    add = parser.add_argument
+    add("folder", metavar="DIR", help="multitracks, in one of the layouts, or finished songs")
+    add(
+        "--layout",
+        choices=LAYOUTS,
+        default="auto",
+        help="default: recognized by names; albums of finished songs need `songs`",
+    )
+    add("--references", metavar="DIR", nargs="+", default=[], help="folders of finished songs besides")
+    add(
+        "--about",
+        metavar="FILE",
+        help="JSON {song: {split, artist, title, license, attribution}}, where you know better; "
+        "give it again each time",
+    )
+    add("--output", metavar="FILE", help="where to write the index (default: DIR/index.json)")
+    parser.set_defaults(run=run_index)
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    from ..audio.loudness import SAMPLE_RATE
+
+    add = parser.add_argument
+    add("--sample-rate", type=count, default=SAMPLE_RATE, metavar="HZ", help=f"default: {SAMPLE_RATE}")
+    add("index", metavar="INDEX", help="index.json or its folder")
+    add(
+        "--output",
+        type=folder,
+        metavar="DIR",
+        required=True,
+        help="folder for the decoded files and their index",
+    )
+    parser.set_defaults(run=run_cache)
+
+
+def _add_open(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--source", metavar="DIR", required=True, help="folder that holds the songs, at any depth")
+    add("--output", type=folder, metavar="DIR", required=True, help="folder for the set and its index")
+    add("--midi", metavar="DIR", help="OpenMSX's MIDI files (default: where Debian puts them)")
+    add("--soundfont", metavar="FILE", help="SoundFont to render them with (default: the same)")
+    parser.set_defaults(run=run_open)
+
+
+def _add_shard(parser: argparse.ArgumentParser) -> None:
+    from ..data.scale.shards import KINDS
+    from ..data.songs import SPLITS
+
+    add = parser.add_argument
+    add("index", metavar="INDEX", help="index.json or its folder")
+    add("--output", type=folder, metavar="DIR", required=True, help="folder for the shards")
+    add("--split", choices=SPLITS, default="train", help="default: train")
+    add("--kind", choices=KINDS, help="default: both, where the split has them")
+    add("--seconds", type=count, default=10, help="length of the segments to be drawn (default: 10)")
+    add("--piece-seconds", type=count, default=30, help="length of a piece (default: 30)")
+    add("--pieces", type=count, metavar="N", help="pieces of a song, evenly spread (default: all)")
+    add("--megabytes", type=count, default=1000, help="size of a shard (default: 1000)")
+    parser.set_defaults(run=run_shard)
+
+
 def run_index(options: argparse.Namespace) -> None:
-    """`diffmst data index`: find, measure, report."""
+    """`diffmst data index`: find, measure, report.
+
+    Args:
+        options: Of the command.
+
+    Raises:
+        InputError: In one line, for folders without songs and indexes that are not to be replaced.
+    """
+    from ..data.building import build_index, with_facts
+    from ..data.layouts.finding import find_songs
+    from ..inputs import InputError
+
     output = options.output or options.folder
     _refuse_made_sets(output)
     found, problems = find_songs(options.folder, options.layout)
-    for folder in options.references:
-        songs, others = find_songs(folder, "songs")
+    for records in options.references:
+        songs, others = find_songs(records, "songs")
         stems = {source.path.resolve() for song in found for source in song.stems.values()}
         if any(song.mix.path.resolve() in stems for song in songs):
-            raise InputError(f"{folder}: holds stems of the songs, which are no references")
-        found, problems = (
-            found + _renamed(songs, {song.name for song in found}, Path(folder)),
-            problems + others,
-        )
+            raise InputError(f"{records}: holds stems of the songs, which are no references")
+        found = found + _renamed(songs, {song.name for song in found}, Path(records))
+        problems = problems + others
     if options.about:
         found = with_facts(found, options.about)
     index = build_index(found, output, problems=problems, workers=options.workers, progress=not options.quiet)
@@ -128,6 +144,10 @@ def run_index(options: argparse.Namespace) -> None:
 
 def _refuse_made_sets(output: str) -> None:
     """The index of a cache or of the open set knows more than its files tell."""
+    from ..data.index import SongIndex, index_file
+    from ..data.layouts.folders import CACHE_MARK
+    from ..inputs import InputError
+
     path = index_file(output)
     if (path.parent / CACHE_MARK).exists():
         raise InputError(
@@ -142,20 +162,32 @@ def _refuse_made_sets(output: str) -> None:
         )
 
 
-def _renamed(songs: list[FoundSong], taken: set[str], folder: Path) -> list[FoundSong]:
+def _renamed(songs: list[FoundSong], taken: set[str], records: Path) -> list[FoundSong]:
     """Songs whose name is taken are named with their folder, and a number if need be."""
+    from ..data.layouts.folders import unique
+
     named = []
     for song in songs:
-        name = song.name if song.name not in taken else unique(f"{folder.resolve().name}/{song.name}", taken)
+        name = song.name
+        if name in taken:
+            name = unique(f"{records.resolve().name}/{name}", taken)
         taken.add(name)
         named.append(replace(song, name=name))
     return named
 
 
 def run_cache(options: argparse.Namespace) -> None:
-    """`diffmst data cache`: size, decoding, report."""
-    if not options.output:
-        raise InputError("--output is empty: name a folder for the cache")
+    """`diffmst data cache`: size, decoding, report.
+
+    Args:
+        options: Of the command.
+
+    Raises:
+        InputError: In one line, for an index that cannot be read, or a folder that cannot be written.
+    """
+    from ..data.index import SongIndex
+    from ..data.scale.cache import build_cache, cache_size
+
     index = SongIndex.load(options.index)
     if not options.quiet:
         print(f"{len(index)} songs take {cache_size(index, options.sample_rate) / 1e9:.2f} GB", flush=True)
@@ -171,25 +203,41 @@ def run_cache(options: argparse.Namespace) -> None:
 
 
 def run_open(options: argparse.Namespace) -> None:
-    """`diffmst data open`: gather, render, measure, report."""
+    """`diffmst data open`: gather, render, measure, report.
+
+    Args:
+        options: Of the command.
+
+    Raises:
+        InputError: In one line, for a folder that holds none of the set's songs.
+    """
+    from ..data.building import build_index
+    from ..data.open_set.gathering import build_open_set
+
+    progress = not options.quiet
     songs, problems = build_open_set(
-        options.source,
-        options.output,
-        midi=options.midi,
-        soundfont=options.soundfont,
-        progress=not options.quiet,
+        options.source, options.output, midi=options.midi, soundfont=options.soundfont, progress=progress
     )
-    index = build_index(
-        songs, options.output, problems=problems, workers=options.workers, progress=not options.quiet
-    )
+    index = build_index(songs, options.output, problems=problems, workers=options.workers, progress=progress)
     if not options.quiet:
         report(index)
 
 
 def run_shard(options: argparse.Namespace) -> None:
-    """`diffmst data shard`: cut, pack, report."""
-    if not options.output:
-        raise InputError("--output is empty: name a folder for the shards")
+    """`diffmst data shard`: cut, pack, report.
+
+    Args:
+        options: Of the command.
+
+    Raises:
+        InputError: In one line, for a split without songs, and lengths that do not fit.
+    """
+    from ..data.index import SongIndex
+    from ..data.sampling import Sampling
+    from ..data.scale.shards import KINDS, write_shards
+    from ..data.songs import Problem
+    from ..inputs import InputError
+
     index = SongIndex.load(options.index)
     songs = {"multitracks": index.multitracks(options.split), "references": index.references(options.split)}
     kinds = [options.kind] if options.kind else [kind for kind in KINDS if songs[kind]]
@@ -223,7 +271,11 @@ def run_shard(options: argparse.Namespace) -> None:
 
 
 def report(index: SongIndex) -> None:
-    """Songs and hours by split, then what was left out."""
+    """Print songs and hours by split, then what was left out."""
+    import pandas as pd
+
+    from ..data.songs import SPLITS
+
     rows = {}
     for split in SPLITS:
         multitracks, references = index.multitracks(split), index.references(split)
@@ -232,14 +284,10 @@ def report(index: SongIndex) -> None:
             "tracks": sum(song.num_tracks for song in multitracks),
             "hours": sum(song.duration_s for song in multitracks) / 3600,
             "references": len(references),
-            "hours of them": sum(s.mix.duration_s for s in references) / 3600,
+            "hours of them": sum(song.mix.duration_s for song in references) / 3600,
         }
-    print(
-        pd.DataFrame(rows)
-        .T.astype({k: int for k in ("multitracks", "tracks", "references")})
-        .round(2)
-        .to_string()
-    )
+    whole = {column: int for column in ("multitracks", "tracks", "references")}
+    print(pd.DataFrame(rows).T.astype(whole).round(2).to_string())
     mono = [song.name for song in index.songs if song.mix and song.mix.mono]
     if mono:
         print(f"mono, so no references: {', '.join(mono[:SHOWN])}{', ...' if len(mono) > SHOWN else ''}")
@@ -251,14 +299,13 @@ def report(index: SongIndex) -> None:
         "licenses": [song.license for song in index.songs if song.license],
     }.items():
         if values:
-            print(
-                f"{what}: " + ", ".join(f"{name} ({count})" for name, count in Counter(values).most_common())
-            )
+            counted = ", ".join(f"{name} ({times})" for name, times in Counter(values).most_common())
+            print(f"{what}: {counted}")
     report_problems(index.problems, "the index")
 
 
 def report_problems(problems: list[Problem], place: str) -> None:
-    """What was left out, the first of it."""
+    """Print the first of what was left out; `place` has all of it."""
     if problems:
         print(f"left out, {len(problems)}:")
         for problem in problems[:SHOWN]:

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from sound_files import music, write_sound
 
@@ -137,6 +136,33 @@ def test_shard(songs, capsys):
     assert (code, out) == (0, "")
 
 
+def test_a_split_without_songs(songs, capsys):
+    about = songs / "about.json"
+    about.write_text(json.dumps({name: {"split": "train"} for name in ("one", "two")}))
+    run(capsys, "index", songs / "songs", "--about", about, "--quiet")
+    code, out, err = run(capsys, "shard", songs / "songs", "--output", songs / "shards", "--split", "test")
+    assert (code, out) == (2, "") and err.endswith("songs: no songs in the split test\n")
+    assert not (songs / "shards").exists()
+
+
+def test_long_lists_are_cut(songs, capsys):
+    for i in range(22):
+        (songs / "songs" / "one" / f"broken {i}.wav").write_bytes(b"nothing")
+        write_sound(songs / "mono" / f"record {i}.wav", music(2, channels=1, seed=i))
+    code, out, _ = run(capsys, "index", songs / "songs", "--references", songs / "mono")
+    assert code == 0 and "left out, 23:" in out and "  and 3 more, listed in the index" in out
+    (mono,) = [line for line in out.splitlines() if line.startswith("mono, so no references: ")]
+    assert mono.endswith(", ...") and mono.count("record") == 20
+
+
+@pytest.mark.parametrize("arguments", ["cache songs", "shard songs", "open --source songs"])
+def test_an_empty_name_is_no_folder(songs, capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        run(capsys, *arguments.split(), "--output", "")
+    assert caught.value.code == 2
+    assert "--output: is empty: name a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -164,16 +190,3 @@ def test_bad_input(songs, capsys, monkeypatch, arguments, why):
     assert code == 2 and out == ""
     errors = [line for line in err.splitlines() if line.startswith("diffmst: error: ")]
     assert len(errors) == 1 and why in errors[0]
-
-
-def test_bench_of_a_loader(songs, capsys):
-    for song in ("one", "two"):
-        write_sound(songs / "songs" / song / "kick.wav", music(3))
-        write_sound(songs / "songs" / song / "vox.flac", music(3, seed=3))
-    run(capsys, "index", songs / "songs", "--references", songs / "records", "--quiet")
-    assert main(["bench", "--data", str(songs / "songs"), "--tracks", "2", "--seconds", "1"]) == 0
-    out = capsys.readouterr().out
-    assert "step / loader" in out and "waiting in training (%)" in out
-    rows = [line.split() for line in out.splitlines() if line[:1] in "012" and len(line.split()) == 5]
-    assert [row[0] for row in rows] == ["0", "1", "2"]
-    assert all(np.isfinite(float(cell)) and float(cell) >= 0 for row in rows for cell in row)

@@ -1,6 +1,10 @@
 """`diffmst train`: folders in, a model out; one line for bad input."""
 
+import os
+import re
 import signal
+import threading
+import time
 
 import pytest
 from sound_files import music, write_sound
@@ -9,24 +13,9 @@ from training_helpers import miniature
 import diffmst_lib as dm
 from diffmst_lib.command.main import main
 from diffmst_lib.data.index import SongIndex
-from diffmst_lib.training import loop
 
-SHORT = [
-    "--preset",
-    "tiny",
-    "--seconds",
-    "1",
-    "--steps",
-    "2",
-    "--batch-size",
-    "1",
-    "--validate-every",
-    "1",
-    "--workers",
-    "0",
-    "--validation-examples",
-    "2",
-]
+OPTIONS = "--preset tiny --seconds 1 --steps 2 --batch-size 1 --validate-every 1"
+SHORT = [*OPTIONS.split(), "--workers", "0", "--validation-examples", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +61,7 @@ def test_folders_of_audio(tmp_path, capsys):
     """They are measured once, and split by their names; where nothing is left to judge by, it says so."""
     songs, records = folders_of_audio(tmp_path)
     options = [*SHORT, "--tracks", songs, "--references", records, "--output", tmp_path / "model"]
-    code, out, err = run(capsys, *options)
+    code, _, err = run(capsys, *options)
     found = {name: SongIndex.load(tmp_path / "model" / name) for name in ("tracks.json", "references.json")}
     assert [len(index) for index in found.values()] == [5, 12]
     judged = {split: len(found["tracks.json"].multitracks(split)) for split in ("train", "validation")}
@@ -160,7 +149,6 @@ def test_method_1_and_fine_tuning(root, tmp_path, capsys):
         (["--varied", "2"], ["varied"]),
         (["--init", "nowhere"], ["nowhere"]),
         (["--references", "nowhere"], ["nowhere"]),
-        (["--output", ""], ["--output is empty"]),
         (["--init", "small"], ["preset small, not tiny"]),
         (["--seconds", "100"], ["100 s"]),
         (["--compile"], ["CNN", "tiny"]),
@@ -169,7 +157,7 @@ def test_method_1_and_fine_tuning(root, tmp_path, capsys):
     ],
 )
 def test_bad_input(root, tmp_path, capsys, more, parts):
-    code, out, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--quiet", *more)
+    code, _, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--quiet", *more)
     lines = [line for line in err.splitlines() if "note:" not in line]
     assert code == 2 and len(lines) == 1 and all(part in lines[0] for part in parts), err
 
@@ -182,6 +170,8 @@ def test_bad_input(root, tmp_path, capsys, more, parts):
         ["--max-tracks", "7"],
         ["--seed", "-1"],
         ["--precision", "int8"],
+        ["--validation-examples", "1"],
+        ["--output", ""],
     ],
 )
 def test_options_that_argparse_refuses(root, tmp_path, capsys, arguments):
@@ -197,10 +187,31 @@ def test_a_folder_without_songs(tmp_path, capsys):
         assert code == 2 and len(err.splitlines()) == 1, err
 
 
-def test_stopping_says_how_to_go_on(root, tmp_path, capsys, monkeypatch):
-    update = loop.update
-    monkeypatch.setattr(
-        loop, "update", lambda *arguments: (signal.raise_signal(signal.SIGTERM), update(*arguments))[1]
-    )
-    code, _, err = run(capsys, *SHORT, "--tracks", root, "--output", tmp_path / "model", "--quiet")
-    assert code == 130 and err.startswith("diffmst: stopped after step 1 of 2") and "--resume" in err
+def stop_when(there, stopped):
+    """Send SIGTERM to this process as soon as `there()`, unless `stopped` is set before."""
+    while not stopped.is_set():
+        if there():
+            return os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_stopping_says_how_to_go_on(root, tmp_path, capsys):
+    model, returned = tmp_path / "model", threading.Event()
+    steps = model / "validation.csv"
+
+    def has_trained():
+        return (
+            steps.is_file() and len(steps.read_text().splitlines()) > 2
+        )  # the header, before the first step, after it
+
+    watcher = threading.Thread(target=stop_when, args=(has_trained, returned))
+    watcher.start()
+    try:
+        code, _, err = run(
+            capsys, *SHORT, "--steps", "100000", "--tracks", root, "--output", model, "--quiet"
+        )
+    finally:
+        returned.set()
+        watcher.join()
+    assert code == 130 and re.match(r"diffmst: stopped after step \d+ of 100000", err) and "--resume" in err
+    assert (model / "checkpoint.safetensors").is_file()

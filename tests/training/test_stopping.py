@@ -76,7 +76,7 @@ def test_ctrl_c_in_a_terminal_reaches_all_processes(index, tmp_path):
         --validation-examples 2 --validate-every 3 --steps 100000 --tracks {songs} --output {tmp_path}"
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "diffmst_lib.command.main", *line.split()],
+        [sys.executable, "-m", "diffmst_lib", *line.split()],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

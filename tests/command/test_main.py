@@ -1,0 +1,70 @@
+"""The command itself: help, versions, exit codes, readers that leave, loading."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from command_helpers import DIFFMST, MIX_FILES
+
+import diffmst_lib
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "mix", "train", "data", "data index", "data cache", "data open", "data shard", "bench"]
+)
+def test_help(diffmst, verb):
+    code, out, err = diffmst(f"{verb} --help")
+    assert code == 0 and not err
+    assert " ".join(out).startswith(f"usage: diffmst {verb}".strip())
+
+
+def test_help_of_the_command_names_every_verb(diffmst):
+    _, out, _ = diffmst("--help")
+    assert all(f"    {verb} " in "\n".join(out) for verb in ("mix", "train", "data", "bench"))
+
+
+def test_version(diffmst):
+    assert diffmst("--version") == (0, [f"diffmst {diffmst_lib.__version__}"], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "required: command"),
+        ("master", "invalid choice: 'master'"),
+        ("--loud mix stems --output out --method equal-loudness", "unrecognized arguments: --loud"),
+        ("data", "required: COMMAND"),
+    ],
+)
+def test_words_that_are_no_verb(inputs, diffmst, arguments, message):
+    code, out, err = diffmst(arguments)
+    assert (code, out) == (2, []) and message in err[-1]
+
+
+def test_as_a_module(inputs):
+    command = [
+        sys.executable,
+        "-m",
+        "diffmst_lib",
+        "mix",
+        "nowhere",
+        "--output",
+        "out",
+        "--method",
+        "equal-loudness",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr == "diffmst: error: nowhere: no such folder of stems\n"
+
+
+def test_the_reader_of_the_report_may_leave_and_the_terminal_may_know_no_umlauts(inputs):
+    command = [DIFFMST, "mix", "stems", "--method", "equal-loudness", "--output", "Mischung für Zoë"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert sorted(os.listdir("Mischung für Zoë")) == MIX_FILES
