@@ -1,4 +1,4 @@
-"""Execute the chapters, each once, into the cache that the site is built from.
+"""Execute the chapters, each once, into the cache that the site is built from; print the CPU seconds of each.
 
 Safe when several processes do it at the same time: a chapter that another one is executing is waited for.
 """
@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -37,9 +38,17 @@ class ChapterError(Exception):
 
 @dataclass
 class Executed:
-    """A chapter with its outputs, the seconds it took, and whether it ran just now."""
+    """A chapter with its outputs.
+
+    Attributes:
+        notebook: The chapter's cells.
+        cpu_seconds: CPU time of the kernel and its children, user and system.
+        seconds: How long it took by the clock.
+        fresh: Whether it ran just now.
+    """
 
     notebook: NotebookNode
+    cpu_seconds: float
     seconds: float
     fresh: bool
 
@@ -98,9 +107,8 @@ def find(chapter: Path) -> Executed | None:
         cache = open_cache()
         try:
             record = cache.match_cache_notebook(myst_nb_reader_plugin(str(chapter)))
-            return Executed(
-                cache.get_cache_bundle(record.pk).nb, record.data["execution_seconds"], fresh=False
-            )
+            cpu_seconds, seconds = record.data["cpu_seconds"], record.data["execution_seconds"]
+            return Executed(cache.get_cache_bundle(record.pk).nb, cpu_seconds, seconds, fresh=False)
         except KeyError:
             return None
 
@@ -110,7 +118,8 @@ def store(chapter: Path, executed: Executed, depends_on: str) -> None:
     with lock("cache"):
         if results_digest() != depends_on:
             raise ChapterError("the library or the data changed while the chapter ran; run it again")
-        bundle = CacheBundleIn(executed.notebook, chapter.name, data={"execution_seconds": executed.seconds})
+        took = {"cpu_seconds": executed.cpu_seconds, "execution_seconds": executed.seconds}
+        bundle = CacheBundleIn(executed.notebook, chapter.name, data=took)
         open_cache().cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
         (STATE / "seconds.json").write_text(
             json.dumps(known_seconds() | {chapter.stem: executed.seconds}, indent=1)
@@ -121,6 +130,19 @@ def known_seconds() -> dict[str, float]:
     """Return how long each chapter took when it last ran."""
     path = STATE / "seconds.json"
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time, user and system, that a process and its children have used so far."""
+    total = 0.0
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                times = one.cpu_times()
+                # A process is told the times of its children when they have ended.
+                total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def run(chapter: Path) -> Executed:
@@ -137,12 +159,20 @@ def run(chapter: Path) -> Executed:
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(BOOK)}},
     )
+    used = 0.0
+
+    def measure(**_: object) -> None:
+        """Note what the kernel has used so far: after the last cell it is no longer there to be asked."""
+        nonlocal used
+        used = max(used, cpu_seconds(client.km.provisioner.pid))
+
+    client.on_cell_executed = measure
     start = time.perf_counter()
     try:
         client.execute(env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
     except (CellControlSignal, DeadKernelError) as error:
         raise ChapterError(re.sub(r"\x1b\[[0-9;]*m", "", str(error))) from None
-    executed = Executed(notebook, round(time.perf_counter() - start, 1), fresh=True)
+    executed = Executed(notebook, round(used, 1), round(time.perf_counter() - start, 1), fresh=True)
     if executed.stderr():
         raise ChapterError(f"a cell wrote to standard error:\n{executed.stderr()}")
     return executed
@@ -176,8 +206,10 @@ def execute_all() -> list[str]:
                 failed.append(name)
                 print(f"{name:32} FAILED\n{error}", flush=True)
             else:
+                again = "" if executed.fresh else " (cached)"
                 print(
-                    f"{name:32} {executed.seconds:5.1f} s{'' if executed.fresh else ' (cached)'}", flush=True
+                    f"{name:32} {executed.cpu_seconds:5.1f} s of CPU, {executed.seconds:5.1f} s{again}",
+                    flush=True,
                 )
     return sorted(failed)
 

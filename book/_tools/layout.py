@@ -1,4 +1,4 @@
-"""What the repository holds: the book's pages, its public address, and what the chapters' results depend on."""
+"""What the repository holds: the book's pages, its address, and what the chapters' results depend on."""
 
 import hashlib
 import re

@@ -1,6 +1,7 @@
-"""Write what is derived from pyproject.toml, the table of contents and the chapters.
+"""Write what is derived from the chapters, their order and the repository's address.
 
-That is the .ipynb beside each chapter, the README's list of chapters, and every copy of the repository's address.
+That is the .ipynb beside each chapter, the README's list of chapters, and the address in cells that install the
+library.
 """
 
 import re
@@ -8,26 +9,11 @@ import sys
 from pathlib import Path
 
 import nbformat
-import yaml
 from colab import Converter
-from layout import BOOK, ROOT, address, chapters, files, pages, parts, title
+from layout import BOOK, ROOT, address, chapters, pages, parts, title
 
 CHAPTER_LIST = re.compile(r"(<!-- chapters:start -->\n).*?(<!-- chapters:end -->)", re.DOTALL)
-TEXT_FILES = {".md", ".py", ".js", ".yml", ".cff"}
-
-
-def readdressed() -> dict[Path, str]:
-    """Return the text files of the tree, with the address that _config.yml still has replaced by pyproject.toml's."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    old = config["repository"]["url"].removeprefix("https://github.com/")
-    new = address().removeprefix("https://github.com/")
-    folders = [BOOK, ROOT / "diffmst_lib", ROOT / "tests", ROOT / "data"]
-    paths = [path for path in files(*folders) if "_vendor" not in path.parts]
-    texts = {}
-    for path in [path for path in ROOT.iterdir() if path.is_file()] + paths:
-        if path.suffix in TEXT_FILES:
-            texts[path] = re.sub(rf"(?<=[/]){re.escape(old)}(?![\w-])", new, path.read_text(encoding="utf-8"))
-    return texts
+INSTALLED_FROM = re.compile(r"(?<=git\+)https://github\.com/[\w.-]+/[\w-]+")
 
 
 def chapter_list(texts: dict[Path, str], converter: Converter) -> str:
@@ -42,22 +28,24 @@ def chapter_list(texts: dict[Path, str], converter: Converter) -> str:
 
 def derived() -> dict[Path, str]:
     """Return the text of every file that sync writes."""
-    texts = readdressed()
+    texts = {page: INSTALLED_FROM.sub(address(), page.read_text("utf-8")) for page in pages()}
     bibtex = (BOOK / "references.bib").read_text(encoding="utf-8")
-    converter = Converter({page: texts[page] for page in pages()}, bibtex, address(), ROOT)
+    converter = Converter(texts, bibtex, address(), ROOT)
     readme = ROOT / "README.md"
-    if not CHAPTER_LIST.search(texts[readme]):
+    listed, count = CHAPTER_LIST.subn(
+        lambda match: match[1] + chapter_list(texts, converter) + match[2], readme.read_text(encoding="utf-8")
+    )
+    if not count:
         raise SystemExit(
             "README.md: no place for the chapters, <!-- chapters:start --> and <!-- chapters:end -->"
         )
-    texts[readme] = CHAPTER_LIST.sub(
-        lambda match: match[1] + chapter_list(texts, converter) + match[2], texts[readme]
-    )
+    written = {readme: listed}
     for chapter in chapters():
+        written[chapter] = texts[chapter]
         notebook = converter.notebook(chapter.stem, texts[chapter])
         nbformat.validate(notebook)
-        texts[chapter.with_suffix(".ipynb")] = nbformat.writes(notebook) + "\n"
-    return texts
+        written[chapter.with_suffix(".ipynb")] = nbformat.writes(notebook) + "\n"
+    return written
 
 
 def orphans() -> list[Path]:
@@ -68,11 +56,9 @@ def orphans() -> list[Path]:
 
 def sync() -> None:
     """Write the derived files that are not up to date, and remove notebooks without a chapter."""
-    texts = derived()
-    # The old address is read from _config.yml, so that goes last: an interrupted run can be repeated.
-    for path in sorted(texts, key=lambda path: path.name == "_config.yml"):
-        if not path.exists() or path.read_text(encoding="utf-8") != texts[path]:
-            path.write_text(texts[path], encoding="utf-8", newline="\n")
+    for path, text in derived().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8", newline="\n")
             print(f"wrote {path.relative_to(ROOT)}")
     for path in orphans():
         path.unlink()

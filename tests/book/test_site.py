@@ -1,4 +1,4 @@
-"""The built site, in a browser that may not leave this machine: nothing fails, asks the network or overflows."""
+"""The built site in a browser that may not leave this machine: nothing fails, asks outside or overflows."""
 
 import functools
 import http.server
@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
+from api import listing
 from bs4 import BeautifulSoup
 from build import build
 from layout import BOOK, address, chapters, pages
@@ -172,6 +173,12 @@ def test_page_loads_local_files_only(site, name):
         if not url.startswith("data:") and not (site / unquote(urlsplit(url).path)).is_file()
     ]
     assert missing == []
+
+
+def test_every_name_of_the_library_is_explained(site):
+    named = re.findall(r"auto(?:class|function):: ([\w.:]+)", listing())
+    shown = {entry["id"]: entry.find_next_sibling("dd") for entry in parsed(site, "api").select("dt.sig[id]")}
+    assert [name for name in named if not shown[name.replace("::", ".")].get_text(strip=True)] == []
 
 
 def test_internal_links_resolve(site):

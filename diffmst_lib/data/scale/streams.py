@@ -31,10 +31,8 @@ class ShardedMethod1(IterableDataset):
 
     Every node and every worker of a DataLoader reads shards of its own, in a new order each time round. Long
     songs have more pieces and come more often. With `mixed_songs`, stems come from anywhere in the pieces in
-    memory. Memory of a
-    worker: `buffer` encoded pieces (some 8 MB of stems, 0.8 MB of a reference) and one decoded example,
-        however large
-    the set is.
+    memory. A worker's memory holds `buffer` encoded pieces (some 8 MB of stems, 0.8 MB of a reference) and one
+    decoded example, however large the set is.
 
     The same seed, shards, nodes and number of workers give the same stream. Unlike `Method1`, another number
     of workers gives another stream, which starts anew with every iteration and cannot be entered in the
