@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -145,10 +146,18 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+@cache
+def prepare() -> None:
+    """Do what is done once on a new machine, so that no chapter is charged for it."""
+    from compiling import compile_loops  # torch, which a site that is up to date needs not
+
+    importlib.import_module("matplotlib.font_manager")  # builds a font cache, and says so on standard error
+    compile_loops()
+
+
 def run(chapter: Path) -> Executed:
     """Execute a chapter in a fresh kernel."""
-    # The first import builds a font cache and says so on standard error: here, not in a chapter.
-    importlib.import_module("matplotlib.font_manager")
+    prepare()
     notebook = myst_nb_reader_plugin(str(chapter))
     # Cell timings would become part of the cache's key, which the build could then not find.
     client = NotebookClient(
