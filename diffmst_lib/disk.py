@@ -1,4 +1,4 @@
-"""Files on disk: where the data is, and writing that is whole or not at all."""
+"""Files on disk: where the data is, and how to write a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .inputs import InputError
 
 
 def data_dir() -> Path:
-    """The tiny data set: `data/` in a checkout, a copy of it inside an installed wheel.
+    """Return the folder of the tiny data set: `data/` in a checkout, its copy inside an installed wheel.
 
     Example:
         >>> (data_dir() / "multitracks").is_dir()
@@ -27,17 +27,17 @@ def data_dir() -> Path:
 
 
 def printable(name: str) -> str:
-    """A file's name as text that can be written anywhere: bytes that are no UTF-8 become question marks."""
+    """Return a file's name as valid UTF-8: bytes that are not become the replacement character."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def why(error: BaseException) -> str:
-    """What went wrong, in one line: the operating system's words where there are some."""
+    """Say in one line what went wrong, in the operating system's words where there are any."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all: `write` gets a path beside it, then the result is moved."""
+    """Write a file whole or not at all: `write` gets a temporary path beside it, which then replaces it."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         write(part)
@@ -48,7 +48,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_together(folder: Path, writers: Mapping[str, Callable[[Path], object]]) -> None:
-    """Write several files of a folder, by name, and none of them when one cannot be written."""
+    """Write several files into a folder, {name: writer}, or none of them when one cannot be written."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
         for name, write in writers.items():
             write(Path(staging) / name)
@@ -58,11 +58,14 @@ def write_together(folder: Path, writers: Mapping[str, Callable[[Path], object]]
 
 @contextmanager
 def output_folder(folder: str | Path, files: tuple[str, ...] = ()) -> Iterator[Path]:
-    """A folder to write in, made if need be, and removed again when the block fails.
+    """Make a folder to write in if need be, and remove what was made when the block fails.
 
     Args:
         folder: Where to write.
         files: Names of the files that will be written there.
+
+    Yields:
+        The folder.
 
     Raises:
         InputError: In one line, when nothing can be written there, or when a folder has the name of a file.

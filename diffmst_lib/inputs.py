@@ -1,4 +1,4 @@
-"""What users give: errors and notes for them, and the checks that every floor shares."""
+"""What users give: errors and notes about it, and the checks that all modules share."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class InputError(ValueError):
 
     Args:
         message: The line.
-        about: "song" or "reference" where one of these two is meant, so that a command can put its file's
-            name in front.
+        about: "song" or "reference" where the message is about one of them, so that a command can put the
+            name of its file in front.
     """
 
     def __init__(self, message: str = "", *, about: str = ""):
@@ -71,13 +71,13 @@ def limited(
     optional: bool = False,
     default: Any = MISSING,
 ) -> Any:
-    """Declare a dataclass field that holds a number between `low` and `high`, which `check_limits` looks at.
+    """Declare a dataclass field that holds a number from `low` to `high`; `check_limits` enforces it.
 
     Args:
         low: The lowest value.
-        high: The highest value; infinity itself is never allowed.
+        high: The highest value; infinity and NaN are never allowed.
         whole: Whether the number must be an int.
-        above: Whether `low` itself is not allowed.
+        above: Whether the number must be above `low`, not at it.
         optional: Whether None is allowed.
         default: The field's default.
 
@@ -105,7 +105,11 @@ def limited(
 
 
 def one_of(choices: Sequence[Any], *, default: Any = MISSING) -> Any:
-    """Declare a dataclass field that holds one of `choices`, of the same type, which `check_limits` looks at.
+    """Declare a dataclass field that holds one of `choices`, type included; `check_limits` enforces it.
+
+    Args:
+        choices: The values allowed.
+        default: The field's default.
 
     Example:
         >>> from dataclasses import dataclass
@@ -121,17 +125,17 @@ def one_of(choices: Sequence[Any], *, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"allows": allows})
 
 
-def check_limits(thing: Any, where: str = "") -> None:
-    """Hold a dataclass to the limits that its fields declare.
+def check_limits(instance: Any, where: str = "") -> None:
+    """Check that every field of a dataclass is within the limits that it declares.
 
     Args:
-        thing: An instance of a dataclass with fields made by `limited` or `one_of`.
-        where: What the message ends with, such as " in a model's configuration".
+        instance: A dataclass with fields made by `limited` or `one_of`.
+        where: The end of the message, such as " in a model's configuration".
 
     Raises:
         ValueError: With the name and the value of the first field that is out of its limits.
     """
-    for one in fields(thing):
-        value = getattr(thing, one.name)
-        if "allows" in one.metadata and not one.metadata["allows"](value):
-            raise ValueError(f"{one.name} cannot be {value!r}{where}")
+    for declared in fields(instance):
+        value = getattr(instance, declared.name)
+        if "allows" in declared.metadata and not declared.metadata["allows"](value):
+            raise ValueError(f"{declared.name} cannot be {value!r}{where}")

@@ -44,7 +44,7 @@ Logits = list[torch.Tensor]  # of a console: strips (B, N, 27), effects bus (B, 
 
 
 class NotFinite(ValueError):
-    """A network that answers NaN."""
+    """A network gives NaN."""
 
 
 class DiffMST(nn.Module):
@@ -79,7 +79,7 @@ class DiffMST(nn.Module):
             layers=config.layers,
             heads=config.heads,
             feedforward=config.feedforward,
-            style_size=StyleFeatures.SIZE * (config.style + (config.passes > 0)),
+            style_size=StyleFeatures.SIZE * (config.style + (config.passes > 0)),  # features, and the gap
             sides=config.sides,
             neutral_start=config.neutral_start,
             norm_first=config.norm_first,
@@ -122,15 +122,15 @@ class DiffMST(nn.Module):
             sides: (B, N), from -1 for left to 1 for right (`Multitrack.sides`, also as a list); None: all 0.
             mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None:
                 all real.
-            passes: How often the controller listens to a mix of the tracks and sets or corrects the console,
-                1 or more; None: `config.passes`. Gradients reach the network by the last pass.
+            passes: How often the controller sets or corrects the console, 1 or more; None: `config.passes`,
+                but at least once. Gradients reach the network through the last pass only.
 
         Returns:
-            The console. The leading batch axis may be left out of everything.
+            The console. Arguments without the leading batch axis give a console without it.
 
         Raises:
-            ValueError: For shapes and types that do not fit; `NotFinite`, which is one, when the network
-                gives NaN (on a GPU nothing is read back, so nothing is checked there).
+            ValueError: For shapes and types that do not fit, and for a number of passes that the model cannot
+                do; its subclass `NotFinite` when the network gives NaN (which is not checked on a GPU).
         """
         check_types(tracks, reference, mask)
         if sides is not None:
@@ -150,8 +150,7 @@ class DiffMST(nn.Module):
 
         Args:
             tracks: (B, N, T), at `config.track_lufs`.
-            mask: (B, N); what it leaves out is not encoded, its embeddings are zeros. None: all tracks are
-                real.
+            mask: (B, N), True where a track is real; the embeddings of the others are zeros. None: all real.
 
         Returns:
             Embeddings (B, N, width).
@@ -172,11 +171,10 @@ class DiffMST(nn.Module):
         """Encode references (B, 2, T) at -16 LUFS: f_r.
 
         The mix encoder gives an embedding of each view, left and right or mid and side. With `config.style`
-        the reference's own audio features come with them.
+        the result also holds the audio features of the reference.
         """
-        embeddings = self.mix_encoder(self.views(reference)).unflatten(
-            0, (len(reference), 2)
-        )  # (B, 2, width)
+        embeddings = self.mix_encoder(self.views(reference))  # (2 B, width)
+        embeddings = embeddings.unflatten(0, (len(reference), 2))  # (B, 2, width)
         return ReferenceStyle(embeddings, *((None, None) if self.style is None else self.style(reference)))
 
     def views(self, reference: torch.Tensor) -> torch.Tensor:
@@ -198,19 +196,20 @@ class DiffMST(nn.Module):
     ) -> Logits:
         """Set the console, listen to its mix, correct the console, and so on: g of equation 1.
 
-        The first pass compares the reference with the plain sum of the tracks; each later one with the mix of
-        the console so far, to whose logits it adds the distance of its answer from neutral.
+        The first pass compares the reference with the plain sum of the tracks, and its answer is the console.
+        Each later pass compares the reference with the mix of that console and corrects it: the answer, less
+        the logits of the console where training starts, is added to the logits so far.
 
         Args:
-            embeddings: Of the tracks, (B, N, width).
-            style: Of the reference.
+            embeddings: Embeddings of the tracks, (B, N, width).
+            style: The encoded reference.
             tracks: (B, N, T).
             sides: (B, N) or None.
             mask: (B, N) or None.
             passes: As in `predict`.
 
         Returns:
-            Logits of the three sections: a knob is sigmoid(logit) of its range.
+            Logits of strips, effects bus and master bus. sigmoid(logit) is a knob in the unit interval.
 
         Raises:
             ValueError: For a number of passes that the model cannot do; `NotFinite` as in `predict`.
@@ -219,7 +218,7 @@ class DiffMST(nn.Module):
         if passes < 1 or (passes > 1 and not self.config.passes):
             raise ValueError(f"passes cannot be {passes} in a model that has passes={self.config.passes}")
         sides = embeddings.new_zeros(embeddings.shape[:2]) if sides is None else sides
-        neutral = start_console(sides if self.config.sides else torch.zeros_like(sides), self.config.console)
+        start = start_console(sides if self.config.sides else torch.zeros_like(sides), self.config.console)
         logits: Logits = []
         for number in range(passes):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number == passes - 1):
@@ -230,7 +229,7 @@ class DiffMST(nn.Module):
                     compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
                 answer = self.controller_logits(embeddings, compared, sides=sides, mask=mask)
                 if logits:
-                    answer = [z + change - n for z, change, n in zip(logits, answer, neutral, strict=True)]
+                    answer = [z + a - z0 for z, a, z0 in zip(logits, answer, start, strict=True)]
                 logits = self._within_limits(answer)
         return logits
 
@@ -242,9 +241,13 @@ class DiffMST(nn.Module):
         sides: torch.Tensor,
         mask: torch.Tensor | None = None,
     ) -> Logits:
-        """Ask the controller once, and once in the mirror: logits (B, N, 27), (B, 25), (B, 26)."""
+        """Run the controller: logits (B, N, 27), (B, 25), (B, 26).
+
+        With `config.sides` they are averaged with those for left and right swapped, so that swapped sides
+        give the swapped mix.
+        """
         logits = self.controller(embeddings, style.embeddings, style=style.features, sides=sides, mask=mask)
-        if self.config.sides:  # the mean with the mirror image: with all sides swapped the mix is swapped
+        if self.config.sides:
             mirrored = self.controller(
                 embeddings, style.embeddings, style=style.mirrored, sides=-sides, mask=mask
             )
@@ -253,9 +256,9 @@ class DiffMST(nn.Module):
 
     @torch.no_grad()
     def add_gap(self, style: ReferenceStyle, mix: torch.Tensor) -> ReferenceStyle:
-        """Add to a reference's features (B, 54) how far those of a mix (B, 2, T) are from them: (B, 108)."""
+        """Append to the features (B, 54) of a reference the gap to those of a mix (B, 2, T): (B, 108)."""
         if self.style is None or style.features is None or style.mirrored is None:
-            raise ValueError("a gap is between audio features, which a model with style=False does not have")
+            raise ValueError("the gap needs audio features, which a model with style=False does not have")
         with torch.autocast(mix.device.type, enabled=False):
             features, mirrored = self.style(normalize_loudness(mix, sample_rate=self.config.sample_rate))
         return ReferenceStyle(
@@ -276,7 +279,7 @@ class DiffMST(nn.Module):
             return gains.transpose(1, 2) @ tracks  # (B, 2, N) (B, N, T)
 
     def render(self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None) -> torch.Tensor:
-        """Mix tracks with a console, the effects bus off as in the released code: h of equation 2."""
+        """Mix tracks (B, N, T) with a console, effects bus off as in the released code: h of equation 2."""
         with torch.autocast(tracks.device.type, enabled=False):
             return self.console(tracks, params, fx_bus=False, mask=mask).mix
 
@@ -287,7 +290,7 @@ class DiffMST(nn.Module):
         )
 
     def _within_limits(self, logits: Logits) -> Logits:
-        """Keep knobs off the ends of their ranges, and the sends at the lowest."""
+        """Keep knobs off the ends of their ranges, and turn the sends off: their bus does not run."""
         if logits[0].device.type == "cpu" and any(bool(z.isnan().any()) for z in logits):
             raise NotFinite("the network gives NaN: a track, the reference or a weight is not finite")
         strips, *buses = (z.clamp(-LOGIT_LIMIT, LOGIT_LIMIT) for z in logits)
@@ -312,16 +315,16 @@ class DiffMST(nn.Module):
         Args:
             song: The stems.
             reference: A stereo mix (2, num_samples) at the song's sample rate.
-            refine_steps: Steps of `optimize_mix` that continue from the network's console.
-            fit_seconds: Length of the window on which they do, in seconds.
+            refine_steps: Steps of `optimize_mix` that start from the network's console, 0 or more.
+            fit_seconds: Length of the window that these steps fit, in seconds.
             progress: Whether to show a progress bar.
 
         Returns:
             A MixResult at -16 LUFS.
 
         Raises:
-            InputError: In one line, for a song that is silent or not finite (naming the track) or at another
-                sample rate than the model's, and for a reference that is no stereo mix.
+            InputError: In one line, for a song that is silent, not finite (naming the track) or not at the
+                model's sample rate, and for a reference that is not a stereo mix.
             ValueError: For a number of steps below 0.
 
         Example:
@@ -344,8 +347,7 @@ class DiffMST(nn.Module):
         """Show what each token attends to in the song's loudest window.
 
         Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no
-        token. Where the model is mirror-symmetric these are the maps of the first of its two passes. The
-        errors are those of `mix`.
+        token. The maps are those of the first pass, without its mirror image. The errors are those of `mix`.
 
         Returns:
             Weights (layers, heads, tokens, tokens), and the names of the tokens.
@@ -353,7 +355,7 @@ class DiffMST(nn.Module):
         return whole_song.attention_maps(self, song, reference)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write model.safetensors and config.json into `folder`; InputError if that fails.
+        """Write model.safetensors and config.json into `folder`, both or neither; InputError if that fails.
 
         Example:
             >>> import tempfile
@@ -378,9 +380,9 @@ class DiffMST(nn.Module):
 
     @torch.no_grad()
     def standardize(self, tracks: torch.Tensor, references: torch.Tensor) -> None:
-        """Take the constants that standardize the encoders' inputs from examples, before training.
+        """Compute the constants that standardize the encoders' inputs, from examples, before training.
 
-        The constants are kept with the weights. A model without statistics has none, and nothing happens.
+        The constants are kept with the weights. A CNN without style features has none, and nothing happens.
 
         Args:
             tracks: (K, T) at `config.track_lufs`, at least two.
@@ -420,7 +422,7 @@ class DiffMST(nn.Module):
 
 
 def make_encoder(config: ModelConfig, level_db: float) -> nn.Module:
-    """Build the encoder that a configuration asks for, for signals at about `level_db`."""
+    """Build the encoder that a configuration asks for, for signals with an RMS of about `level_db`, in dB."""
     if config.encoder == "cnn":
         return SpectrogramEncoder(
             config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk

@@ -25,6 +25,7 @@ def test_a_note_points_at_the_line_of_the_user(noise, song):
         lambda: dm.compare(noise(2, 9999), record),
         lambda: dm.optimize_mix(song, record, steps=0),
         lambda: dm.DiffMST("tiny").analyze(song, record),
+        lambda: dm.DiffMST("tiny").attention(song, record),
     ):
         with pytest.warns(InputNote, match="DC offset") as notes:
             call()

@@ -1,1 +1,4 @@
-"""Audio in and out: files decoded, songs loaded, loudness measured."""
+"""Audio in and out: decoding files, resampling, loading songs, measuring loudness.
+
+Chapters: A first mix, Data.
+"""

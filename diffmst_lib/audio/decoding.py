@@ -16,23 +16,23 @@ import soxr
 from .resampling import QUALITY
 
 CHUNK = 2**18  # samples decoded at once
-# Samples that stand alone, so that reading may begin at any of them. FLAC counts as PCM.
+# Encodings that can be read from any sample on; FLAC is among PCM.
 SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 
 
 class AudioFile:
     """An open sound file.
 
-    PCM and FLAC are read from where a part begins. Lossy files are decoded from their beginning, because a
-    decoder needs the past to come out right.
+    PCM and FLAC are read from where a part begins. Lossy files are decoded from their beginning, because what
+    a decoder gives depends on what came before.
 
     Args:
         path: The file's path, or its content.
-        stream: Which audio stream, 0 for the first, of a file that holds several.
+        stream: Number of the audio stream, from 0 on, in a file that holds several.
 
     Attributes:
-        sample_rate: In Hz.
-        channels: How many.
+        sample_rate: Sample rate in Hz.
+        channels: Number of channels.
 
     Raises:
         ValueError: For what cannot be decoded, also later while reading.
@@ -53,15 +53,15 @@ class AudioFile:
         if isinstance(path, io.BytesIO):
             name = io.BytesIO(path.getbuffer())  # with a position of its own
         else:
-            with open(path, "rb") as file:  # says why it cannot be read, better than decoders
+            with open(path, "rb") as file:  # says better than a decoder why a file cannot be read
                 if not file.read(1):
                     raise ValueError("an empty file")
-            # a name that is no UTF-8 is read as well
+            # as bytes, so that a name that is not UTF-8 can be read as well
             name = os.fsencode(path) if os.name == "posix" else str(path)
         self._file: _Sndfile | _Av
         try:
             if stream or _guesses_length(name):
-                raise soundfile.SoundFileError
+                raise soundfile.SoundFileError("an MP3 that cannot be decoded")
             self._file = _Sndfile(name)
         except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
             try:
@@ -76,7 +76,7 @@ class AudioFile:
 
         Args:
             start: The first sample.
-            length: How many samples; None for all up to the end.
+            length: Number of samples; None for all up to the end.
 
         Returns:
             Audio (channels, num_samples), float32, shorter where the file ends.
@@ -91,7 +91,7 @@ class AudioFile:
         """Decode the whole file in blocks of `length` samples, the last one shorter.
 
         Args:
-            length: Of a block, in samples.
+            length: Length of a block, in samples.
 
         Yields:
             Audio (channels, length), float32.
@@ -134,7 +134,7 @@ class AudioFile:
             yield resampler.resample_chunk(np.zeros((0, self.channels), np.float32), last=True).T
 
     def _decode(self, start: int = 0, length: int | None = None) -> Iterator[np.ndarray]:
-        """Yield the parts of a read, however the decoder cuts them."""
+        """Decode a part of the file in pieces, as the decoder cuts it."""
         stop = sys.maxsize if length is None else start + length
         try:
             for position, chunk in self._file.decode(start, stop):
@@ -147,7 +147,7 @@ class AudioFile:
             raise ValueError(f"broken off while reading ({_reason(error)})") from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> AudioFile:
@@ -198,18 +198,18 @@ class _Av:
     def decode(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield all chunks and where they begin."""
         position, convert = 0, av.AudioResampler(format="fltp")
-        with self._open() as container:  # anew: after a jump to the beginning, some formats lose a frame
+        with self._open() as container:  # opened anew: some formats lose a frame when they seek to the start
             for frame in container.decode(container.streams.audio[self._number]):
                 for chunk in convert.resample(frame):
                     yield position, chunk.to_ndarray()
                     position += chunk.samples
 
     def close(self) -> None:
-        """Nothing is held open between two reads."""
+        """Do nothing: no file stays open between two reads."""
 
 
 def _guesses_length(name: bytes | str | io.BytesIO) -> bool:
-    """Tell an MP3 without a table at its beginning: libsndfile would cut it at a length that it guesses."""
+    """Tell whether a file is an MP3 without a table at its beginning, which libsndfile cuts at a guess."""
     with io.BytesIO(name.getbuffer()) if isinstance(name, io.BytesIO) else open(name, "rb") as file:
         head = file.read(10)
         if head[:3] == b"ID3" and len(head) == 10:

@@ -1,9 +1,8 @@
-"""Audio in and out: files, sample rates, and a song as named tracks. Chapter: A first mix."""
+"""Loading and saving: a sound file, and a folder of stems as a song. Chapter: A first mix."""
 
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import soundfile
 import torch
 
 from ..disk import printable, why, write_whole
-from ..inputs import InputError, InputNote
+from ..inputs import InputError, note
 from .decoding import AudioFile
 from .loudness import SAMPLE_RATE
 from .multitrack import Multitrack
@@ -26,15 +25,14 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Ten
     """Read an audio file.
 
     Args:
-        path: The file. Its content tells the format, not its name.
-        sample_rate: The rate wanted, in Hz. Where the file has another one it is resampled, with an
-            `InputNote`.
+        path: The file. Its content decides the format, not its name.
+        sample_rate: The rate wanted, in Hz. A file with another rate is resampled, with an `InputNote`.
 
     Returns:
         Audio (channels, num_samples), float32.
 
     Raises:
-        InputError: When the file is missing, is no audio, is empty, or holds NaN or infinite samples.
+        InputError: When the file is missing, empty or not audio, or holds NaN or infinite samples.
 
     Example:
         >>> import diffmst_lib as dm
@@ -44,12 +42,12 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Ten
     path = Path(path)
     audio, rate = _read(path, sample_rate)
     if rate != sample_rate:
-        warnings.warn(f"{path.name}: resampled from {rate} Hz to {sample_rate} Hz", InputNote, stacklevel=2)
+        note(f"{path.name}: resampled from {rate} Hz to {sample_rate} Hz")
     return audio
 
 
 def _read(path: Path, sample_rate: int) -> tuple[torch.Tensor, int]:
-    """Read a file's audio at `sample_rate`, and the rate that it had."""
+    """Read a file's audio at `sample_rate`; return it and the rate that the file has."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -68,9 +66,9 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
     """Write a 32-bit float WAV, which keeps peaks above full scale; the file appears whole or not at all.
 
     Args:
-        path: The file to write, which ends in .wav.
+        path: The file to write, with a name that ends in .wav.
         audio: Audio (channels, num_samples).
-        sample_rate: In Hz.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         The path.
@@ -87,7 +85,7 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
     samples = audio.detach().cpu().float().numpy()
     if not np.isfinite(samples).all():
         raise InputError(f"{path.name}: not written, the audio holds NaN or infinite samples")
-    data = io.BytesIO()  # Python's own files, unlike libsndfile's, say why a write failed
+    data = io.BytesIO()  # to be written by Python, which says why a write failed, as libsndfile does not
     soundfile.write(data, samples.T, sample_rate, subtype="FLOAT", format="WAV")
     try:
         write_whole(path, lambda part: part.write_bytes(data.getbuffer()))
@@ -99,9 +97,9 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
 def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Multitrack:
     """Read a folder of stems, one audio file each, mono or stereo.
 
-    Files are taken in the order of their names. Stems of different lengths are padded at the end, other
-    sample rates are resampled, files that are no audio are left out; each says so in an `InputNote`. A stereo
-    file with two equal channels is one mono track.
+    Files are taken in the order of their names. Shorter stems are padded at the end, other sample rates are
+    resampled, files that are not audio are left out, each with an `InputNote`. A stereo file with two equal
+    channels is one mono track.
 
     Args:
         folder: The folder of one song.
@@ -112,7 +110,7 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
 
     Raises:
         InputError: For a missing or empty folder, for an audio file that cannot be used, and for two files of
-        one name.
+            one name.
 
     Example:
         >>> import diffmst_lib as dm
@@ -128,7 +126,7 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
         raise InputError(f"{folder}: no audio files in this folder")
     others = [printable(p.name) for p in files if p not in stems]
     if others:
-        warnings.warn(f"not audio, left out: {', '.join(others)}", InputNote, stacklevel=2)
+        note(f"not audio, left out: {', '.join(others)}")
     doubles = {printable(p.stem) for p in stems if sum(q.stem == p.stem for q in stems) > 1}
     if doubles:
         raise InputError(f"{folder}: several files are named {', '.join(sorted(doubles))}")
@@ -144,12 +142,11 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
             resampled.append(f"{printable(path.name)} ({rate} Hz)")
         loaded[path] = audio
     if resampled:
-        warnings.warn(f"resampled to {sample_rate} Hz: {', '.join(resampled)}", InputNote, stacklevel=2)
+        note(f"resampled to {sample_rate} Hz: {', '.join(resampled)}")
     longest = max(audio.shape[-1] for audio in loaded.values())
     short = [printable(path.name) for path, audio in loaded.items() if audio.shape[-1] < longest]
     if short:
-        seconds = longest / sample_rate
-        warnings.warn(f"padded with silence to {seconds:.2f} s: {', '.join(short)}", InputNote, stacklevel=2)
+        note(f"padded with silence to {longest / sample_rate:.2f} s: {', '.join(short)}")
 
     names, channels = [], []
     for path, audio in loaded.items():

@@ -1,4 +1,4 @@
-"""Levels: loudness in LUFS, sounds brought to it, and where a sound is loudest. Chapter: A first mix."""
+"""Levels: measuring loudness in LUFS, normalizing to it, finding the loudest window. Chapter: A first mix."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ SAMPLE_RATE = 44100
 MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
 
 # ITU-R BS.1770-4
-BLOCK_S, STEP = 0.4, 0.25  # blocks of 0.4 s, each a quarter of a block after the one before
+BLOCK_S, STEP = 0.4, 0.25  # blocks of 0.4 s, each a quarter of a block after the last
 CHANNEL_GAINS = (1.0, 1.0, 1.0, 1.41, 1.41)  # left, right, center, left and right surround
 OFFSET_DB = -0.691
 ABSOLUTE_GATE = 10 ** ((-70.0 - OFFSET_DB) / 10)  # -70 LUFS as a power
 RELATIVE_GATE = 0.1  # 10 LU below what passes the absolute gate
 
-CHUNK = 2**14  # samples filtered at once
+CHUNK = 2**14  # samples filtered at a time
 
 
 def loudness(audio: torch.Tensor, *, sample_rate: float = SAMPLE_RATE) -> float:
     """Measure the integrated loudness of a sound (ITU-R BS.1770-4).
 
-    pyloudnorm gives the same number. Clips shorter than the standard's block, 0.4 s, are one block.
+    The result is pyloudnorm's. A clip shorter than the standard's block of 0.4 s counts as one block.
 
     Args:
         audio: Audio (channels, num_samples) with 1 to 5 channels or (num_samples,), floating point.
-        sample_rate: In Hz.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         Loudness in LUFS: -inf for silence and anything else below the standard's absolute gate at -70 LUFS,
@@ -65,10 +65,10 @@ def loudness_each(sounds: torch.Tensor, sample_rate: float) -> list[float]:
 
     Args:
         sounds: Audio (B, channels, num_samples).
-        sample_rate: In Hz.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        Loudness in LUFS, one number for each sound.
+        Loudness in LUFS, one number per sound.
 
     Example:
         >>> loudness_each(torch.zeros(1, 2, 44100), 44100)
@@ -78,18 +78,18 @@ def loudness_each(sounds: torch.Tensor, sample_rate: float) -> list[float]:
 
 
 def _block_powers(samples: torch.Tensor, sample_rate: float) -> np.ndarray:
-    """Give the powers (num_blocks,) of the blocks of a sound behind K-weighting, or one NaN."""
+    """Compute the powers (num_blocks,) of a sound's blocks after K-weighting; a single NaN if not finite."""
     num_samples = samples.shape[-1]
     if num_samples == 0:
         return np.zeros(0)
     gains, sections = np.array(CHANNEL_GAINS[: len(samples)]), k_weighting(sample_rate)
     state = np.zeros((len(sections), len(samples), 2))
-    energy = np.zeros(num_samples + 1)  # up to each sample
+    energy = np.zeros(num_samples + 1)  # of each sample, then summed up to each sample
     for start in range(0, num_samples, CHUNK):
         weighted, state = weigh(samples[:, start : start + CHUNK].double().numpy(), sections, state)
         energy[start + 1 : start + 1 + weighted.shape[1]] = gains @ np.square(weighted)
     np.cumsum(energy, out=energy)
-    if not math.isfinite(energy[-1]):  # NaN and infinity stay in a filter
+    if not math.isfinite(energy[-1]):  # the filters carry a NaN or infinity to the end
         return np.full(1, math.nan)
     if num_samples < BLOCK_S * sample_rate:
         return energy[-1:] / num_samples
@@ -102,10 +102,10 @@ def _block_powers(samples: torch.Tensor, sample_rate: float) -> np.ndarray:
 
 
 def k_weighting(sample_rate: float) -> np.ndarray:
-    """Give the two filters of ITU-R BS.1770, a high shelf and a high pass, from pyloudnorm.
+    """Design the two filters of ITU-R BS.1770, a high shelf and a high pass, with pyloudnorm.
 
     Args:
-        sample_rate: In Hz.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         Second-order sections (2, 6).
@@ -116,18 +116,18 @@ def k_weighting(sample_rate: float) -> np.ndarray:
 
 
 def weigh(block: np.ndarray, sections: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Filter a sound that comes in blocks.
+    """Filter one block of a sound, usually with K-weighting.
 
     Args:
         block: Audio (channels, num_samples).
         sections: Second-order sections (num_sections, 6), such as those of `k_weighting`.
-        state: State of the filters (num_sections, channels, 2); zeros at the beginning, then as returned.
+        state: State of the filters (num_sections, channels, 2): zeros for the first block, then as returned.
 
     Returns:
-        Filtered audio like `block`, and the state behind it.
+        Filtered audio like `block`, and the state after it.
     """
     weighted, state = scipy.signal.sosfilt(sections, block, zi=state)
-    state[np.abs(state) < 1e-100] = 0.0  # digital silence would else end in denormal numbers, 50 times slower
+    state[np.abs(state) < 1e-100] = 0.0  # or digital silence ends in denormal numbers, 50 times slower
     return weighted, state
 
 
@@ -136,13 +136,13 @@ def normalize_loudness(
 ) -> torch.Tensor:
     """Scale sounds to one loudness; silence stays as it is.
 
-    Differentiable: the gradient takes the RMS for the loudness, whose gates have no gradient. So it knows
-    that a change of level alone is undone.
+    Differentiable: in the gradient the RMS stands in for the loudness, whose gates have none. So a change of
+    level alone, which the scaling undoes, has no gradient.
 
     Args:
         audio: Audio (channels, num_samples), or a batch (B, channels, num_samples), scaled one by one.
-        lufs: The loudness wanted.
-        sample_rate: In Hz.
+        lufs: The loudness wanted, in LUFS.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         Audio like `audio`.
@@ -170,16 +170,16 @@ def normalize_loudness(
 def normalize_tracks(
     tracks: torch.Tensor, lufs: float, *, sample_rate: float = SAMPLE_RATE
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bring every track to one loudness, as a network gets them, in training and in use alike.
+    """Bring every track to one loudness, as a network gets them in training and in use.
 
     Args:
         tracks: Audio (..., num_tracks, num_samples).
-        lufs: The loudness wanted.
-        sample_rate: In Hz.
+        lufs: The loudness wanted, in LUFS.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        Audio like `tracks`, and the gains in dB that it took, (..., num_tracks). Silent tracks stay as they
-        are; their gain is NaN, and a network must not be shown them (its `mask`).
+        Audio like `tracks`, and the gains in dB, (..., num_tracks). Silent tracks stay as they are. Their
+        gain is NaN, and the `mask` of a network must leave them out.
 
     Raises:
         ValueError: For other shapes and for integers.
@@ -203,11 +203,11 @@ def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SA
 
     Args:
         audio: Audio (..., num_samples).
-        seconds: Length of the window.
-        sample_rate: In Hz.
+        seconds: Length of the window in seconds.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        Its first sample; 0 where the audio is no longer than the window.
+        Its first sample; 0 when the audio is no longer than the window.
     """
     length, hop = int(seconds * sample_rate), sample_rate // 10
     if audio.shape[-1] <= length:

@@ -1,4 +1,4 @@
-"""A song as named tracks, and what can be mixed at all. Chapter: A first mix."""
+"""A song as named tracks, and the checks of a song and a reference. Chapter: A first mix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .loudness import SAMPLE_RATE, loudness
 if TYPE_CHECKING:
     import pandas as pd
 
-MONO_SIDE = 0.5  # of mono stems beside stereo ones
+MONO_SIDE = 0.5  # side of mono stems when stereo stems sound as well
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Multitrack:
     Attributes:
         names: A name for each track.
         audio: Audio (num_tracks, num_samples), float32 or float64.
-        sample_rate: In Hz.
+        sample_rate: Sample rate in Hz.
         channels: For each track "left", "right" or "mono"; by default what its name says.
         title: The song's name, for people.
 
@@ -72,22 +72,22 @@ class Multitrack:
 
     @property
     def stems(self) -> dict[str, torch.Tensor]:
-        """The stems as they came: {name: (1 or 2, num_samples)}."""
+        """The stems, mono or stereo as loaded: {name: (1 or 2, num_samples)}."""
         stems: dict[str, list[torch.Tensor]] = {}
         for name, track in zip(self.stem_of_track(), self.audio, strict=True):
             stems.setdefault(name, []).append(track)
         return {name: torch.stack(tracks) for name, tracks in stems.items()}
 
     def stem_of_track(self) -> list[str]:
-        """Name the stem of each track."""
+        """Return the name of the stem of each track."""
         pairs = zip(self.names, self.channels, strict=True)
         return [name if channel == "mono" else name[:-2] for name, channel in pairs]
 
     def spread_pans(self) -> list[float]:
-        """Give pans from 0, left, to 1, right, for a mix with some width to start from.
+        """Return pans from 0 (left) to 1 (right), for a mix with some width to start from.
 
-        Left and right channels go to their sides. Mono stems alternate in the order of their names, in
-        whatever order they come.
+        Left and right channels go to their sides. Mono stems alternate in the alphabetical order of their
+        names.
         """
         left = self._every_other_mono()
         return [
@@ -96,11 +96,11 @@ class Multitrack:
         ]
 
     def sides(self) -> list[float]:
-        """Place each track between -1, left, and 1, right, as a network is told.
+        """Return the side of each track from -1 (left) to 1 (right), as an input for a network.
 
-        Channels of stereo stems are -1 and 1. Mono stems, if there are two or more, alternate in the order of
-        their names, half of the way beside stereo stems, all the way where no stereo stem sounds. In the
-        middle, all of them, they would look alike, and what looks alike is never panned apart.
+        Channels of stereo stems are -1 and 1. Two or more mono stems alternate in the alphabetical order of
+        their names: half of the way to the sides when stereo stems sound as well, otherwise all the way. If
+        all of them were in the middle, a network could not tell which to pan to which side.
         """
         sounding = {
             channel for channel, track in zip(self.channels, self.audio, strict=True) if bool(track.any())
@@ -123,13 +123,13 @@ class Multitrack:
 
         Args:
             start_s: Where it begins, in seconds.
-            duration_s: Its length, in seconds; it is shorter where the song ends.
+            duration_s: Its length in seconds; it is shorter when the song ends earlier.
 
         Returns:
             A song whose audio is a view of this one's.
 
         Raises:
-            ValueError: When nothing is there.
+            ValueError: When the song has nothing there.
         """
         first, length = round(start_s * self.sample_rate), round(duration_s * self.sample_rate)
         audio = self.audio[:, first : first + length] if first >= 0 and length > 0 else self.audio[:, :0]
@@ -147,7 +147,7 @@ class Multitrack:
             A song with the tracks of these stems.
 
         Raises:
-            KeyError: Naming what is not there.
+            KeyError: With the names of the stems that are missing.
 
         Example:
             >>> import diffmst_lib as dm
@@ -171,8 +171,8 @@ class Multitrack:
         """Measure the stems.
 
         Returns:
-            A table with a row for each stem: `channels`, `loudness_lufs`, `peak_dbfs`, `crest_factor_db`;
-            -inf for silence.
+            A table, one row per stem: `channels`, `loudness_lufs`, `peak_dbfs`, `crest_factor_db`; for
+            silence the levels are -inf.
         """
         import pandas as pd
 
@@ -193,12 +193,11 @@ def check_song(song: Multitrack) -> None:
     """Raise InputError when a song cannot be mixed.
 
     Args:
-        song: The song to look at.
+        song: The song to check.
 
     Raises:
-        InputError: About the "song": for NaN or infinite samples, naming the track, and when every track is
-        below
-            the -70 LUFS of silence.
+        InputError: About the "song", for NaN or infinite samples, with the name of the track, and when every
+            track is silent, that is below -70 LUFS.
     """
     for name, track in zip(song.names, song.audio, strict=True):
         if not bool(torch.isfinite(track).all()):
@@ -212,19 +211,19 @@ def check_stereo(
 ) -> tuple[torch.Tensor, float]:
     """Check that audio is a stereo mix that can serve as a reference, and measure it.
 
-    An offset of more than 1 % of the power of a channel is told in an InputNote.
+    A DC offset that makes up more than 1 % of a channel's power is reported in an InputNote.
 
     Args:
         audio: Audio (2, num_samples) or (1, 2, num_samples), floating point.
-        what: How messages name it.
-        sample_rate: In Hz.
+        what: What messages call it.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         The audio (2, num_samples), not copied, and its loudness in LUFS.
 
     Raises:
-        InputError: About the "reference", in one line: no tensor of floating point, not stereo, silent, not
-        finite.
+        InputError: About the "reference", in one line, when it is not a tensor, not floating point, not
+            stereo, silent or not finite.
     """
     if not isinstance(audio, torch.Tensor):
         raise _unfit(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
@@ -249,8 +248,8 @@ def check_stereo(
     offset = audio.mean(dim=-1)
     if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
         note(
-            f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears and the features count; "
-            "subtract its mean to be rid of it"
+            f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears but the features count; "
+            "subtract its mean to remove it"
         )
     return audio, lufs
 

@@ -1,4 +1,4 @@
-"""One sample rate to another, with soxr. Chapter: Data."""
+"""Resampling, with soxr. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 import numpy as np
 import soxr
 
-QUALITY = "HQ"  # soxr's name: a pass band to 0.91 of the lower Nyquist frequency, errors below -120 dB
+QUALITY = "HQ"  # soxr's: a pass band up to 0.91 of the lower Nyquist frequency, errors below -120 dB
 
 
 def resample(samples: np.ndarray, sample_rate: float, target_rate: float) -> np.ndarray:
-    """Bring a whole sound to another sample rate.
+    """Resample a whole sound.
 
     Args:
         samples: Audio (channels, num_samples) or (num_samples,), float32 or float64.
@@ -19,8 +19,8 @@ def resample(samples: np.ndarray, sample_rate: float, target_rate: float) -> np.
         target_rate: The rate wanted, in Hz.
 
     Returns:
-        Audio of the same type; num_samples * target_rate / sample_rate samples, rounded up. At the same rate,
-        `samples` themselves.
+        Audio of the same type with num_samples * target_rate / sample_rate samples, rounded up; `samples`
+        itself when the rates are equal.
 
     Example:
         >>> resample(np.zeros((2, 48000), np.float32), 48000, 44100).shape

@@ -1,4 +1,7 @@
-"""The mixing console: its table of parameters, its effects, and the released code's."""
+"""The mixing console: its table of parameters, its effects, and those of the released code.
+
+Chapters: Gain and pan, The equalizer, The compressor, The console.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""The compressor: static curve, attack and release. They trust their values; `effects` has the doors.
+"""The compressor's equations: static curve, attack and release. The checks are in `effects.compressor`.
 
 Source: D. Giannoulis and others, Digital dynamic range compressor design (2012). Chapter: The compressor.
 """
@@ -24,7 +24,7 @@ def gain_computer(
     ratio: torch.Tensor | float,
     knee_db: torch.Tensor | float,
 ) -> torch.Tensor:
-    """The compressor's static curve: a gain in dB, at most 0, for a level in dB.
+    """Compute the compressor's static curve: a gain in dB, at most 0, for a level in dB.
 
     With u = level - threshold, knee W and slope 1/ratio - 1: 0 below -W/2, slope (u + W/2)^2 / (2 W) inside
     the knee, slope u above W/2.
@@ -55,13 +55,13 @@ def gain_computer(
 
 
 def smoothing_pole(time_ms: torch.Tensor, sample_rate: float) -> torch.Tensor:
-    """Pole of the one-pole smoother that gets from 10 % to 90 % of a step in an attack or release time.
+    """Compute the pole of a one-pole smoother that rises from 10 % to 90 % of a step in a given time.
 
     A smoother with pole p leaves p^n of a step after n samples, and is at 10 % and 90 % of it when 90 % and
     10 % are left: p^n = 1/9, so p = exp(-log(9) / n).
 
     Args:
-        time_ms: Times in ms; those below 0.01 count as 0.01.
+        time_ms: Attack or release times in ms; those below 0.01 count as 0.01.
         sample_rate: Hz.
 
     Returns:
@@ -87,7 +87,7 @@ def apply_compressor(
     lookahead_samples: int = 0,
     backend: str = "auto",
 ) -> torch.Tensor:
-    """The compressor on audio (B, C, T) with settings (B,), as `effects.compressor` describes it."""
+    """Compress audio (B, C, T) with settings (B,): `effects.compressor` without its checks."""
     early = min(lookahead_samples, x.shape[-1] - 1)
     if backend == "compiled" or (backend == "auto" and x.device.type == "cpu"):
         attack, release = (smoothing_pole(time.double(), sample_rate) for time in (attack_ms, release_ms))

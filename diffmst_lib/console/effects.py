@@ -1,12 +1,12 @@
 """The console's effects: functions on tensors, differentiable in every argument, that check their arguments.
 
-Audio is (B, T) or (B, C, T). Parameters are one number an item, (B,), or one a band, (B, 6), in physical
-units. A value out of range raises ValueError with its name and the range; on a GPU nothing is read back, so
-nothing is checked.
+Audio is (B, T) or (B, C, T). Parameters are in physical units, one number per item, (B,), or one per band,
+(B, 6). A value out of range raises ValueError with its name and the range; on a GPU no value is read back, so
+none is checked.
 
-These are the doors. The equations are in `gain_and_pan`, `equalizer`, `compressor` and `reverb`, which trust
-their callers, as the mixing console does after one look at its parameters. `released` has the same functions
-as the authors' code computes them.
+The equations are in `gain_and_pan`, `equalizer`, `compressor` and `reverb`. The functions there check
+nothing; the mixing console calls them directly, after one check of all its parameters. `released` has the
+same effects as the authors' code computes them.
 
 Chapters: Gain and pan, The equalizer, The compressor, The console.
 """
@@ -79,15 +79,15 @@ def gain(x: torch.Tensor, *, gain_db: torch.Tensor | float) -> torch.Tensor:
 
 
 def pan_gains(pan: torch.Tensor) -> torch.Tensor:
-    """Left and right factors of the -4.5 dB pan law.
+    """Compute the left and right factors of the -4.5 dB pan law.
 
     left = sqrt((1 - p) cos(p pi/2)), right = sqrt(p sin(p pi/2)): the geometric mean of the linear and the
-    constant power law, -4.5 dB a channel at the center, where the total power is -1.5 dB.
+    constant-power law. At the center each channel is at -4.5 dB, and the total power at -1.5 dB.
 
     Source: dasp-pytorch. Chapter: Gain and pan
 
     Args:
-        pan: Pans p of any shape in [0, 1], 0 left, 1 right.
+        pan: Pans p of any shape, 0 (left) to 1 (right).
 
     Returns:
         Factors (..., 2), left and right.
@@ -131,7 +131,7 @@ def panner(x: torch.Tensor, *, pan: torch.Tensor | float) -> torch.Tensor:
 def eq_sections(
     *, sample_rate: float, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
 ) -> torch.Tensor:
-    """The six-band equalizer as biquads, in float64.
+    """Compute the biquads of the six-band equalizer, in float64.
 
     The bilinear transform puts s = (1 - z^-1) / (1 + z^-1) / W, W = tan(pi frequency / sample_rate), into the
     analog prototypes of `eq_response`: n2 s^2 + n1 s + n0 becomes
@@ -170,11 +170,11 @@ def eq_sections(
 def eq_response(
     num_points: int, *, sample_rate: float, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
 ) -> torch.Tensor:
-    """The frequency response of the six-band equalizer at the bins of an FFT.
+    """Compute the frequency response of the six-band equalizer at the bins of an FFT.
 
-    On the unit circle the bilinear transform is s = j tan(w/2) / tan(w0/2), so the analog prototypes can be
-    evaluated there, and the digital coefficients, whose 1 - cos w0 loses all its digits at 20 Hz in float32,
-    never appear. With t = tan(w/2), W = tan(w0/2) and A = 10^(gain/40), numerator and denominator times W^2:
+    On the unit circle the bilinear transform is s = j tan(w/2) / tan(w0/2), so the analog prototypes are
+    evaluated there. The digital coefficients, whose 1 - cos w0 loses all its digits at 20 Hz in float32, are
+    not needed. With t = tan(w/2), W = tan(w0/2) and A = 10^(gain/40), numerator and denominator times W^2:
 
         peak:       (W^2 - t^2 + j t W A/Q) / (W^2 - t^2 + j t W /(A Q))
         low shelf:  A (A W^2 - t^2 + j t W sqrt(A)/Q) / (W^2 - A t^2 + j t W sqrt(A)/Q)
@@ -183,7 +183,7 @@ def eq_response(
     Source: R. Bristow-Johnson, Audio EQ cookbook. Chapter: The equalizer
 
     Args:
-        num_points: Length of the FFT.
+        num_points: Length of the FFT in samples.
         sample_rate: Hz.
         gain_db: (B, 6), -60 to 60 dB.
         frequency_hz: (B, 6), 1 Hz to below sample_rate / 2.
@@ -218,9 +218,9 @@ def parametric_eq(
 ) -> torch.Tensor:
     """Apply the six-band equalizer: low shelf, four peaks, high shelf in series.
 
-    "recursion" runs the six biquads of `eq_sections` as what they are, in float64. "fft" makes them a FIR of
-    1.5 s from `eq_response`: within -100 dB of the recursion for the console's ranges; sharper and lower
-    filters than those ring for longer. The filters are those of the paper's console (RBJ biquads, there
+    "recursion" runs the six biquads of `eq_sections` sample by sample, in float64. "fft" convolves with a FIR
+    of 1.5 s made from `eq_response`: within -100 dB of the recursion for the console's ranges; sharper or
+    lower filters ring for longer than that. The filters are those of the paper's console (RBJ biquads, there
     through dasp-pytorch).
 
     Chapter: The equalizer
@@ -282,9 +282,9 @@ def compressor(
         sample_rate: Hz.
         threshold_db: -120 to 24 dB, a number or (B,).
         ratio: 1 to 1000, likewise.
-        attack_ms: 0 to 10,000 ms, likewise; below 0.01 counts as 0.01.
+        attack_ms: 0 to 10,000 ms, likewise; times below 0.01 count as 0.01.
         release_ms: As `attack_ms`.
-        knee_db: 0, a hard knee, to 60 dB, likewise.
+        knee_db: 0 to 60 dB, likewise; 0 is a hard knee.
         makeup_gain_db: -60 to 60 dB, likewise.
         lookahead_samples: How far the gain runs ahead of the sound, 0 or more.
         backend: "compiled" (one loop over the samples, on a CPU only), "steps" (tensor operations and
@@ -335,7 +335,7 @@ def reverb(
     from 0 to 1 over 1.5 s; y = (1 - mix) x + mix (x * response). The noise is made once from a fixed seed, so
     the same settings always give the same sound.
 
-    Source: dasp-pytorch, but for the seed and the FFT. Chapter: The console
+    Source: dasp-pytorch, except for the seed and the FFT. Chapter: The console
 
     Args:
         x: Stereo audio (B, 2, T).

@@ -1,4 +1,4 @@
-"""The six-band equalizer: its filters as equations. They trust their values; `effects` has the doors.
+"""The six-band equalizer's equations. The checks are in `effects.parametric_eq`.
 
 Each band is an analog filter, a ratio of two polynomials in s. The bilinear transform turns it into a digital
 one. Its coefficients drive a recursion (`filter_sections`), its values on the unit circle a convolution
@@ -23,14 +23,14 @@ BACKENDS = ("recursion", "fft")  # the first one runs on a CPU only
 
 
 def analog_prototypes(gain_db: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The six analog filters (B, 6) at a frequency of 1: low shelf, four peaks, high shelf.
+    """Design the six analog filters (B, 6), at 1 rad/s: low shelf, four peaks, high shelf.
 
     Args:
         gain_db: Gains (B, 6) in dB.
         q: Quality factors (B, 6).
 
     Returns:
-        Numerators and denominators, (3, B, 6) each: the factors of s^2, s and 1.
+        Numerators and denominators, (3, B, 6) each: the coefficients of s^2, s and 1.
     """
     A = db_to_gain(gain_db / 2)
     root, one = torch.sqrt(A), torch.ones_like(A)
@@ -53,7 +53,7 @@ def analog_prototypes(gain_db: torch.Tensor, q: torch.Tensor) -> tuple[torch.Ten
 def filter_sections(
     *, sample_rate: float, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
 ) -> torch.Tensor:
-    """Biquads (B, 6, 5), b0, b1, b2, a1, a2 with a0 = 1, in float64; `effects.eq_sections` tells how."""
+    """Compute the biquads (B, 6, 5) in float64: `effects.eq_sections`, which has the equations."""
     gain_db, frequency_hz, q = (v.double() for v in (gain_db, frequency_hz, q))
     W = torch.tan(frequency_hz * (math.pi / sample_rate))
     (b0, b1, b2), (a0, a1, a2) = (
@@ -64,9 +64,9 @@ def filter_sections(
 
 
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)  # it is kept, and a tensor of inference mode could take part in no gradient
+@torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
 def half_angle_tangent(num_points: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """tan(w / 2) at the bins w of an FFT of `num_points`."""
+    """Compute tan(w / 2) at the bins w of an FFT of `num_points`: (num_points // 2 + 1,)."""
     w = np.arange(num_points // 2 + 1) * (math.pi / num_points)
     t = np.tan(w).clip(0.0, 1e6)  # finite at Nyquist, where every ratio has reached its limit
     return torch.from_numpy(t).to(device=device, dtype=dtype)
@@ -75,7 +75,7 @@ def half_angle_tangent(num_points: int, dtype: torch.dtype, device: torch.device
 def frequency_response(
     num_points: int, *, sample_rate: float, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
 ) -> torch.Tensor:
-    """Response (B, num_points // 2 + 1) at the bins of an FFT; `effects.eq_response` has the equations."""
+    """Compute the response (B, num_points // 2 + 1): `effects.eq_response`, which has the equations."""
     t = half_angle_tangent(num_points, gain_db.dtype, gain_db.device)
     W = torch.tan(frequency_hz * (math.pi / sample_rate))
     top, bottom = analog_prototypes(gain_db, q)
@@ -102,7 +102,7 @@ def apply_equalizer(
     q: torch.Tensor,
     backend: str = "auto",
 ) -> torch.Tensor:
-    """The equalizer on audio (B, C, T) with settings (B, 6), as `effects.parametric_eq` describes it."""
+    """Equalize audio (B, C, T) with settings (B, 6): `effects.parametric_eq` without its checks."""
     settings = {"gain_db": gain_db, "frequency_hz": frequency_hz, "q": q}
     if backend == "recursion" or (backend == "auto" and x.device.type == "cpu"):
         sections = filter_sections(sample_rate=sample_rate, **settings).repeat_interleave(x.shape[1], dim=0)

@@ -1,4 +1,4 @@
-"""Fader and panner: their equations. They trust their values; `effects` has the doors.
+"""The equations of fader and panner. The checks are in `effects.gain` and `effects.panner`.
 
 Chapter: Gain and pan.
 """
@@ -11,7 +11,7 @@ import torch
 
 
 def db_to_gain(db: torch.Tensor) -> torch.Tensor:
-    """Decibels to a factor: 10^(db / 20).
+    """Convert decibels to a factor: 10^(db / 20).
 
     Chapter: Gain and pan
 
@@ -23,14 +23,14 @@ def db_to_gain(db: torch.Tensor) -> torch.Tensor:
 
 
 def apply_gain(x: torch.Tensor, *, gain_db: torch.Tensor) -> torch.Tensor:
-    """The fader, y = 10^(gain_db / 20) x, of audio (B, C, T) with gains (B,)."""
+    """Apply the fader, y = 10^(gain_db / 20) x, to audio (B, C, T) with gains (B,)."""
     return x * db_to_gain(gain_db)[:, None, None]
 
 
 def pan_law(pan: torch.Tensor) -> torch.Tensor:
-    """Left and right factors (..., 2) of pans p: sqrt((1 - p) cos(p pi/2)) and sqrt(p sin(p pi/2)).
+    """Compute left and right factors (..., 2) of pans p: sqrt((1 - p) cos(p pi/2)), sqrt(p sin(p pi/2)).
 
-    Written with sinc, since the square root as it stands has a derivative of 0/0 at the ends.
+    The code uses sinc, because the square roots as written here have a derivative of 0/0 at the ends.
     """
 
     def side(p: torch.Tensor) -> torch.Tensor:
@@ -40,5 +40,5 @@ def pan_law(pan: torch.Tensor) -> torch.Tensor:
 
 
 def apply_pan(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:
-    """The panner: mono (B, T) to stereo (B, 2, T) with pans (B,)."""
+    """Pan mono (B, T) to stereo (B, 2, T) with pans (B,)."""
     return x[:, None] * pan_law(pan)[..., None]

@@ -1,9 +1,9 @@
-r"""The mixing console: a strip for each track, an effects bus a master bus. Fig. 3 of the paper.
+r"""The mixing console: a strip for each track, an effects bus and a master bus. Fig. 3 of the paper.
 
 track -> gain -> equalizer -> compressor -> panner ---+--> sum -> gain -> equalizer -> compressor -> gain
                                              \-> send -> reverb -^
 
-The console looks at its parameters once (`ConsoleParams.check`) and then calls effects that trust them.
+The console checks its parameters once (`ConsoleParams.check`) and then calls effects that check nothing.
 
 Chapter: The console.
 """
@@ -26,13 +26,13 @@ from .ranges import check_stereo_bus
 from .reverb import apply_reverb
 from .table import EQ_BANDS, param_table
 
-LOOKAHEAD_MS = 10.0  # of our compressors: in time for a hit, without turning down what comes before it
+LOOKAHEAD_MS = 10.0  # enough to catch a hit, too little to turn down what comes before it
 RELEASED_LOOKAHEAD = {"track": 2048, "master_bus": 1024}  # samples at any rate, as in the released code
-IDLE_SEND_DB = -75.0  # sends all below this: the effects bus has nothing to do
+IDLE_SEND_DB = -75.0  # when no send is above this, the effects bus has nothing to do
 
 
 class _Effects(NamedTuple):
-    """The effects of a preset, which trust their callers."""
+    """The effects of a preset, which check nothing."""
 
     gain: Callable[..., torch.Tensor]
     equalizer: Callable[..., torch.Tensor]
@@ -51,7 +51,7 @@ _EFFECTS = {
 
 @dataclass
 class ConsoleOutput:
-    """What the console gives.
+    """What the console returns.
 
     Attributes:
         mix: The mix (2, T) or (B, 2, T).
@@ -75,7 +75,7 @@ def _compressor_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def compressor_lookahead(section: str, preset: str = "default", sample_rate: float = 44100) -> int:
-    """How far ahead of the sound a section's compressor reads its gain.
+    """Return how far ahead of the sound a section's compressor reads its gain.
 
     10 ms in "default"; in "reference" 2,048 samples on tracks and 1,024 on the master, as released.
 
@@ -103,7 +103,10 @@ def compressor_lookahead(section: str, preset: str = "default", sample_rate: flo
 
 
 def uses_fx_bus(params: ConsoleParams) -> bool:
-    """Whether any track sends something to the effects bus, which the released code keeps switched off."""
+    """Tell whether the effects bus has anything to do; it is always off in "reference", as released.
+
+    On a GPU the answer is True in "default": reading the sends would make the device wait.
+    """
     if params.preset == "reference":
         return False
     sends = params.values("track")["send_db"]
@@ -147,14 +150,10 @@ class MixingConsole:
     ) -> ConsoleOutput:
         """Mix tracks.
 
-        With `fx_bus=None` the effects bus runs when something is sent to it, in the default preset; in the
-        reference preset it is off, as in the released code. On a GPU, where reading a knob would make the
-        device wait, it then always runs in the default preset.
-
         Args:
             tracks: Audio (N, T) or (B, N, T).
-            params: One console for all, or a batch of them.
-            fx_bus: Whether the effects bus runs.
+            params: One console for all songs, or a batch of B.
+            fx_bus: Whether the effects bus runs; None: as `uses_fx_bus` tells.
             master_bus: Whether the master bus runs.
             mask: (N,) or (B, N), True where a track is real. The others are not processed: they stay silent.
 
@@ -167,7 +166,9 @@ class MixingConsole:
         """
         params = self._checked(tracks, params)
         if mask is not None and mask.shape != tracks.shape[:-1]:
-            raise ValueError(f"mask must be {tuple(tracks.shape[:-1])}, one a track, got {tuple(mask.shape)}")
+            raise ValueError(
+                f"mask must be {tuple(tracks.shape[:-1])}, one per track, got {tuple(mask.shape)}"
+            )
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
         batched = tracks.ndim == 3
         if not batched:
@@ -191,12 +192,12 @@ class MixingConsole:
     def render(
         self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None
     ) -> torch.Tensor:
-        """Mix one song, one track at a time: the memory of one track, however many there are. No gradients.
+        """Mix one song track by track, without gradients: it needs the memory of one track, however many.
 
         Args:
             tracks: Audio (N, T).
             params: One console.
-            fx_bus: Whether the effects bus runs; None: when something is sent to it.
+            fx_bus: Whether the effects bus runs; None: as `uses_fx_bus` tells.
 
         Returns:
             The mix (2, T).
@@ -220,7 +221,7 @@ class MixingConsole:
         return self._master_bus(mix, params)[0]
 
     def fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
-        """The effects bus alone: through the reverb, wet only, as in the released code.
+        """Run the effects bus alone: the reverb, wet only, as in the released code.
 
         Args:
             x: The sum of the sends (B, 2, T).
@@ -237,7 +238,7 @@ class MixingConsole:
         return self._fx_bus(x, params.to(x))
 
     def _checked(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
-        """The parameters, with the tracks' type and device, if all fit: the only look at them."""
+        """Check tracks and parameters, once for all effects; return the parameters like the tracks."""
         check_dtype(tracks)
         if tracks.ndim not in (2, 3) or 0 in tracks.shape:
             raise ValueError(
@@ -269,7 +270,7 @@ class MixingConsole:
         return {spec.name: knobs[..., i] for i, spec in enumerate(specs)}
 
     def _strip(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
-        """The channel strip: mono tracks (K, T) to stereo (K, 2, T) with knobs (K, 27)."""
+        """Run channel strips: mono tracks (K, T) to stereo (K, 2, T) with knobs (K, 27)."""
         p = self._by_name("track", knobs)
         x = self._equalize_and_compress(
             "track", self._effects.gain(x[:, None], gain_db=p["input_gain_db"]), p
@@ -287,7 +288,7 @@ class MixingConsole:
         )
 
     def _master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
-        """The master bus: input gain, stereo equalizer, compressor, output gain on (B, 2, T)."""
+        """Run the master bus on (B, 2, T): input gain, equalizer, compressor, output gain."""
         p = self._by_name("master_bus", params.master_bus_values.expand(x.shape[0], -1))
         x = self._equalize_and_compress("master_bus", self._effects.gain(x, gain_db=p["input_gain_db"]), p)
         return self._effects.gain(x, gain_db=p["output_gain_db"])

@@ -1,6 +1,6 @@
 """A console's knobs as numbers: strips by name, the unit interval, logits, tables and JSON.
 
-Names, units and ranges come from `table`, whose public names stand here as well.
+Names, units and ranges come from `table`, whose public names can be imported from here too.
 
 Chapter: The console.
 """
@@ -27,7 +27,7 @@ from .table import (
     normalize,
     param_table,
     physical,
-    ranges,
+    range_tensors,
 )
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ VERSION = 2  # of the JSON; version 1 had other names for the knobs of the equal
 class Strip:
     """One strip's knobs by name: `strip["pan"]`, `strip["input_gain_db"] += 3`.
 
-    A strip of a stereo stem stands for two rows: reading gives an array (left, right) and writing takes one
+    The strip of a stereo stem stands for two rows: reading gives an array (left, right) and writing takes one
     number for both or a pair. Otherwise reading gives a float.
 
     Args:
         label: The strip's name in messages.
-        rows: The rows of numbers that it reads and writes, each (knobs,).
+        rows: The rows of numbers to read and write, each (knobs,).
         specs: The knobs, as `param_table` gives them.
     """
 
@@ -96,7 +96,7 @@ class Strip:
         return iter(self._index)
 
     def keys(self) -> KeysView[str]:
-        """The names of the knobs, in the order of the table."""
+        """Return the names of the knobs, in the order of the table."""
         return self._index.keys()
 
     def __repr__(self) -> str:
@@ -106,13 +106,13 @@ class Strip:
 class ConsoleParams:
     """All knobs of a console, in physical units.
 
-    The tensors stay readable as `tracks`, `fx_bus_values` and `master_bus_values`, the strips by name:
-    `params.track("kick")`, `params.fx_bus`, `params.master_bus`.
+    The tensors are `tracks`, `fx_bus_values` and `master_bus_values`; the strips by name are
+    `params.track("kick")`, `params.fx_bus` and `params.master_bus`.
 
     Args:
         tracks: (N, 27), the knobs of the N tracks in the order of `param_table`, or a batch (B, N, 27).
-        fx_bus: (25,) or (B, 25), those of the effects bus.
-        master_bus: (26,) or (B, 26), those of the master bus.
+        fx_bus: (25,) or (B, 25), the knobs of the effects bus.
+        master_bus: (26,) or (B, 26), the knobs of the master bus.
         names: The N names of the tracks, all different; None: track1, track2 and so on.
         preset: "default" or "reference".
         sample_rate: Hz.
@@ -158,7 +158,7 @@ class ConsoleParams:
         return {"track": self.tracks, "fx_bus": self.fx_bus_values, "master_bus": self.master_bus_values}
 
     def specs(self, section: str) -> tuple[ParamSpec, ...]:
-        """The table of one section for this preset and sample rate."""
+        """Return the table of one section for this preset and sample rate."""
         return param_table(section, self.preset, self.sample_rate)
 
     @classmethod
@@ -172,7 +172,7 @@ class ConsoleParams:
         sample_rate: int = 44100,
         names: Sequence[str] | None = None,
     ) -> ConsoleParams:
-        """A console from values in the unit interval. Differentiable.
+        """Make a console from values in the unit interval. Differentiable.
 
         Args:
             track: (..., N, 27) in [0, 1].
@@ -186,7 +186,7 @@ class ConsoleParams:
             The console.
 
         Raises:
-            ValueError: Naming the knob, for values outside [0, 1] and for NaN.
+            ValueError: With the knob's name, for values outside [0, 1] and for NaN.
         """
         parts = (track, fx_bus, master_bus)
         values = (
@@ -196,7 +196,7 @@ class ConsoleParams:
         return cls(*values, names=names, preset=preset, sample_rate=sample_rate)
 
     def to_unit(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The three tensors in [0, 1], clipped to this preset's ranges."""
+        """Map the three tensors to [0, 1], clipped to the ranges."""
         track, fx_bus, master_bus = (normalize(v, self.specs(s)) for s, v in self._sections().items())
         return track, fx_bus, master_bus
 
@@ -211,10 +211,10 @@ class ConsoleParams:
         sample_rate: int = 44100,
         names: Sequence[str] | None = None,
     ) -> ConsoleParams:
-        """A console from logits z, for knobs at sigmoid(z) in the unit interval. Differentiable.
+        """Make a console from logits z: each knob is sigmoid(z) in the unit interval. Differentiable.
 
-        A sigmoid cannot leave the unit interval, so nothing is checked. A logit that is not a number gives a
-        knob that is none, which `check` and a console refuse.
+        A sigmoid cannot leave the unit interval, so nothing is checked. A NaN logit gives a NaN knob, which
+        `check` and the mixing console reject.
 
         Args:
             track: (..., N, 27), any numbers; minus infinity is the low end of a knob.
@@ -240,9 +240,9 @@ class ConsoleParams:
         return cls(*values, names=names, preset=preset, sample_rate=sample_rate)
 
     def to_logits(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The logits of the three tensors in the unit interval, at least UNIT_EDGE from its ends.
+        """Compute the logits of the three tensors, knobs at least UNIT_EDGE from the ends of their ranges.
 
-        Nearer to the ends a sigmoid has no slope, and gradient descent would not move the knob.
+        Nearer to the ends a sigmoid has almost no slope, and gradient descent would not move the knob.
         """
         track, fx_bus, master_bus = (torch.logit(u.clamp(UNIT_EDGE, 1.0 - UNIT_EDGE)) for u in self.to_unit())
         return track, fx_bus, master_bus
@@ -256,11 +256,11 @@ class ConsoleParams:
         preset: str = "default",
         sample_rate: int = 44100,
     ) -> ConsoleParams:
-        """A console that only sums: faders at unity, equalizers flat, ratios 1, nothing sent.
+        """Make a console that only sums: faders at unity, equalizers flat, ratios 1, nothing sent.
 
         Args:
             names: The names of the tracks.
-            pans: One pan a track in [0, 1]; None: all in the center.
+            pans: One pan per track in [0, 1]; None: all at the center.
             preset: "default" or "reference".
             sample_rate: Hz.
 
@@ -277,21 +277,21 @@ class ConsoleParams:
         return cls(tracks, rows[1], rows[2], names=names, preset=preset, sample_rate=sample_rate)
 
     def values(self, section: str) -> dict[str, torch.Tensor]:
-        """One section as {knob: tensor}, those of tracks (..., N), those of a bus (...)."""
+        """Return one section as {knob: tensor}, for the tracks (..., N), for a bus (...)."""
         rows = self._sections()[section]
         return {spec.name: rows[..., i] for i, spec in enumerate(self.specs(section))}
 
     def track(self, name: str) -> Strip:
-        """The strip of a track, or of both tracks of a stereo stem.
+        """Return the strip of a track, or of both tracks of a stereo stem.
 
         Args:
-            name: Of the track, or of the stem without ".L" and ".R".
+            name: Name of the track, or of the stem without ".L" and ".R".
 
         Returns:
             The strip.
 
         Raises:
-            KeyError: With the nearest name, where there is no such track.
+            KeyError: With the nearest name, when there is no such track.
         """
         self._check_one()
         rows = [i for i, n in enumerate(self.names) if n == name]
@@ -321,18 +321,18 @@ class ConsoleParams:
             )
 
     def check(self) -> None:
-        """Hold every knob to its range.
+        """Check that every knob is in its range.
 
         On a GPU nothing is read back, so nothing is checked.
 
         Raises:
-            ValueError: With strip, name, value and range, for a value outside, NaN included.
+            ValueError: With strip, name, value and range, for a value outside its range and for NaN.
         """
         for section, values in self._sections().items():
             if values.device.type != "cpu":
                 continue
             specs = self.specs(section)
-            low, high, _ = ranges(specs, values.dtype, values.device)
+            low, high, _ = range_tensors(specs, values.dtype, values.device)
             slack = 1e-5  # float32 may put a range end just outside
             inside = (values >= low - slack * low.abs()) & (values <= high + slack * high.abs())
             if not bool(inside.all()):
@@ -341,15 +341,15 @@ class ConsoleParams:
                 raise ValueError(_outside(strip, specs[int(first[-1])], values[first].item()))
 
     def clone(self) -> ConsoleParams:
-        """A detached copy on the CPU, free to edit."""
+        """Return a detached copy on the CPU, free to edit."""
         return self._each(lambda values: values.detach().cpu().clone())
 
     def to(self, device: torch.device | str | torch.Tensor) -> ConsoleParams:
-        """The same console on another device, or with a tensor's device and type; gradients included."""
+        """Return the console on another device, or with a tensor's device and type. Differentiable."""
         return self._each(lambda values: values.to(device))
 
     def __getitem__(self, index: int) -> ConsoleParams:
-        """One console of a batch; its values share memory with the batch's."""
+        """Return one console of a batch; it shares memory with the batch."""
         if self.tracks.ndim == 2:
             raise ValueError("this is one console, not a batch of them")
         return self._each(lambda values: values[index])
@@ -359,7 +359,7 @@ class ConsoleParams:
         return ConsoleParams(*parts, names=self.names, preset=self.preset, sample_rate=self.sample_rate)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a strip, one column a knob, units in the names; cells that a strip lacks are NaN."""
+        """Make a table, one row per strip and one column per knob, NaN where a strip has no such knob."""
         import pandas as pd
 
         strips = [*map(self.track, self.names), self.fx_bus, self.master_bus]
@@ -370,7 +370,7 @@ class ConsoleParams:
         )
 
     def to_json(self) -> str:
-        """JSON with every value by strip and name; `from_json` reads it back."""
+        """Write every value as JSON, by strip and name; `from_json` reads it back."""
         self._check_one()
         return json.dumps(
             {
@@ -388,7 +388,7 @@ class ConsoleParams:
 
     @classmethod
     def from_json(cls, text: str) -> ConsoleParams:
-        """A console from what `to_json` wrote, in this version of the library or in an earlier one.
+        """Read a console that `to_json` wrote, in this version of the library or in an earlier one.
 
         Args:
             text: JSON of version 1 or 2.
@@ -397,8 +397,8 @@ class ConsoleParams:
             The console.
 
         Raises:
-            ValueError: In one line, when the text is no console or of another version, or a knob is missing
-                or bad.
+            ValueError: In one line, when the text is not a console or of another version, or when a knob is
+                missing or bad.
         """
         try:
             data = json.loads(text)
@@ -425,6 +425,6 @@ class ConsoleParams:
 
 
 def _outside(strip: str, spec: ParamSpec, value: float) -> str:
-    """The message about a value outside of its knob's range."""
+    """Write the message about a value outside its knob's range."""
     number = f"{value:g} {spec.unit}".rstrip()
     return f"{strip}: {spec.name} = {number} is outside {spec.low:g} to {spec.high:g}"

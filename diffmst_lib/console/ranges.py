@@ -1,7 +1,9 @@
-"""What the effects accept: sound, one value an item, one a band.
+"""What the effects accept: the shapes of sounds and settings, and the range of every setting.
 
-Each check raises ValueError with the name that it is about.
-Values on a GPU are not checked: reading them back would make the device wait.
+Each check raises ValueError with the name of the argument. Values on a GPU are not checked: reading them back
+would make the device wait.
+
+Chapters: Gain and pan, The equalizer, The compressor, The console.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import torch
 
 from ..inputs import check_dtype, check_rate
 
-# What the functions accept, by name; the console's knobs (`table.param_table`) move inside of it.
+# What the functions accept, by name; the ranges of the knobs (`table.param_table`) lie inside these.
 RANGES = {
     "gain_db": (-200.0, 200.0),
     "eq gain_db": (-60.0, 60.0),
@@ -29,7 +31,7 @@ RANGES = {
 
 
 def as_channels(x: torch.Tensor) -> torch.Tensor:
-    """Audio (B, T) or (B, C, T) as (B, C, T)."""
+    """Check audio (B, T) or (B, C, T), and return it as (B, C, T)."""
     check_dtype(x)
     if x.ndim not in (2, 3) or x.shape[-1] < 1:
         raise ValueError(
@@ -39,27 +41,27 @@ def as_channels(x: torch.Tensor) -> torch.Tensor:
 
 
 def check_mono(x: torch.Tensor) -> None:
-    """Tracks for the panner are (B, T)."""
+    """Raise ValueError unless tracks for the panner are (B, T)."""
     check_dtype(x)
     if x.ndim != 2:
         raise ValueError(f"the panner takes mono tracks (batch, samples), got {tuple(x.shape)}")
 
 
 def check_stereo_bus(x: torch.Tensor) -> None:
-    """The reverb's bus is (B, 2, T)."""
+    """Raise ValueError unless the reverb's bus is (B, 2, T)."""
     check_dtype(x)
     if x.ndim != 3 or x.shape[1] != 2:
         raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
 
 
 def check_lookahead(lookahead_samples: int) -> None:
-    """A look-ahead is a whole number of samples, 0 or more."""
+    """Raise ValueError unless a look-ahead is a whole number of samples, 0 or more."""
     if not isinstance(lookahead_samples, int) or lookahead_samples < 0:
         raise ValueError(f"lookahead_samples must be a whole number of at least 0, got {lookahead_samples}")
 
 
 def check_backend(backend: str, backends: tuple[str, ...], x: torch.Tensor) -> None:
-    """A backend is "auto" or one of `backends`, of which the first runs on a CPU only."""
+    """Raise ValueError unless a backend is "auto" or one of `backends`, of which the first needs a CPU."""
     if backend not in ("auto", *backends):
         raise ValueError(f"backend must be one of auto, {', '.join(backends)}, not {backend!r}")
     if backend == backends[0] and x.device.type != "cpu":
@@ -67,37 +69,37 @@ def check_backend(backend: str, backends: tuple[str, ...], x: torch.Tensor) -> N
 
 
 def in_range(value: torch.Tensor, name: str, low: float, high: float) -> None:
-    """All of `value` between low and high; float32 may put a range end just outside."""
+    """Raise ValueError unless all of `value` is between low and high; float32 may put an end just outside."""
     if value.device.type != "cpu":
         return
     inside = (value >= low - 1e-5 * abs(low)) & (value <= high + 1e-5 * abs(high))  # NaN is outside
     if not bool(inside.all()):
-        raise ValueError(
-            f"{name.split()[-1]} = {value.detach()[~inside][0].item():g} is outside {low:g} to {high:g}"
-        )
+        raise ValueError(f"{name} = {value.detach()[~inside][0].item():g} is outside {low:g} to {high:g}")
 
 
 def per_item(value: torch.Tensor | float, x: torch.Tensor, name: str) -> torch.Tensor:
-    """A number or (B,) as (B,), like the audio `x`."""
+    """Check a number or (B,), and return it as (B,) with the type and device of the audio `x`."""
     value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
     if value.shape not in ((), (x.shape[0],)):
-        raise ValueError(f"{name} must be a number or ({x.shape[0]},), one an item, got {tuple(value.shape)}")
+        raise ValueError(
+            f"{name} must be a number or ({x.shape[0]},), one per item, got {tuple(value.shape)}"
+        )
     in_range(value, name, *RANGES[name])
     return value.expand(x.shape[0])
 
 
 def per_band(value: torch.Tensor, x: torch.Tensor, name: str, bands: int) -> torch.Tensor:
-    """(B, bands), like the audio `x`."""
+    """Check the shape (B, bands), and return the value with the type and device of the audio `x`."""
     if not isinstance(value, torch.Tensor) or value.shape != (x.shape[0], bands):
         got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-        raise ValueError(f"{name} must be ({x.shape[0]}, {bands}), {bands} bands an item, got {got}")
+        raise ValueError(f"{name} must be ({x.shape[0]}, {bands}), {bands} bands per item, got {got}")
     return value.to(x)
 
 
 def check_filters(
     sample_rate: float, *, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
 ) -> None:
-    """The equalizer's filters lie below half the sample rate and in their ranges."""
+    """Raise ValueError unless the equalizer's filters are in their ranges and below half the sample rate."""
     check_rate(sample_rate)
     in_range(gain_db, "gain_db", *RANGES["eq gain_db"])
     in_range(frequency_hz, "frequency_hz", 1.0, 0.499 * sample_rate)
@@ -107,7 +109,7 @@ def check_filters(
 def equalizer_settings(
     x: torch.Tensor, sample_rate: float, **settings: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """The equalizer's settings (B, 6) by name, checked, like the audio `x`."""
+    """Check the equalizer's settings (B, 6), and return them with the type and device of the audio `x`."""
     like_x = {name: per_band(value, x, name, 6) for name, value in settings.items()}
     check_filters(sample_rate, **like_x)
     return like_x
@@ -121,7 +123,7 @@ def reverb_settings(
     band_decays: torch.Tensor,
     mix: torch.Tensor | float,
 ) -> dict[str, torch.Tensor]:
-    """The reverb's settings, (B, 12) twice and (B,), by name, checked, like the bus `x`."""
+    """Check the reverb's settings, and return them by name with the type and device of the bus `x`."""
     check_rate(sample_rate)
     like_x = {"band_gains": per_band(band_gains, x, "band_gains", 12)}
     like_x["band_decays"] = per_band(band_decays, x, "band_decays", 12)

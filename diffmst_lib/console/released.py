@@ -1,8 +1,8 @@
 """The effects as the authors' released code computes them: the functions of `effects`, through dasp-pytorch.
 
-Kept number for number, faults included (the ledger lists them), so that the paper's console can be compared
-with ours. They check what `effects` checks, and hand it on as it is: the types of sound and settings
-may differ.
+The results are dasp's number for number, faults included (the ledger lists them), so that the paper's console
+can be compared with ours. The functions check what `effects` checks, but convert nothing: dasp gets sound and
+settings in the types that they have.
 
 Chapters: Gain and pan, The equalizer, The compressor, The console.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..inputs import check_rate
 from .engines import dasp
 from .ranges import (
     as_channels,
@@ -112,6 +113,7 @@ def compressor(
     }
     for name, value in settings.items():
         per_item(value, x3, name)
+    check_rate(sample_rate)
     check_lookahead(lookahead_samples)
     y = dasp.apply_compressor(x3, sample_rate=sample_rate, lookahead_samples=lookahead_samples, **settings)
     return y.view(x.shape)

@@ -1,6 +1,6 @@
-"""The reverb: shaped noise as an impulse response. It trusts its values; `effects` has the door.
+"""The reverb: shaped noise as an impulse response. The checks are in `effects.reverb`.
 
-Source: dasp-pytorch, but for the seed and the FFT. Chapter: The console.
+Source: dasp-pytorch, except for the seed and the FFT. Chapter: The console.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from .engines.convolution import FIR_TAPS, fft_convolve, scaled_samples
 
 
 @lru_cache(maxsize=4)
-@torch.inference_mode(False)  # it is kept, and a tensor of inference mode could take part in no gradient
+@torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
 def noise_bands(sample_rate: int, num_samples: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Stereo white noise split into twelve bands: below 31.5 Hz's octave, ten octaves, above.
+    """Make stereo white noise in twelve bands: below the octave of 31.5 Hz, ten octaves from it on, above.
 
-    Its power per Hz, and so the level of the reverb, is the same at every sample rate.
+    The power per Hz, and so the level of the reverb, is the same at every sample rate.
 
     Args:
         sample_rate: Hz.
         num_samples: Length of the noise.
         dtype: float32 or float64.
-        device: Where to put it.
+        device: Device of the noise.
 
     Returns:
         Noise (2, 12, num_samples), the same every time.
@@ -55,12 +55,11 @@ def apply_reverb(
     band_decays: torch.Tensor,
     mix: torch.Tensor,
 ) -> torch.Tensor:
-    """The reverb on stereo (B, 2, T), bands (B, 12), mix (B,), as `effects.reverb` describes it."""
+    """Apply the reverb to stereo (B, 2, T), bands (B, 12), mix (B,): `effects.reverb` without its checks."""
     taps = scaled_samples(FIR_TAPS, sample_rate)
     t = torch.linspace(0.0, 1.0, taps, dtype=x.dtype, device=x.device)
     noise = noise_bands(int(sample_rate), taps, x.dtype, x.device)  # (2, 12, taps)
     envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
-    # (B, 2, taps); a mean and no matrix product, which autocast would round
-    fir = (noise * envelope[:, None]).mean(dim=2)
+    fir = (noise * envelope[:, None]).mean(dim=2)  # (B, 2, taps); autocast would round a matrix product
     wet = mix[:, None, None]
     return (1.0 - wet) * x + wet * fft_convolve(x, fir)

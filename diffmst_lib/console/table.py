@@ -1,8 +1,8 @@
-"""The table of knobs: every name, unit and range, and the way between a knob and the unit interval.
+"""The table of knobs: names, units and ranges, and the mapping between a range and the unit interval.
 
-A strip is a row of numbers in a fixed order. `param_table` is the only place where that order, the units and
-the ranges are written down. All else derives from it: the unit interval that a network or an optimizer works
-in, the physical values that an engineer reads, the JSON and CSV files, and the width of a network's output.
+A strip is a row of numbers in a fixed order. Only `param_table` defines that order, the units and the ranges.
+Everything else derives from it: the unit interval that a network or an optimizer works in, the physical
+values that an engineer reads, the JSON and CSV files, and the width of a network's output.
 
 Chapter: The console.
 """
@@ -19,17 +19,18 @@ from ..inputs import check_preset
 
 SECTIONS = ("track", "fx_bus", "master_bus")
 EQ_BANDS = ("low_shelf", "peak_1", "peak_2", "peak_3", "peak_4", "high_shelf")
-# Logits start at least this far from the ends of the unit interval, where a sigmoid has no slope.
+# Knobs start at least this far from the ends of the unit interval, where a sigmoid has no slope.
 UNIT_EDGE = 0.02
 
-# Frequency ranges of the bands in Hz. The released code leaves no peak below 80 Hz and puts three of four
-# above 2 kHz; the default bands overlap by about an octave each and cover the spectrum evenly on a log axis.
+# Frequency ranges of the bands in Hz; None: half the sample rate less 1 kHz. The released code allows no peak
+# below 80 Hz and puts three of four above 2 kHz; the default bands overlap by about an octave each and cover
+# the spectrum evenly on a log axis.
 _FREQUENCY_HZ: dict[str, tuple[tuple[int, int | None], ...]] = {
     "default": ((20, 500), (40, 600), (200, 2500), (800, 8000), (2500, 16000), (2500, 16000)),
     "reference": ((20, 2000), (80, 2000), (2000, 8000), (8000, 12000), (12000, None), (6000, None)),
 }
 
-# Version 1 of the files had other names for the equalizer's knobs: {name: name there}.
+# Version 1 of the files had other names for the equalizer's knobs: {name now: name in version 1}.
 _BANDS_1 = ("low_shelf", "band0", "band1", "band2", "band3", "high_shelf")
 VERSION_1_NAMES = {
     f"{band}_{key}": f"{band_1}_{key.replace('frequency', 'cutoff')}"
@@ -45,10 +46,10 @@ class ParamSpec:
     Attributes:
         name: Its name, which ends with its unit where it has one: "_db", "_hz", "_ms".
         effect: The effect that it belongs to.
-        unit: "dB", "Hz", "ms", ":1" or nothing.
+        unit: "dB", "Hz", "ms", ":1" or "".
         low: The lowest value.
         high: The highest value.
-        scale: "linear" or "log", from the unit interval to the range.
+        scale: "linear" or "log", how the unit interval maps to the range.
         neutral: The value at which the knob does nothing.
     """
 
@@ -63,10 +64,10 @@ class ParamSpec:
 
 @lru_cache(maxsize=32)
 def param_table(section: str, preset: str = "default", sample_rate: int = 44100) -> tuple[ParamSpec, ...]:
-    """The knobs of one section in their fixed order: "track" (27), "fx_bus" (25) or "master_bus" (26).
+    """List the knobs of one section in their fixed order: "track" (27), "fx_bus" (25) or "master_bus" (26).
 
-    The default preset maps quantities that are heard as ratios (Hz, ms, Q, ratio) logarithmically. The
-    reference preset maps everything linearly, as the released code does.
+    Preset "default" maps quantities that we perceive as ratios (Hz, ms, Q, ratio) logarithmically. Preset
+    "reference" maps everything linearly, as the released code does.
 
     Args:
         section: One of SECTIONS.
@@ -74,10 +75,10 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
         sample_rate: Hz; the equalizer's bands stay below its half.
 
     Returns:
-        One ParamSpec a knob.
+        One ParamSpec per knob.
 
     Raises:
-        ValueError: For another section or preset, and where the bands do not fit below the sample rate.
+        ValueError: For another section or preset, and for a sample rate too low for the equalizer's bands.
 
     Example:
         >>> [spec.name for spec in param_table("track")][:2]
@@ -140,7 +141,7 @@ def _compressor(preset: str) -> list[ParamSpec]:
 
 @lru_cache(maxsize=64)
 def knob_index(name: str, section: str = "track", preset: str = "default") -> int:
-    """The column of a knob in the rows of its section.
+    """Find the column of a knob in the rows of its section.
 
     Args:
         name: The knob's name.
@@ -148,10 +149,10 @@ def knob_index(name: str, section: str = "track", preset: str = "default") -> in
         preset: "default" or "reference".
 
     Returns:
-        Its place, counted from 0.
+        The column, counted from 0.
 
     Raises:
-        ValueError: Where the section has no such knob.
+        ValueError: When the section has no such knob.
 
     Example:
         >>> knob_index("input_gain_db"), knob_index("input_gain_db", "master_bus")
@@ -164,11 +165,11 @@ def knob_index(name: str, section: str = "track", preset: str = "default") -> in
 
 
 @lru_cache(maxsize=64)
-@torch.inference_mode(False)  # they are kept, and a tensor of inference mode could take part in no gradient
-def ranges(
+@torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
+def range_tensors(
     specs: tuple[ParamSpec, ...], dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The knobs' low ends, high ends, and whether they are logarithmic, as tensors (len(specs),)."""
+    """Return the low ends, the high ends, and which knobs are logarithmic, as tensors (len(specs),)."""
     low = torch.tensor([s.low for s in specs], dtype=dtype, device=device)
     high = torch.tensor([s.high for s in specs], dtype=dtype, device=device)
     is_log = torch.tensor([s.scale == "log" for s in specs], device=device)
@@ -176,7 +177,7 @@ def ranges(
 
 
 def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tensor:
-    """Unit interval to physical values: low + u (high - low), or low (high / low)^u on a log scale.
+    """Map the unit interval to physical values: low + u (high - low), or low (high / low)^u on a log scale.
 
     Differentiable.
 
@@ -188,8 +189,8 @@ def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
         The same shape in the units of the table.
 
     Raises:
-        ValueError: Naming the knob, its value and the range, for values outside [0, 1] and for NaN; on a GPU
-            nothing is read back, so values are not checked there.
+        ValueError: With the knob's name, for values outside [0, 1] and for NaN; on a GPU nothing is read
+            back, so values are not checked there.
 
     Example:
         >>> frequency = param_table("track")[2:3]            # the low shelf's, 20 to 500 Hz, on a log scale
@@ -201,15 +202,15 @@ def denormalize(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
 
 
 def physical(unit: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tensor:
-    """`denormalize` without its checks, for values that cannot leave the unit interval."""
-    low, high, is_log = ranges(specs, unit.dtype, unit.device)
+    """Compute `denormalize` without its checks, for values that cannot leave the unit interval."""
+    low, high, is_log = range_tensors(specs, unit.dtype, unit.device)
     linear = low + unit * (high - low)
     base = torch.where(is_log, high / low, torch.ones_like(low))  # 1 where linear: no division by a low of 0
     return torch.where(is_log, low * base**unit, linear)
 
 
 def normalize(values: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tensor:
-    """Physical values to the unit interval, the inverse of `denormalize`. Differentiable.
+    """Map physical values to the unit interval, the inverse of `denormalize`. Differentiable.
 
     Linear knobs: u = (p - low) / (high - low); logarithmic ones: u = log(p / low) / log(high / low). Values
     outside the range are clipped.
@@ -225,7 +226,7 @@ def normalize(values: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tenso
         >>> normalize(torch.tensor([100.0]), param_table("track")[2:3])
         tensor([0.5000])
     """
-    low, high, is_log = ranges(specs, values.dtype, values.device)
+    low, high, is_log = range_tensors(specs, values.dtype, values.device)
     values = torch.minimum(torch.maximum(values, low), high)
     linear = (values - low) / (high - low)
     ones = torch.ones_like(low)

@@ -7,7 +7,6 @@ import json
 import os
 import stat
 import unicodedata
-import warnings
 from collections.abc import Iterable
 from concurrent.futures import as_completed
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..disk import why
-from ..inputs import InputError, InputNote
+from ..inputs import InputError, note
 from .index import VERSION, SongIndex, check_names, index_file
 from .measure import measure
 from .names import few, letters, split_of
@@ -88,7 +87,7 @@ def build_index(
     journal.unlink(missing_ok=True)
     several = _artists_in_several_splits(index)
     if several:
-        warnings.warn(f"in more than one split, by a list: {few(several)}", InputNote, stacklevel=2)
+        note(f"in more than one split, by a list: {few(several)}")
     return index
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from ..inputs import InputError, InputNote
+from ..inputs import InputError, note
 from .batches import Example
 from .names import few
 from .sampling import Sampling, SongWindows, draw
@@ -97,6 +96,5 @@ def _songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) 
             f"none of {len(songs)} songs has {sampling.seconds:g} s of energy {sampling.energy:g}{needs}"
         )
     if without:
-        message = f"left out, no segment of {sampling.seconds:g} s fits: {few(without)}"
-        warnings.warn(message, InputNote, stacklevel=3)
+        note(f"left out, no segment of {sampling.seconds:g} s fits: {few(without)}")
     return fitting

@@ -89,7 +89,7 @@ class SongIndex:
         return [song for song in self.songs if split in (None, song.split)]
 
     def to_frame(self) -> pd.DataFrame:
-        """Make a table with a row a song."""
+        """Make a table with one row per song."""
         import pandas as pd
 
         rows = [

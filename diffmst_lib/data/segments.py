@@ -15,7 +15,7 @@ from ..disk import why
 from ..inputs import InputError
 from .songs import Song, Track
 
-ENERGY = 0.001  # section 3.1: the mean square that the mix of a segment must reach
+ENERGY = 0.001  # the energy threshold of section 3.1: the mean square that the mix of a segment must reach
 SILENCE_LUFS = -60.0  # a stem below it in a segment is skipped: brought to level, it would be its own noise
 GRID = 25  # segments start on multiples of 1/25 s, a whole number of samples at every usual rate
 MARGIN_S = 2 / GRID  # read on both sides of a part that is resampled

@@ -1,1 +1,4 @@
-"""Mixes of a song: results, baselines, fits, whole songs."""
+"""Mixes of whole songs: their results, baselines without a reference, optimization, and by a network.
+
+Chapters: A first mix, Style by optimization, The controller.
+"""

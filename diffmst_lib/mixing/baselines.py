@@ -1,4 +1,4 @@
-"""Mixes that use no reference: the marks that a system has to beat. Section 3.3 of the paper.
+"""Mixes that use no reference: the baselines that a system has to beat. Section 3.3 of the paper.
 
 Chapter: A first mix.
 """
@@ -10,6 +10,7 @@ import math
 from ..audio.loudness import MIX_LUFS, loudness
 from ..audio.multitrack import Multitrack, check_song
 from ..console.params import ConsoleParams
+from ..console.table import knob_index
 from .result import MixResult, render_mix
 
 TRACK_LUFS = -48.0  # the level of every track in the equal-loudness mix, as in the paper
@@ -18,19 +19,19 @@ TRACK_LUFS = -48.0  # the level of every track in the equal-loudness mix, as in 
 def equal_loudness(song: Multitrack, *, panned: bool = False, lufs: float = MIX_LUFS) -> MixResult:
     """Sum the tracks at the same loudness, and bring the mix to `lufs`. The paper's lowest anchor.
 
-    Expressed as console settings: input gains, a flat equalizer, ratio 1. Silent tracks stay silent.
+    The console has input gains, flat equalizers and ratios of 1. Silent tracks stay silent.
 
     Args:
         song: The stems.
-        panned: Whether left and right channels of stereo stems go to their sides and mono stems alternate.
-            Otherwise the mix is mono, as in the paper.
+        panned: Whether the channels of stereo stems go to their sides and mono stems alternate. Otherwise
+            the mix is mono, as in the paper.
         lufs: Level of the mix, in LUFS.
 
     Returns:
         The mix.
 
     Raises:
-        InputError: For a song of only silence, or with NaN samples.
+        InputError: For a song that is all silent or has NaN or infinite samples.
 
     Example:
         >>> import diffmst_lib as dm
@@ -40,15 +41,16 @@ def equal_loudness(song: Multitrack, *, panned: bool = False, lufs: float = MIX_
     """
     check_song(song)
     params = neutral_params(song, panned=panned)
+    fader = params.specs("track")[knob_index("input_gain_db")]
     for name, track in zip(song.names, song.audio, strict=True):
         level = loudness(track, sample_rate=song.sample_rate)
         if math.isfinite(level):
-            params.track(name)["input_gain_db"] = min(max(TRACK_LUFS - level, -48.0), 48.0)
+            params.track(name)["input_gain_db"] = min(max(TRACK_LUFS - level, fader.low), fader.high)
     return render_mix(song, params, lufs=lufs)
 
 
 def unity(song: Multitrack, *, panned: bool = True, lufs: float = MIX_LUFS) -> MixResult:
-    """Sum the stems as they came, faders at unity, and bring the mix to `lufs`: the producer's own balance.
+    """Sum the stems as they are, faders at unity, and bring the mix to `lufs`: the producer's own balance.
 
     Args:
         song: The stems.
@@ -59,7 +61,7 @@ def unity(song: Multitrack, *, panned: bool = True, lufs: float = MIX_LUFS) -> M
         The mix.
 
     Raises:
-        InputError: For a song of only silence, or with NaN samples.
+        InputError: For a song that is all silent or has NaN or infinite samples.
 
     Example:
         >>> import diffmst_lib as dm
@@ -72,6 +74,6 @@ def unity(song: Multitrack, *, panned: bool = True, lufs: float = MIX_LUFS) -> M
 
 
 def neutral_params(song: Multitrack, *, panned: bool = True) -> ConsoleParams:
-    """A neutral console for this song, its pans spread (`Multitrack.spread_pans`) or at the center."""
+    """Make a neutral console for a song, its pans spread (`Multitrack.spread_pans`) or at the center."""
     pans = song.spread_pans() if panned else None
     return ConsoleParams.neutral(song.names, pans=pans, sample_rate=song.sample_rate)

@@ -38,29 +38,30 @@ def optimize_mix(
 ) -> MixResult:
     """Mix `song` in the style of `reference`: gradient descent on the console's parameters, no training.
 
-    Every parameter p is a logit z with p = sigmoid(z) in the unit interval; Adam lowers the audio-feature
-    loss (equation 8) between the mix and the reference, both at -16 LUFS. The best console met is kept, so
-    the result is never worse than `init`. Nothing is random: the same input gives the same mix. The effects
-    bus takes part when `init` sends something to it.
+    Every parameter is sigmoid(z) in the unit interval, and Adam moves the logits z to lower the audio-feature
+    loss (equation 8) between the mix and the reference, both at -16 LUFS. The best console found is kept, so
+    the result is never worse than `init` on the fitted window. Nothing is random: the same input gives the
+    same mix. The effects bus takes part when `init` sends something to it.
 
     Args:
         song: The stems.
         reference: A stereo mix (2, num_samples) at the song's sample rate.
         steps: Gradient steps, 0 or more.
-        init: Console to start from, for instance a model's prediction, with the song's tracks; it wins over
-            `start`.
-        start: "spread" (neutral, left and right channels at their sides, mono stems alternately) or "center"
-            (neutral, every pan at 0.5, where width has no slope: for the chapter to show).
-        learning_rate: Of Adam, on the logits.
-        fit_seconds: A longer song is fitted on its loudest window of this length, in seconds, and rendered
-            whole; the reference is always taken whole.
+        init: Console to start from, for instance a model's prediction, for the song's tracks; None: as
+            `start` says.
+        start: "spread" (neutral, left and right channels at their sides, mono stems alternating) or "center"
+            (neutral, every pan at 0.5, where the width has no gradient; the chapter shows it).
+        learning_rate: Adam's learning rate, on the logits.
+        fit_seconds: Length of the song's loudest window, on which the console is fitted, in seconds. The song
+            is rendered whole, and the reference is always taken whole.
         progress: Whether to show a progress bar.
 
     Returns:
         A MixResult at -16 LUFS; its `history` has the loss terms by step.
 
     Raises:
-        InputError: For a reference that is not stereo, is silent or not finite, and for a song that is.
+        InputError: For a reference that is not stereo, and for a song or a reference that is silent or not
+            finite.
         ValueError: For other arguments that do not fit.
 
     Example:
@@ -104,7 +105,7 @@ def fit_console(
     fit_seconds: float = 15.0,
     progress: bool = False,
 ) -> MixResult:
-    """Fit a console to the features of a reference: `optimize_mix` for what is checked already."""
+    """Fit a console to the features of a reference: `optimize_mix` without its checks."""
     with torch.inference_mode(False):  # the caller may have switched gradients off
         target = {name: value.clone() for name, value in target.items()}
         best, history = _descend(song, target, init, steps, learning_rate, fit_seconds, progress)
@@ -120,7 +121,7 @@ def _descend(
     fit_seconds: float,
     progress: bool,
 ) -> tuple[ConsoleParams, pd.DataFrame]:
-    """The best console met, and the loss terms by step."""
+    """Descend from `init`, and return the best console found and the loss terms by step."""
     import pandas as pd
 
     rate = song.sample_rate
@@ -154,7 +155,7 @@ def _descend(
             terms["total"].backward()
             optimizer.step()
             bar.update()
-    if not fx_bus:  # its knobs got no gradient, but the logits' distance from the edges moved them
+    if not fx_bus:  # its knobs had no gradient, but `to_logits` moves knobs off the ends of their ranges
         send = knob_index("send_db", "track", init.preset)
         best.tracks[:, send], best.fx_bus_values = init.tracks[:, send], init.fx_bus_values
     return best, pd.DataFrame(history).rename_axis("step")

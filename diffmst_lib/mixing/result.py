@@ -29,17 +29,17 @@ FILES = ("mix.wav", "params.json", "params.csv")  # what a saved mix consists of
 class MixResult:
     """What every mixing system here returns.
 
-    `audio` is exactly what the console makes of `song` with `params`: there is no hidden gain, the
+    `audio` is exactly what the console makes of `song` with `params`. There is no hidden gain: the
     normalization to -16 LUFS is in the master's output gain.
 
     Attributes:
         audio: The mix, (2, num_samples).
         params: The console.
         song: The stems.
-        history: The losses by step, a DataFrame, where there was a fit.
-        loudness_lufs: Of the mix, in LUFS.
-        loss: The audio-feature loss to the reference, {term: value} with the "total", both whole and at -16
-            LUFS; None where there was no reference, or the console has been edited since.
+        history: The losses by step, a DataFrame; None without a fit.
+        loudness_lufs: Loudness of the mix, in LUFS.
+        loss: The audio-feature loss between the whole mix and the whole reference, both at -16 LUFS, by term,
+            with the "total"; None without a reference, and after `remix`.
     """
 
     audio: torch.Tensor
@@ -51,11 +51,11 @@ class MixResult:
 
     @property
     def sample_rate(self) -> int:
-        """In Hz."""
+        """Sample rate in Hz."""
         return self.song.sample_rate
 
     def remix(self) -> MixResult:
-        """Render `params` again, after an edit; the level follows the edit, nothing is normalized.
+        """Render `params` again, after an edit, without normalizing: the level follows the edit.
 
         Example:
             >>> import diffmst_lib as dm
@@ -73,7 +73,7 @@ class MixResult:
         """Write mix.wav (32-bit float), params.json and params.csv into `folder`, all or none.
 
         Args:
-            folder: Where to write; it is made if need be.
+            folder: Where to write; it is created if need be.
 
         Returns:
             The folder.
@@ -109,11 +109,11 @@ def render_mix(
         song: The stems.
         params: The console, which is not changed.
         lufs: The level of the mix, in LUFS.
-        target: Audio features of the reference at -16 LUFS, for the result's loss.
-        history: The result's.
+        target: Audio features of the reference at -16 LUFS, for the result's loss; None: no loss.
+        history: The losses by step, for the result.
 
     Returns:
-        The mix. Where the output gain ends before the level is reached, it is as near as the gain goes.
+        The mix. When the range of the output gain does not reach the level, the mix comes as near as it can.
     """
     console = MixingConsole(song.sample_rate, preset=params.preset)
     params = params.clone()
@@ -135,5 +135,5 @@ def render_mix(
 
 
 def reference_features(reference: torch.Tensor, lufs: float, *, sample_rate: int) -> dict[str, torch.Tensor]:
-    """Audio features of a reference (2, num_samples), of which the loudness is known, brought to -16 LUFS."""
+    """Compute the audio features of a reference (2, num_samples) at `lufs`, brought to -16 LUFS."""
     return audio_features(reference * 10.0 ** ((MIX_LUFS - lufs) / 20.0), sample_rate=sample_rate)

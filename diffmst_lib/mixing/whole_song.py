@@ -1,7 +1,7 @@
 """A network on whole songs: windows, levels, and the mean console. Chapter: The controller.
 
-The network takes windows of `config.window_seconds` at its own levels. Here a song and a reference of any
-length and level are cut into such windows, and the consoles of the windows become one.
+The network takes windows of `config.window_seconds` at fixed levels. Here a song and a reference of any
+length and level are cut into such windows, and the consoles of the windows are averaged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from ..audio.loudness import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
 from ..audio.multitrack import Multitrack, check_song, check_stereo
 from ..console.params import ConsoleParams
-from ..console.table import SECTIONS, param_table
+from ..console.table import SECTIONS, knob_index, param_table
 from ..inputs import InputError
 from ..network.config import ModelConfig
 from ..network.controller import start_logits
@@ -27,7 +27,7 @@ from .result import MixResult, reference_features, render_mix
 
 
 class Network(Protocol):
-    """What these functions ask of a model; `DiffMST` has it."""
+    """What these functions need of a model. `DiffMST` has it; importing it here would make a circle."""
 
     config: ModelConfig
     controller: Any
@@ -37,24 +37,24 @@ class Network(Protocol):
         """Where the weights are."""
 
     def modules(self) -> Iterator[torch.nn.Module]:
-        """All modules, the model itself among them."""
+        """Return all modules, the model itself among them."""
 
     def encode_tracks(self, tracks: torch.Tensor) -> torch.Tensor:
-        """Embeddings (B, N, width)."""
+        """Encode tracks (B, N, T) as embeddings (B, N, width)."""
 
     def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
-        """Embeddings and features of references (B, 2, T)."""
+        """Encode references (B, 2, T)."""
 
     def console_logits(
         self, embeddings: torch.Tensor, style: ReferenceStyle, tracks: torch.Tensor, *, sides: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Logits of the console's three sections."""
+        """Predict the logits of the console's three sections."""
 
     def plain_sum(self, tracks: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
-        """The tracks without a console, (B, 2, T)."""
+        """Sum tracks (B, N, T) without a console, (B, 2, T)."""
 
     def add_gap(self, style: ReferenceStyle, mix: torch.Tensor) -> ReferenceStyle:
-        """The style with how far a mix is from it."""
+        """Append to the features of a reference the gap to those of a mix (B, 2, T)."""
 
 
 @dataclass
@@ -63,9 +63,9 @@ class Window:
 
     Attributes:
         tracks: (1, K, T), at `config.track_lufs`.
-        gains_db: What it took to bring them there, (K,).
-        sides: (1, K).
-        sounding: Which of the song's N tracks they are, (N,).
+        gains_db: The gains that brought them there, (K,), in dB.
+        sides: (1, K), from -1 for left to 1 for right.
+        sounding: (N,), True for those K of the song's N tracks.
     """
 
     tracks: torch.Tensor
@@ -102,7 +102,6 @@ def analyze_song(
     return _mean_console(model, song, reference, progress)
 
 
-@torch.no_grad()
 def attention_maps(
     model: Network, song: Multitrack, reference: torch.Tensor
 ) -> tuple[torch.Tensor, list[str]]:
@@ -110,7 +109,7 @@ def attention_maps(
     reference, _ = _check(model, song, reference)
     seconds, rate = model.config.window_seconds, model.config.sample_rate
     first = loudest_window(song.audio, seconds, sample_rate=rate)
-    with evaluating(model):
+    with torch.no_grad(), evaluating(model):
         style = reference_style(model, reference)
         window = level_window(model, song.audio[:, first : first + round(seconds * rate)], song.sides())
         if model.config.passes:
@@ -125,7 +124,7 @@ def attention_maps(
 
 
 def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Hold song and reference to what can be mixed; returns the reference and its loudness."""
+    """Check song and reference, and return the reference and its loudness in LUFS."""
     check_song(song)
     if song.sample_rate != model.config.sample_rate:
         raise InputError(
@@ -139,7 +138,7 @@ def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> tuple[t
 
 @torch.no_grad()
 def _mean_console(model: Network, song: Multitrack, reference: torch.Tensor, progress: bool) -> ConsoleParams:
-    """The mean console of the song's windows, each strip weighted by the energy of its track in them."""
+    """Average the consoles of the song's windows, each strip weighted by the energy of its track."""
     config = model.config
     with evaluating(model):
         style = reference_style(model, reference)
@@ -165,14 +164,14 @@ def _mean_console(model: Network, song: Multitrack, reference: torch.Tensor, pro
 
 
 def cut_windows(audio: torch.Tensor, seconds: float, sample_rate: int) -> list[torch.Tensor]:
-    """Cut a sound (channels, T) into windows, one after the other; the last one ends with the sound."""
+    """Cut a sound (channels, T) into windows, one after another; the last one ends with the sound."""
     length, total = round(seconds * sample_rate), audio.shape[-1]
     starts = [*range(0, max(1, total - length), length), *[total - length] * (total > length)]
     return [audio[:, start : start + length] for start in starts]
 
 
 def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:
-    """Encode a reference (2, T) window by window, each at -16 LUFS; the mean, weighted by their energy."""
+    """Encode the windows of a reference (2, T), each at -16 LUFS, and average them, weighted by energy."""
     windows = cut_windows(reference, model.config.window_seconds, model.config.sample_rate)
     energy = torch.stack([window.square().mean() for window in windows])
     styles = []
@@ -189,7 +188,7 @@ def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:
 
 
 def level_window(model: Network, window: torch.Tensor, sides: list[float]) -> Window:
-    """Bring the sounding tracks of a window (N, T) to the model's level."""
+    """Bring the tracks of a window (N, T) that are not silent to the model's level."""
     tracks, gains_db = normalize_tracks(window, model.config.track_lufs, sample_rate=model.config.sample_rate)
     sounding = torch.isfinite(gains_db)
     return Window(
@@ -203,11 +202,11 @@ def level_window(model: Network, window: torch.Tensor, sides: list[float]) -> Wi
 def window_console(
     model: Network, audio: torch.Tensor, sides: list[float], style: ReferenceStyle
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Predict the console for the raw tracks of a window, (N, T).
+    """Predict the console for the tracks of a window (N, T) at their own levels.
 
     Returns:
         The console in the unit interval, (N, 27), (25,), (26,), and the energy of each track, (N,). Silent
-        tracks have the strip where training starts, and next to no energy.
+        tracks get the strip where training starts, and almost no energy.
     """
     preset, window = model.config.console, level_window(model, audio, sides)
     start, fx_bus, master_bus = (torch.sigmoid(start_logits(section, preset)) for section in SECTIONS)
@@ -216,17 +215,19 @@ def window_console(
         embeddings = model.encode_tracks(window.tracks)
         logits = model.console_logits(embeddings, style, window.tracks, sides=window.sides)
         predicted, fx_bus, master_bus = (torch.sigmoid(z[0]).cpu() for z in logits)
-        gain = param_table("track", preset)[model.controller.gain_index]
-        # From the levels as they are: what the normalization took goes into the input gain.
-        predicted[:, model.controller.gain_index] += window.gains_db / (gain.high - gain.low)
+        column = knob_index("input_gain_db", preset=preset)
+        fader = param_table("track", preset)[column]
+        # The console is for tracks at their own levels: the normalization's gain goes into the input gain.
+        predicted[:, column] += window.gains_db / (fader.high - fader.low)
         strips[window.sounding] = predicted.clamp(0.0, 1.0)
     energy = torch.where(window.sounding, audio.square().mean(dim=-1).cpu(), 0.0).float()
-    return strips, fx_bus, master_bus, energy + torch.finfo(torch.float32).tiny
+    energy += torch.finfo(torch.float32).tiny  # a track that is silent in every window still has a mean
+    return strips, fx_bus, master_bus, energy
 
 
 @contextmanager
 def evaluating(model: Network) -> Iterator[None]:
-    """Put a model into eval mode, and every module back into its own mode afterwards."""
+    """Put a model into eval mode, and afterwards every module back into its own mode."""
     modes = {module: module.training for module in model.modules()}
     for module in modes:
         module.training = False

@@ -1,4 +1,7 @@
-"""What is learned: configuration, encoders, controller, files."""
+"""What is learned: the configuration, the encoders, the controller, and their files.
+
+Chapters: The encoder, The controller.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""What a model may be given: types and shapes of its arguments. Chapter: The controller."""
+"""What a model accepts: types and shapes of its arguments. Chapter: The controller."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def check_shapes(
     for name, values in (("sides", sides), ("mask", mask)):
         if values is not None and values.shape != tracks.shape[:2]:
             raise ValueError(
-                f"{name} must be {tuple(tracks.shape[:2])}, one a track, got {tuple(values.shape)}"
+                f"{name} must be {tuple(tracks.shape[:2])}, one per track, got {tuple(values.shape)}"
             )

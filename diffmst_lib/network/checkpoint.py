@@ -1,4 +1,4 @@
-"""Models on disk: weights as safetensors, the rest as JSON beside them; nothing is ever unpickled.
+"""Models on disk: weights as safetensors, the configuration as JSON beside them; nothing is unpickled.
 
 Chapter: The controller.
 """
@@ -22,7 +22,7 @@ from ..disk import data_dir, why, write_together
 from ..inputs import InputError
 from .config import FIELDS, PRESETS, ModelConfig
 
-FORMAT, VERSION = "diffmst-model", 2  # version 1 had other names of knobs, and `listens` for `passes`
+FORMAT, VERSION = "diffmst-model", 2  # version 1 had other names for knobs, and `listens` for `passes`
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -33,8 +33,8 @@ def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
 
     Args:
         model: The model.
-        config: What it is made of.
-        folder: Where to write; it is made if need be.
+        config: Its configuration.
+        folder: Where to write; it is created if need be.
 
     Returns:
         The folder.
@@ -52,9 +52,8 @@ def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
         write_together(
             folder,
             {
-                WEIGHTS: lambda path: path.write_bytes(
-                    serialize(weights)
-                ),  # save_file hides it from other users
+                # not `save_file`, which makes a file that other users cannot read
+                WEIGHTS: lambda path: path.write_bytes(serialize(weights)),
                 CONFIG: lambda path: path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8"),
             },
         )
@@ -64,10 +63,10 @@ def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
 
 
 def load(make: Callable[[ModelConfig], Model], name: str | Path) -> Model:
-    """Load a model from its folder, or one of those that come with the library by its name.
+    """Load a model from its folder, or by name one that comes with the library.
 
     Args:
-        make: Builds a model from a configuration: its class.
+        make: What builds a model from a configuration: its class.
         name: The folder, or the name.
 
     Returns:
@@ -79,9 +78,7 @@ def load(make: Callable[[ModelConfig], Model], name: str | Path) -> Model:
     folder = find(name)
     config, weights = _read_config(folder / CONFIG), _read_weights(folder / WEIGHTS)
     try:
-        with torch.device(
-            "meta"
-        ):  # shapes without numbers: whatever the configuration asks for, it costs nothing
+        with torch.device("meta"):  # shapes without numbers cost nothing, whatever the configuration asks for
             wanted = make(config).state_dict()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{folder / CONFIG}: makes no model ({why(error)})") from None
@@ -136,7 +133,7 @@ def find(name: str | Path) -> Path:
 
 
 def _console(config: ModelConfig) -> dict[str, list[list[Any]]]:
-    """Names and ranges of the knobs: weights for other ranges would turn them the wrong way."""
+    """List names and ranges of the knobs: weights trained for others would set the wrong values."""
     return {
         section: [
             [s.name, s.low, s.high, s.scale] for s in param_table(section, config.console, config.sample_rate)
@@ -176,7 +173,7 @@ def _read_config(path: Path) -> ModelConfig:
 
 
 def _from_version_1(data: dict[str, Any]) -> dict[str, Any]:
-    """Give a configuration today's names; what version 1 did not write stays, and is refused later."""
+    """Give a configuration today's names; what version 1 did not write stays and is rejected later."""
     try:
         today = {before: name for name, before in VERSION_1_NAMES.items()}
         console = {

@@ -1,4 +1,4 @@
-"""What a model is made of: one dataclass, its three presets side by side.
+"""What a model is made of: one dataclass, and its three presets side by side.
 
 Chapters: The encoder, The controller.
 """
@@ -12,7 +12,7 @@ from ..inputs import PRESETS as CONSOLES
 from ..inputs import check_limits, limited, one_of
 from .encoder import PAPER_CHANNELS, PAPER_POOLS
 
-MOST = 1_000_000  # of anything that is counted: a configuration may come from a stranger
+MOST = 1_000_000  # the highest size allowed, since a configuration may come from a stranger
 
 
 def _size() -> Any:
@@ -24,33 +24,35 @@ class ModelConfig:
     """Sizes and choices of a `DiffMST`. `dataclasses.replace` makes variants of a preset.
 
     Args:
-        width: Of every token of the transformer.
-        layers: Of the transformer.
-        heads: Of the transformer; they divide the width.
+        width: Width of every token of the transformer, a multiple of `heads`.
+        layers: Layers of the transformer, 1 to 1,000.
+        heads: Attention heads of the transformer.
         feedforward: Width of the transformer's hidden layers.
         norm_first: Whether layer norm comes before attention and feed-forward, which trains at higher
             learning rates.
         encoder: "cnn" (section 2.4 of the paper), or "statistics" of the log-mel spectrum.
-        channels: Of each block of a CNN.
-        pools: Of each block of a CNN, (frequency, time).
-        hop: Of a CNN's spectrogram, in samples.
+        channels: Channels of each block of a CNN.
+        pools: Pooling of each block of a CNN, (frequency, time).
+        hop: Hop of a CNN's spectrogram, in samples.
         chunk: How many signals pass through a CNN at a time; None for all.
-        bands: Of the log-mel spectrum.
+        bands: Bands of the log-mel spectrum.
         views: Whether the reference is encoded as "left/right" or as "mid/side".
-        style: Whether the controller is given the reference's own audio features.
-        passes: How often the controller also listens to a mix of the tracks, and is given how far its
-            features are from the reference's: 0 never, 1 to their plain sum, 2 then to the mix of its own
-            first console, which it corrects, and so on up to 8.
-        sides: Whether tracks tell their side; pans then start there, and the model is mirror-symmetric.
-        neutral_start: Whether heads have a hidden layer and start at the neutral console.
+        style: Whether the controller gets the audio features of the reference.
+        passes: How often the controller listens to a mix of the tracks, 0 to 8, that is gets the gap between
+            the features of that mix and those of the reference. 0: never. 1: to the plain sum of the tracks.
+            2: then to the mix of its first console, which it corrects; and so on.
+        sides: Whether the controller gets the side of each track. Pans then start there, and the model is
+            mirror-symmetric.
+        neutral_start: Whether the controller's heads have a hidden layer and start at a console that does
+            nothing.
         console: Preset of the console, "default" or "reference".
-        track_lufs: Level of the tracks as they are encoded and enter the console, -100 to 0 LUFS.
-        window_seconds: How much the network gets at a time, 0.1 to 600 s.
-        sample_rate: In Hz.
-        name: For people; a variant keeps it unless told otherwise.
+        track_lufs: Level of the tracks when they are encoded and mixed, -100 to 0 LUFS.
+        window_seconds: Length of the windows that the network gets, 0.1 to 600 s.
+        sample_rate: Sample rate in Hz.
+        name: Name for people. `dataclasses.replace` keeps it unless given another one.
 
     Raises:
-        ValueError: For values that make no model.
+        ValueError: For values out of these limits, or that do not fit each other.
 
     Example:
         >>> ModelConfig.preset("paper").layers, ModelConfig.preset("tiny").layers

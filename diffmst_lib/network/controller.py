@@ -1,4 +1,4 @@
-"""The controller: embeddings in, the knobs of every strip out. Section 2.5 of the paper.
+"""The controller: embeddings in, the knobs of every strip and bus out. Section 2.5 of the paper.
 
 Chapter: The controller.
 """
@@ -10,19 +10,19 @@ from torch import nn
 
 from ..console.table import SECTIONS, UNIT_EDGE, ParamSpec, knob_index, normalize, param_table
 
-PAN_START = 1.5  # logit of a right channel's pan at the start: 0.82; of a left channel's: 0.18
+PAN_START = 1.5  # logit of a right channel's pan where training starts, 0.82; a left channel's is -1.5, 0.18
 
 
 def start_logits(section: str, preset: str = "default") -> torch.Tensor:
-    """Logits of the neutral console of a section, where untrained heads start.
+    """Compute the logits of one section of the console where training starts, which does nothing.
 
-    logit(u) of each knob's neutral value u in the unit interval, at least 0.02 from its ends. Only the
-    thresholds start elsewhere, in the middle of their range: at a ratio of 1 they do nothing, but at 0 dB the
-    ratio would have nothing to act on, so no gradient.
+    They are logit(u) for each knob's neutral value u in the unit interval, at least 0.02 from its ends. Only
+    the threshold starts elsewhere, in the middle of its range. With a ratio of 1 it does nothing, but a
+    threshold of 0 dB would leave the ratio nothing to act on, and so no gradient.
 
     Args:
         section: "track", "fx_bus" or "master_bus".
-        preset: Of the console.
+        preset: The console's preset.
 
     Returns:
         Logits (27,), (25,) or (26,).
@@ -41,11 +41,11 @@ def _start_value(spec: ParamSpec) -> float:
 
 
 def start_console(sides: torch.Tensor, preset: str = "default") -> list[torch.Tensor]:
-    """Logits of the console where training starts, each strip panned to its side.
+    """Compute the logits of the console where training starts, each strip panned to its side.
 
     Args:
         sides: (...), from -1 for left to 1 for right.
-        preset: Of the console.
+        preset: The console's preset.
 
     Returns:
         Logits of the strips (..., 27), of the effects bus (25,) and of the master bus (26,).
@@ -70,18 +70,19 @@ class Controller(nn.Module):
     There is no positional encoding: permuted tracks give permuted logits.
 
     Args:
-        width: Of every token.
-        layers: Of `torch.nn.TransformerEncoder`, without dropout.
-        heads: Of the transformer.
-        feedforward: Of the transformer.
+        width: Width of every token.
+        layers: Layers of `torch.nn.TransformerEncoder`, without dropout.
+        heads: Attention heads of the transformer.
+        feedforward: Width of the transformer's hidden layers.
         mix_tokens: Number of embeddings of the reference.
-        style_size: Number of style features of the reference, which are added to every token and again before
-            the heads; 0 for none.
-        sides: Whether the tokens are told the side of their track, and pans start there.
-        neutral_start: Whether the heads have a hidden layer and start at the neutral console, the same for
-            every input. Otherwise each is one linear layer that starts at random, as in the released code.
+        style_size: Number of style features of the reference, which are projected and added to every token
+            and again before the heads; 0 for none.
+        sides: Whether the side of each track is added to its token, and its pan starts there.
+        neutral_start: Whether the heads have a hidden layer and start at the logits of `start_logits`, the
+            same for every input. Otherwise each is one linear layer that starts at random, as in the released
+            code.
         norm_first: Whether layer norm comes before attention and feed-forward instead of after.
-        preset: Of the console.
+        preset: The console's preset.
 
     Example:
         >>> controller = Controller(width=8, layers=1, heads=2, feedforward=16)
@@ -124,9 +125,7 @@ class Controller(nn.Module):
                 for section in SECTIONS
             }
         )
-        self.gain_index, self.pan_index, self.send_index = (
-            knob_index(name, "track", preset) for name in ("input_gain_db", "pan", "send_db")
-        )
+        self.pan_index, self.send_index = (knob_index(name, "track", preset) for name in ("pan", "send_db"))
 
     def tokens(
         self,
@@ -137,10 +136,10 @@ class Controller(nn.Module):
         sides: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Assemble what the transformer sees, from the arguments of `forward`.
+        """Assemble the input of the transformer from the arguments of `forward`.
 
         Returns:
-            Tokens (B, N + M + 2, width), and which of them are padding (B, N + M + 2).
+            Tokens (B, N + M + 2, width), and (B, N + M + 2), True for tokens that are padding.
         """
         batch, num_tracks = tracks.shape[:2]
         buses = torch.stack([self.fx_bus_token, self.master_bus_token]).expand(batch, -1, -1)
@@ -169,12 +168,12 @@ class Controller(nn.Module):
         Args:
             tracks: Embeddings (B, N, width).
             mix: Embeddings of the reference, (B, M, width).
-            style: Its features, (B, style_size).
+            style: Style features of the reference, (B, style_size).
             sides: (B, N), from -1 (left) to 1 (right).
             mask: (B, N), True where a track is real.
 
         Returns:
-            Logits of track, fx bus and master bus parameters, (B, N, 27), (B, 25), (B, 26).
+            Logits of the knobs of tracks, effects bus and master bus, (B, N, 27), (B, 25), (B, 26).
         """
         num_tracks = tracks.shape[1]
         tokens, padding = self.tokens(tracks, mix, style=style, sides=sides, mask=mask)
@@ -190,14 +189,14 @@ class Controller(nn.Module):
 
     @torch.no_grad()
     def attention(self, tokens: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
-        """Show what each token attends to, from what `tokens` returns.
+        """Show what each token attends to, given what the method `tokens` returns.
 
         Args:
             tokens: (B, tokens, width).
-            padding: (B, tokens).
+            padding: (B, tokens), True for tokens that are padding.
 
         Returns:
-            Weights (layers, B, heads, tokens, tokens), rows sum to 1.
+            Weights (layers, B, heads, tokens, tokens), whose rows sum to 1.
         """
         maps = []
         for layer in self.transformer.layers:
@@ -208,7 +207,7 @@ class Controller(nn.Module):
 
 
 def _neutral_head(width: int, section: str, preset: str) -> nn.Sequential:
-    """Two layers, of which the last has no weight yet: every input gives the neutral console."""
+    """Build a head of two layers, the last with zero weights: every input gives `start_logits`."""
     start = start_logits(section, preset)
     first, last = nn.Linear(width, width), nn.Linear(width, len(start))
     with torch.no_grad():
@@ -220,18 +219,17 @@ def _neutral_head(width: int, section: str, preset: str) -> nn.Sequential:
 def mirror_average(
     logits: tuple[torch.Tensor, ...], mirrored: tuple[torch.Tensor, ...], pan: int
 ) -> tuple[torch.Tensor, ...]:
-    """Average the logits and those found for the mirrored song and reference, mirrored back.
+    """Average a console's logits with those for the mirror image of song and reference, mirrored back.
 
-    A mirrored console has every pan p at 1 - p, that is the logit's sign changed; every other knob is where
-    it was.
+    To mirror a console turns every pan p to 1 - p, which changes the sign of its logit, and no other knob.
 
     Args:
-        logits: Of the three sections, the strips first.
+        logits: Logits of the three sections, the strips first.
         mirrored: The same for the mirror image.
-        pan: Column of the pan.
+        pan: Column of the pan in the strips.
 
     Returns:
-        The mean.
+        The means, in the same shapes.
     """
     back = mirrored[0].clone()
     back[..., pan] = -back[..., pan]

@@ -1,4 +1,4 @@
-"""Encoders: sound in, a few numbers out. The paper's network, and that of our small models.
+"""Encoders: sound in, an embedding out. The paper's network, and that of our small models.
 
 Every encoder takes mono signals (batch, num_samples) and gives embeddings (batch, width).
 
@@ -32,7 +32,7 @@ def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
     Args:
         x: Signals (B, T).
         n_fft: Length of the window, in samples.
-        hop: Step, in samples.
+        hop: Step from one window to the next, in samples.
 
     Returns:
         Magnitudes (B, n_fft // 2 + 1, frames).
@@ -48,11 +48,11 @@ def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
 
 
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)
+@torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
 def _mel_bank(
     sample_rate: int, n_fft: int, bands: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
-    import librosa  # takes a second, for one filterbank
+    import librosa  # takes a second
 
     bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, norm=None)
     return torch.tensor(bank, device=device, dtype=dtype)  # (bands, n_fft // 2 + 1)
@@ -71,7 +71,7 @@ def log_mel(
         sample_rate: In Hz.
         bands: Number of bands.
         n_fft: Length of the window, in samples.
-        hop: Step, in samples.
+        hop: Step from one window to the next, in samples.
 
     Returns:
         Levels in dB, (B, bands, frames).
@@ -107,18 +107,18 @@ class SpectrogramEncoder(nn.Module):
     """The paper's encoder, section 2.4: a convolutional network on the magnitude spectrogram.
 
     |STFT|^0.3, blocks of two convolutions with pooling, the mean over frequency, max + mean over time, a
-    linear layer: signals (B, T) to embeddings (B, width).
-    Clips too short for the pooling are padded with silence to `min_samples`.
+    linear layer: signals (B, T) to embeddings (B, width). Clips too short for the pooling are padded with
+    silence to `min_samples`.
 
     Args:
-        width: Of the embedding.
-        channels: Of each block. The defaults are the paper's network: 76,526,400 parameters.
-        pools: Of each block, (frequency, time).
+        width: Width of the embedding.
+        channels: Channels of each block. The defaults are the paper's network: 76,526,400 parameters.
+        pools: Pooling of each block, (frequency, time).
         n_fft: Window of the spectrogram, in samples.
         hop: Step of the spectrogram, in samples.
-        chunk: How many signals pass at a time, None for all. With gradients each chunk is computed again on
-            the way back, so that only one chunk's activations are in memory; in training batch norm takes its
-            statistics over a chunk.
+        chunk: How many signals pass at a time; None for all. With gradients each chunk is computed again in
+            the backward pass, so that only one chunk's activations are in memory; in training, batch norm
+            takes its statistics over a chunk.
 
     Raises:
         ValueError: For channels and pools that make no network.
@@ -178,7 +178,7 @@ class SpectrogramEncoder(nn.Module):
 
     @contextmanager
     def _frozen_averages(self) -> Iterator[None]:
-        """Computing again must not move the running averages of batch norm a second time."""
+        """Freeze the running averages of batch norm, which a second computation must not move again."""
         norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
         for norm in norms:
@@ -191,18 +191,18 @@ class SpectrogramEncoder(nn.Module):
 
 
 class Standardize(nn.Module):
-    """(x - mean) / deviation, kept within +-5. The constants are buffers, so they travel with the weights.
+    """(x - mean) / deviation, limited to +-5. The constants are buffers, so they are saved with the weights.
 
     Args:
-        mean: One number a column.
-        deviation: One number a column.
+        mean: One number per column.
+        deviation: One number per column.
 
     Example:
         >>> Standardize([10.0], [2.0])(torch.tensor([[14.0]]))
         tensor([[2.]])
     """
 
-    LIMIT = 5.0  # what no training example was like must not drive the network further than those
+    LIMIT = 5.0  # so that unusual inputs do not drive the network far beyond the training examples
 
     mean: torch.Tensor
     deviation: torch.Tensor
@@ -218,13 +218,13 @@ class Standardize(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: torch.Tensor) -> None:
-        """Take the constants from examples; a column that hardly varies keeps its deviation.
+        """Compute the constants from examples; a column that hardly varies keeps its deviation.
 
         Args:
             x: (examples, n).
 
         Raises:
-            ValueError: For less than two rows, and for numbers that are not finite.
+            ValueError: For fewer than two rows, and for numbers that are not finite.
         """
         if x.ndim != 2 or len(x) < 2 or not bool(torch.isfinite(x).all()):
             raise ValueError(f"standardizing needs at least two rows of finite numbers, got {tuple(x.shape)}")
@@ -236,14 +236,15 @@ class Standardize(nn.Module):
 class StatisticsEncoder(nn.Module):
     """The encoder of our small models: statistics of a signal through a small network, (B, T) to (B, width).
 
-    The statistics are mean and deviation over time of the log-mel spectrum, level in dB, crest factor in dB
-    and share of active frames, standardized. Frames more than 60 dB below the loudest do not count.
+    The statistics are the mean and deviation over time of the log-mel spectrum, the level in dB, the crest
+    factor in dB and the share of active frames, standardized. A frame is active unless it is more than 60 dB
+    below the loudest; the mean and deviation are over active frames.
 
     Args:
-        width: Of the embedding.
-        bands: Of the log-mel spectrum.
-        sample_rate: In Hz.
-        level_db: About where the level of the signals will be, for the constants of an untrained model.
+        width: Width of the embedding.
+        bands: Bands of the log-mel spectrum.
+        sample_rate: Sample rate in Hz.
+        level_db: Approximate RMS of the signals in dB, for the constants of an untrained model.
 
     Example:
         >>> StatisticsEncoder(16, bands=32)(torch.randn(3, 44100)).shape
@@ -253,7 +254,7 @@ class StatisticsEncoder(nn.Module):
     def __init__(self, width: int, *, bands: int = 64, sample_rate: int = 44100, level_db: float = -33.0):
         super().__init__()
         self.bands, self.sample_rate = bands, sample_rate
-        # A coarse start, from the stems of our tiny data; training puts its own constants there.
+        # Rough values from the stems of our tiny data set; training replaces them.
         self.standardize = Standardize(
             [level_db - 39.0] * bands + [12.0] * bands + [level_db, 18.0, 0.7],
             [14.0] * bands + [4.0] * bands + [5.0, 5.0, 0.3],
@@ -263,7 +264,7 @@ class StatisticsEncoder(nn.Module):
         )
 
     def statistics(self, x: torch.Tensor) -> torch.Tensor:
-        """Measure signals (B, T): (B, 2 bands + 3), in dB but for the last, which is a share."""
+        """Measure signals (B, T): (B, 2 bands + 3), in dB except for the last, a share from 0 to 1."""
         with torch.autocast(x.device.type, enabled=False):
             mel = log_mel(x, sample_rate=self.sample_rate, bands=self.bands)  # (B, bands, frames)
         frame_db = mel.amax(dim=1)  # (B, frames)
@@ -282,13 +283,13 @@ class StatisticsEncoder(nn.Module):
 
 @dataclass
 class ReferenceStyle:
-    """What the controller is given of a reference.
+    """What the controller gets of a reference.
 
     Attributes:
-        embeddings: Of its two views, (B, 2, width).
-        features: Its audio features, standardized, (B, 54), or None in a model without them. Compared with a
-            mix they have 54 more columns: how far the features of the mix are from them.
-        mirrored: The same of the reference with its channels swapped.
+        embeddings: Embeddings of its two views, (B, 2, width).
+        features: Its audio features, standardized, (B, 54); None in a model without them. With the gap to a
+            mix (`DiffMST.add_gap`), (B, 108).
+        mirrored: The same for the reference with its channels swapped.
     """
 
     embeddings: torch.Tensor
@@ -297,13 +298,12 @@ class ReferenceStyle:
 
 
 class StyleFeatures(nn.Module):
-    """The reference's own audio features (equations 3 to 7), standardized: (B, 2, T) to (B, 54).
+    """The audio features of a reference (equations 3 to 7), standardized: (B, 2, T) to (B, 54).
 
-    The controller is given what the loss will judge: RMS, crest factor, width, imbalance, Bark spectra of mid
-    and side.
+    They are what the loss compares: RMS, crest factor, width, imbalance, Bark spectra of mid and side.
 
     Args:
-        sample_rate: In Hz.
+        sample_rate: Sample rate in Hz.
 
     Example:
         >>> features, mirrored = StyleFeatures()(torch.randn(1, 2, 44100))
@@ -316,8 +316,7 @@ class StyleFeatures(nn.Module):
     def __init__(self, *, sample_rate: int = 44100):
         super().__init__()
         self.sample_rate = sample_rate
-        # A coarse start, from the records of our tiny data at -16 LUFS; training puts its own constants
-        # there.
+        # Rough values from the records of our tiny data set at -16 LUFS; training replaces them.
         self.standardize = Standardize(
             [0.13] * 2 + [13.5] * 2 + [0.2, 0.0] + [7.8] * 24 + [6.9] * 24,
             [0.04] * 2 + [3.0] * 2 + [0.15, 0.15] + [0.8] * 48,
@@ -331,7 +330,7 @@ class StyleFeatures(nn.Module):
         return torch.cat([measured["rms"], measured["crest_factor"], image, bark], dim=-1)
 
     def forward(self, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Measure and standardize (B, 2, T): (B, 54) as it is, and with its channels swapped."""
+        """Measure and standardize references (B, 2, T): (B, 54) as they are, and with channels swapped."""
         raw = self.features(reference)
         mirrored = raw.clone()
         mirrored[:, :4] = raw[:, [1, 0, 3, 2]]  # RMS and crest factor change sides

@@ -29,9 +29,9 @@ class Comparison:
 
     Attributes:
         labels: What the mix and the reference are called.
-        features: A row a number (its unit in the name), a column for the mix and one for the reference.
-        bark: The Bark spectra in dB; a row a band by its center in Hz, columns (label, "mid" or "side").
-        terms: The audio-feature loss, a row a term: distance, weight, loss, and share of the total.
+        features: One row per number (its unit in the name), a column for the mix and one for the reference.
+        bark: The Bark spectra in dB; one row per band by its center in Hz, columns (label, "mid" or "side").
+        terms: The audio-feature loss, one row per term: distance, weight, loss, and share of the total.
         total: The audio-feature loss.
         compared_at: At which level the two were compared, in words.
     """

@@ -42,9 +42,9 @@ def plot_comparison(
     """The sheet that `compare` shows, of two sounds.
 
     Args:
-        features: A row a number, its unit in the name, "correlation" among them; a column a sound.
-        bark: Bark spectra in dB, a row a band by its center in Hz; columns (label, "mid" or "side").
-        terms: The audio-feature loss, a row a term, with a column "loss".
+        features: One row per number, its unit in the name, "correlation" among them; one column per sound.
+        bark: Bark spectra in dB, one row per band by its center in Hz; columns (label, "mid" or "side").
+        terms: The audio-feature loss, one row per term, with a column "loss".
         sounds: The two sounds (2, num_samples), in the order of the columns of `features`.
         total: The audio-feature loss.
         compared_at: At which level the two were compared.

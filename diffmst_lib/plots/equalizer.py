@@ -139,7 +139,7 @@ def six_bands(settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     for name, values in settings.items():
         values = torch.as_tensor(values, dtype=torch.float32).detach().cpu()
         if values.shape not in ((6,), (1, 6)):
-            raise ValueError(f"{name}: six values, one a band, are needed, got shape {tuple(values.shape)}")
+            raise ValueError(f"{name}: six values, one per band, are needed, got shape {tuple(values.shape)}")
         bands[name] = values.reshape(1, 6)
     return bands
 

@@ -65,12 +65,12 @@ def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]) -> Figure:
 
 
 def plot_gradients(table: pd.DataFrame) -> Figure:
-    """The size of gradients on a log axis: one row a parameter, one mark for each column of the table.
+    """The size of gradients on a log axis: one row per parameter, one mark for each column of the table.
 
     Gradients of exactly 0 stand at the left edge, those that are not finite at the right edge as a cross.
 
     Args:
-        table: Gradients, a row a parameter.
+        table: Gradients, one row per parameter.
 
     Returns:
         The figure.

@@ -28,7 +28,7 @@ def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None) -> 
         start: Another console of the same tracks; a thin line leads from each of its knobs.
 
     Returns:
-        The figure, a row a track.
+        The figure, one row per track.
     """
     figure, axes = new_figure(1, 0.26 * len(params.names) + 1.0, columns=2, sharey=True)
     rows = np.arange(len(params.names))

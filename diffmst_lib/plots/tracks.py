@@ -27,7 +27,7 @@ def plot_tracks(song: Multitrack) -> Figure:
         song: The song; the two channels of a stereo stem lie over each other.
 
     Returns:
-        The figure, a row a stem.
+        The figure, one row per stem.
     """
     stems = song.stems
     figure, axes = new_figure(len(stems), 0.55 * len(stems) + 0.5, sharex=True, sharey=True, squeeze=False)
@@ -66,7 +66,7 @@ def plot_levels(levels: pd.DataFrame) -> Figure:
         levels: What `Multitrack.levels` returns.
 
     Returns:
-        The figure, a row a stem, the loudest on top.
+        The figure, one row per stem, the loudest on top.
     """
     figure, axis = new_figure(1, 0.35 * len(levels) + 0.9)
     order = levels.sort_values("loudness_lufs")

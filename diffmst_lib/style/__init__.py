@@ -1,4 +1,7 @@
-"""What a mix is like: audio features, and losses between them."""
+"""The style of a mix: audio features, and losses between them.
+
+Chapters: Audio features, Losses.
+"""
 
 import lazy_loader as lazy
 

@@ -1,12 +1,12 @@
 """Audio features that describe a mix: dynamics, stereo image, spectrum. Equations 3 to 7 of the paper.
 
-Every feature takes stereo audio (B, 2, T) or (2, T) in [-1, 1], of any length from one sample on. Values and
-gradients are finite. They are computed in at least float32, under autocast too; call backward outside of
-autocast, as PyTorch asks. The gradient of the Bark spectrum cannot be differentiated again. `torch.func` does
-not know these functions: pass a batch.
+Every feature takes stereo audio (B, 2, T) or (2, T) in [-1, 1], from one sample on. Values and gradients are
+finite. They are computed in at least float32, under autocast too; call backward outside of autocast, as
+PyTorch asks. The gradient of the Bark spectrum cannot be differentiated again. `torch.func` does not support
+these functions: pass a batch.
 
-Preset "reference" computes what the released code computes. In "default", silence, mono and anti-phase stay
-within bounds, and the Bark bands end at 20 kHz.
+Preset "reference" computes what the released code computes. In "default", the features of silence, mono and
+anti-phase stay within bounds, and the Bark bands end at 20 kHz.
 
 Source: Vanka et al. (2024), Diff-MST, section 2; the features are those of De Man et al. (2014).
 
@@ -29,8 +29,8 @@ from .averages import hann_window, mean_magnitude, mean_square
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-POWER_FLOOR = 1e-8  # -80 dB: mean squares below count as this
-WIDTH_KNEE = 4.0  # from here on "default" counts the width in logarithms
+POWER_FLOOR = 1e-8  # -80 dB: mean squares below it count as this
+WIDTH_KNEE = 4.0  # above this "default" makes the width logarithmic
 BARK_FFT, BARK_HOP, BARK_BANDS = 32_768, 8_192, 24  # at 44.1 kHz: 743 ms every 186 ms
 BARK_FLOOR = {"reference": 1e-8, "default": 1.0}  # added to every band before the logarithm
 BARK_RANGE_HZ = (20.0, 20_000.0)
@@ -53,7 +53,7 @@ def _stereo(x: torch.Tensor) -> torch.Tensor:
 def _in_single_precision(
     function: Callable[Concatenate[torch.Tensor, _Options], _Feature],
 ) -> Callable[Concatenate[torch.Tensor, _Options], _Feature]:
-    """Check the audio, raise half precision to float32, keep autocast from rounding the matrix products."""
+    """Check the audio, convert half precision to float32, keep autocast from rounding the matrix products."""
 
     @wraps(function)
     def wrapped(x: torch.Tensor, *args: _Options.args, **options: _Options.kwargs) -> _Feature:
@@ -66,10 +66,10 @@ def _in_single_precision(
 
 @_in_single_precision
 def rms(x: torch.Tensor) -> torch.Tensor:
-    """Root mean square of each channel, linear: equation 3.
+    """Compute the root mean square of each channel, linear: equation 3.
 
-    RMS = sqrt(mean x^2), at least 1e-4 (-80 dB), where it has no gradient. For audio in [-1, 1] it lies in
-    1e-4 to 1. The gradient towards a sample is x / (N RMS).
+    RMS = sqrt(mean x^2), at least 1e-4 (-80 dB). For audio in [-1, 1] it is at most 1. The gradient towards a
+    sample is x / (N RMS), and 0 at the floor of 1e-4.
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
@@ -89,11 +89,11 @@ def rms(x: torch.Tensor) -> torch.Tensor:
 
 @_in_single_precision
 def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
-    """Crest factor of each channel in dB, how far the highest peak stands above the RMS: equation 4.
+    """Compute the crest factor of each channel, how far the peak is above the RMS, in dB: equation 4.
 
     CF = 20 log10(max |x| / RMS), from 0 dB (a square wave, silence in "default") to 10 log10(N) dB (a single
-    impulse). In "reference" the RMS is clamped and the peak is not, so sound below -80 dBFS has a negative
-    crest factor, down to -80 dB. The gradient goes to the peak and through the RMS only.
+    impulse). In "reference" the RMS is clamped at -80 dB but the peak only at -160 dB, so sound below -80
+    dBFS has a negative crest factor, down to -80 dB. Gradients flow through the peak sample and the RMS.
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
@@ -111,21 +111,21 @@ def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
     """
     check_preset(preset)
     level = rms(x)
-    at = x.detach().abs().argmax(dim=-1, keepdim=True)  # of equal peaks the first has the gradient
+    at = x.detach().abs().argmax(dim=-1, keepdim=True)  # of equal peaks only the first gets the gradient
     peak = x.gather(-1, at).abs().squeeze(-1)
-    # In "default" the peak has the floor of the RMS, rounded as there.
+    # In "default" the peak has the same floor as the RMS, with the same rounding, so silence gives exactly 0.
     peak = peak.clamp(min=1e-8) if preset == "reference" else peak.square().clamp(min=POWER_FLOOR).sqrt()
     return 20.0 * torch.log10(peak / level)
 
 
 @_in_single_precision
 def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default") -> torch.Tensor:
-    """Log spectrum in 24 Bark bands of mid (L + R) and side (L - R): equation 5.
+    """Compute the log spectrum in 24 Bark bands of mid (L + R) and side (L - R): equation 5.
 
     BS = ln(c + mean over time of |STFT| through `bark_filterbank`), with Hann windows of 32,768 samples every
-    8,192. In "reference" c is 1e-8, and a mono mix has a side of ln 1e-8 = -18.4. In "default" c is 1, and
-    silence is 0. In "default" window and scale follow the sample rate, so that the values do not. Noise at
-    full scale reaches 14. The gradient towards a band's magnitude B is 1 / (B + c).
+    8,192. In "reference" c is 1e-8, so the side of a mono mix is ln 1e-8 = -18.4. In "default" c is 1, so
+    silence is 0, and window and scale adapt to the sample rate, so that the values do not depend on it. Noise
+    at full scale reaches 14. The gradient towards a band's magnitude B is 1 / (B + c).
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
@@ -133,7 +133,7 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = 
         preset: "default" or "reference".
 
     Returns:
-        The bands (B, 24, 2) or (24, 2), in neper; the last axis is mid, side.
+        The bands (B, 24, 2) or (24, 2), in nepers; the last axis is mid, side.
 
     Raises:
         ValueError: For audio that is not stereo or not floating point, for an unknown preset and for a sample
@@ -159,7 +159,7 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = 
 
 
 def _released_magnitude(x: torch.Tensor) -> torch.Tensor:
-    """Mean magnitude by `torch.stft`, with the same window at every sample rate."""
+    """Average magnitudes by `torch.stft`, with the same window at every sample rate."""
     x = torch.nn.functional.pad(x, (0, max(0, BARK_FFT // 2 + 1 - x.shape[-1])))
     window = hann_window(BARK_FFT, x.device, x.dtype)
     return torch.stft(x, BARK_FFT, BARK_HOP, window=window, return_complex=True).abs().mean(dim=-1)
@@ -167,12 +167,11 @@ def _released_magnitude(x: torch.Tensor) -> torch.Tensor:
 
 @_in_single_precision
 def stereo_width(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
-    """Stereo width, the power of the side over the power of the mid: equation 6.
+    """Compute the stereo width, the power of the side over the power of the mid: equation 6.
 
-    SW = mean (L - R)^2 / mean (L + R)^2: 0 for mono, 1 for uncorrelated channels. Anti-phase leaves only the
-    floor of the mid, 1e-8, and "reference" reaches 4e8. "default" counts what lies above 4 in logarithms,
-    4 + 4 ln(SW / 4): the same value for nearly all music, at most 77.7 for audio in [-1, 1], and a slope that
-    leads back.
+    SW = mean (L - R)^2 / mean (L + R)^2: 0 for mono, 1 for uncorrelated channels. In anti-phase the mid is at
+    its floor of 1e-8, and "reference" reaches 4e8. "default" replaces values above 4, which hardly any music
+    has, by 4 + 4 ln(SW / 4): at most 77.7 for audio in [-1, 1], with a gradient everywhere.
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
@@ -200,10 +199,10 @@ def stereo_width(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
 
 @_in_single_precision
 def stereo_imbalance(x: torch.Tensor) -> torch.Tensor:
-    """Stereo imbalance, which side is louder: equation 7.
+    """Compute the stereo imbalance, which side is louder: equation 7.
 
-    SI = (P_right - P_left) / (P_right + P_left) with P the mean square of a channel. Twice the power on one
-    side makes 1/3.
+    SI = (P_right - P_left) / (P_right + P_left) with P the mean square of a channel. Twice the power on the
+    right gives 1/3.
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
@@ -226,7 +225,7 @@ def stereo_imbalance(x: torch.Tensor) -> torch.Tensor:
 def audio_features(
     x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default"
 ) -> dict[str, torch.Tensor]:
-    """The five features by name: equations 3 to 7.
+    """Compute the five features by name: equations 3 to 7.
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
@@ -255,9 +254,9 @@ def audio_features(
 
 
 def hz_to_bark(hz: ArrayLike) -> np.ndarray:
-    """The Bark scale, with its corrections at both ends: z = 26.81 f / (1960 + f) - 0.53.
+    """Convert Hz to Bark, with corrections at both ends: z = 26.81 f / (1960 + f) - 0.53.
 
-    Below 2 Bark 0.15 (2 - z) is added, above 20.1 Bark 0.22 (z - 20.1).
+    Below 2 Bark, 0.15 (2 - z) is added; above 20.1 Bark, 0.22 (z - 20.1).
 
     Source: Traunmueller (1990), Analytical expressions for the tonotopic sensory scale.
 
@@ -277,10 +276,10 @@ def hz_to_bark(hz: ArrayLike) -> np.ndarray:
 
 
 def bark_to_hz(bark: ArrayLike, *, preset: str = "default") -> np.ndarray:
-    """The inverse of `hz_to_bark`.
+    """Convert Bark to Hz, the inverse of `hz_to_bark`.
 
-    "reference" skips the correction at the high end, as the released code does: its 20 kHz edge lands at
-    31.7 kHz.
+    "reference" skips the correction at the high end, as the released code does: the edge for 20 kHz comes out
+    at 31.7 kHz.
 
     Args:
         bark: Positions on the Bark scale, a number or an array.
@@ -305,7 +304,7 @@ def bark_to_hz(bark: ArrayLike, *, preset: str = "default") -> np.ndarray:
 
 
 def bark_edges_hz(preset: str = "default") -> np.ndarray:
-    """The frequencies between which the 24 bands lie.
+    """Compute the frequencies between which the 24 bands lie.
 
     Band i rises from edge i, peaks at edge i + 1 and ends at edge i + 2.
 
@@ -334,10 +333,10 @@ def bark_filterbank(
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark: FB of equation 5, built anew.
+    """Build 24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark: FB of equation 5.
 
-    In "reference" the upper bands are wider, and the last would end at 31.7 kHz. `kept_filterbank` gives the
-    same without building it again.
+    In "reference" the upper bands are wider, and the last one would end at 31.7 kHz. `kept_filterbank` keeps
+    what it has built.
 
     Args:
         sample_rate: Hz, above 0.
@@ -347,7 +346,7 @@ def bark_filterbank(
         dtype: Floating-point dtype of the bank.
 
     Returns:
-        The bank (n_fft // 2 + 1, 24): a row a frequency, a column a band, from 0 to 1.
+        The bank (n_fft // 2 + 1, 24), a row per frequency and a column per band, from 0 to 1.
 
     Raises:
         ValueError: For an unknown preset, a sample rate that is not above 0, an `n_fft` odd or below 2.
@@ -369,11 +368,11 @@ def bark_filterbank(
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)  # a bank first made there could not be used in training later
+@torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
 def kept_filterbank(
     sample_rate: float, n_fft: int, preset: str, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
-    """The `bark_filterbank`, made once for each rate, length, preset, device and dtype; do not change it.
+    """Return the `bark_filterbank`, built once for each set of arguments; do not change it.
 
     Args:
         sample_rate: Hz, above 0.
@@ -389,7 +388,7 @@ def kept_filterbank(
 
 
 def bark_fft_size(sample_rate: float) -> int:
-    """Length of the Bark spectrum's window at a sample rate: 743 ms or little more, a good length for an FFT.
+    """Choose the length of the Bark spectrum's window: 743 ms or a little more, a good length for an FFT.
 
     Args:
         sample_rate: Hz, above 0.

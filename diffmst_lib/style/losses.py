@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from auraloss.freq import MultiResolutionSTFTLoss
 
-AF_WEIGHTS = {  # the w_j of equations 3 to 7
+AF_WEIGHTS = {  # the w_j of equation 8, for the features of equations 3 to 7
     "rms": 0.1,
     "crest_factor": 0.001,
     "stereo_width": 1.0,
@@ -30,18 +30,18 @@ MRSTFT_WINDOWS = (512, 2048, 8192)
 def audio_feature_loss(
     mix: torch.Tensor, reference: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default"
 ) -> dict[str, torch.Tensor]:
-    """Style distance between two stereo signals, the weighted squared errors of their features: equation 8.
+    """Compute the style distance between two stereo signals from their audio features: equation 8.
 
     L = sum_j w_j MSE(T_j(mix), T_j(reference)), with the means over channels, bands and batch. The signals
     need not have the same content or length. Level matters: bring both to the same LUFS first. Half precision
-    is computed in float32, under autocast too. In float32 the total of two records is right to 1e-4 of
-    itself, or to 1e-9. Its gradient cannot be differentiated again.
+    is computed in float32, under autocast too. In float32 the total of two records is accurate to a relative
+    1e-4 or an absolute 1e-9. The gradient cannot be differentiated again.
 
     Args:
         mix: Stereo audio (B, 2, T) or (2, T), in [-1, 1], from one sample on.
         reference: Stereo audio like `mix`; one (2, T) serves a whole batch.
-        sample_rate: Hz, of both.
-        preset: "default" is bounded for any audio, "reference" is the released code's; see `features`.
+        sample_rate: Sample rate of both, Hz.
+        preset: "default", bounded for any audio, or "reference", as in the released code; see `features`.
 
     Returns:
         Scalars by name: the weighted terms rms, crest_factor, stereo_width, stereo_imbalance, bark_spectrum,
@@ -65,7 +65,7 @@ def audio_feature_loss(
 def feature_distance(
     mix: dict[str, torch.Tensor], reference: dict[str, torch.Tensor], *, each: bool = False
 ) -> dict[str, torch.Tensor]:
-    """Equation 8 for features already computed, for a reference that stays while the mix changes.
+    """Compute equation 8 from features, for instance of a reference that stays while the mix changes.
 
     Args:
         mix: What `audio_features` returns for the mix.
@@ -76,7 +76,7 @@ def feature_distance(
         The terms and their total as in `audio_feature_loss`: scalars, or (B,) with `each`.
 
     Raises:
-        ValueError: For anything else than such features, and for batches that do not fit.
+        ValueError: For anything but such features, and for batches that do not fit.
 
     Example:
         >>> target = audio_features(torch.randn(2, 44100))
@@ -108,14 +108,14 @@ def loss_table(
     sample_rate: float = 44100,
     preset: str = "default",
 ) -> pd.DataFrame:
-    """The audio-feature loss of several mixes, term by term, as a tidy table: one row a mix and term.
+    """Compare several mixes with a reference, term by term, in a tidy table: one row per mix and term.
 
-    The total of a mix is the sum of its losses; of a batch these are the means.
+    The total of a mix is the sum of its losses. For a batch the losses are means.
 
     Args:
         mixes: Stereo audio (B, 2, T) or (2, T) by label.
         reference: Stereo audio like the mixes; one (2, T) serves a whole batch.
-        sample_rate: Hz, of all of them.
+        sample_rate: Sample rate of all of them, Hz.
         preset: "default" or "reference".
 
     Returns:
@@ -123,7 +123,8 @@ def loss_table(
         and loss (their product).
 
     Raises:
-        ValueError: For mixes that are not a dict, and as `audio_feature_loss`, with the mix's label in front.
+        ValueError: For mixes that are not a dict; otherwise as in `audio_feature_loss`, with the mix's label
+            in front.
 
     Example:
         >>> x = torch.randn(2, 44100)
@@ -151,13 +152,13 @@ def loss_table(
 
 
 def term_rows(terms: dict[str, torch.Tensor]) -> list[dict[str, str | float]]:
-    """The terms of an audio-feature loss as rows of a table.
+    """List the terms of an audio-feature loss as rows of a table.
 
     Args:
         terms: What `audio_feature_loss` returns.
 
     Returns:
-        A dict a term: term (its name), distance (before the weight), weight, loss.
+        One dict per term: term (its name), distance (before the weight), weight, loss.
 
     Example:
         >>> x = audio_features(torch.zeros(2, 100))
@@ -171,12 +172,12 @@ def term_rows(terms: dict[str, torch.Tensor]) -> list[dict[str, str | float]]:
 
 
 def mrstft_loss(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
-    """Multi-resolution STFT distance between two signals with the same content.
+    """Compute the multi-resolution STFT distance between two signals with the same content.
 
-    The mean over windows of 512, 2,048 and 8,192 samples, hop half, of two parts. "default" is the paper's
-    text, mean | |X| - |Y| | + mean | ln |X| - ln |Y| |. "reference" is the released configuration, where
-    spectral convergence || |X| - |Y| || / || |Y| || takes the place of the first. Magnitudes below 1e-4 count
-    as 1e-4. Half precision is computed in float32.
+    The distance is the mean over windows of 512, 2,048 and 8,192 samples, with hops of half a window.
+    "default" follows the paper's text, mean | |X| - |Y| | + mean | ln |X| - ln |Y| |. "reference" follows the
+    released configuration, where the spectral convergence || |X| - |Y| || / || |Y| || replaces the first
+    term. Magnitudes below 1e-4 count as 1e-4. Half precision is computed in float32.
 
     Source: Steinmetz and Reiss (2020), auraloss, whose module computes it.
 
@@ -200,7 +201,7 @@ def mrstft_loss(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "defau
 
 
 def mrstft_table(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "default") -> pd.DataFrame:
-    """The parts of `mrstft_loss`, which is the mean over rows of their sum.
+    """Compute the parts of `mrstft_loss`, which is the mean over rows of their sum.
 
     Args:
         mix: Audio (B, C, T) or (C, T), in [-1, 1].
@@ -208,10 +209,11 @@ def mrstft_table(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "defa
         preset: "default" or "reference".
 
     Returns:
-        A row a window length in samples; columns linear ("default") or convergence ("reference"), and log.
+        One row per window length in samples; columns linear ("default") or convergence ("reference"), and
+        log.
 
     Raises:
-        ValueError: As `mrstft_loss`.
+        ValueError: As in `mrstft_loss`.
 
     Example:
         >>> x = torch.randn(2, 44100)
@@ -228,7 +230,7 @@ def mrstft_table(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "defa
 
 
 def _mrstft_parts(mix: torch.Tensor, target: torch.Tensor, preset: str) -> tuple:
-    """The total and the lists of terms by window: convergence, logarithmic, linear, phase."""
+    """Compute the total and the lists of terms by window: convergence, logarithmic, linear, phase."""
     check_preset(preset)
     for x in (mix, target):
         if not isinstance(x, torch.Tensor):
@@ -248,9 +250,9 @@ def _mrstft_parts(mix: torch.Tensor, target: torch.Tensor, preset: str) -> tuple
 
 
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)  # a window first made there could not be used in training later
+@torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
 def kept_mrstft(preset: str, device: torch.device, dtype: torch.dtype) -> MultiResolutionSTFTLoss:
-    """The module of auraloss, made once for each preset, device and dtype; do not change it.
+    """Return the module of auraloss, made once for each preset, device and dtype; do not change it.
 
     Args:
         preset: "default" or "reference".

@@ -1,4 +1,4 @@
-"""Training: both methods of the paper, its five variants, one loop.
+"""Training: the two methods of the paper, its five variants, one loop.
 
 Chapters: Method 1, Method 2, Training at scale.
 """

@@ -1,4 +1,4 @@
-"""A training on disk: one safetensors file with all that it takes to go on, replaced whole or not at all.
+"""A training on disk: one safetensors file with everything needed to resume, written whole or not at all.
 
 Chapter: Training at scale.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,29 +18,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
 from ..disk import why, write_whole
-from ..inputs import InputError, InputNote
+from ..inputs import InputError, note
 from .recipes import Recipe
 
-FORMAT, VERSION = "diffmst-training", 2  # version 1 had other names
+FORMAT, VERSION = "diffmst-training", 2  # version 1 had other names in the recipe and the configuration
 CHECKPOINT = "checkpoint.safetensors"
-MAY_CHANGE = ("data", "devices")  # of an identity, when a training goes on
-SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}  # so many updates may be skipped at first, then 1 %
+MAY_CHANGE = ("data", "devices")  # parts of the identity that may differ when a training is resumed
+SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}  # updates that may be skipped at first, later 1 %
 
 Identity = dict[str, Any]
 
 
 @dataclass
 class Progress:
-    """How far a training is. With the seed that is all there is to know.
-
-    Every draw follows from seed and step.
+    """How far a training is. All random choices follow from the seed and the step, so no more is needed.
 
     Attributes:
-        step: Steps done.
-        seconds: What they took, without validations.
-        skipped: Updates skipped, because a gradient was not finite.
-        losses: Of the steps since the last row of the log.
-        scaler: The scale of fp16's gradients.
+        step: Number of steps done.
+        seconds: Time that they took, without validations, in seconds.
+        skipped: Number of updates skipped because their gradient was not finite.
+        losses: Losses of the steps since the last row of the log.
+        scaler: State of the scaler of fp16's gradients.
     """
 
     step: int = 0
@@ -51,13 +48,13 @@ class Progress:
     scaler: dict[str, float] = field(default_factory=dict)
 
     def add(self, loss: float, norm: float, seconds: float) -> None:
-        """Count one more step, with its loss, the length of its gradient and its time."""
+        """Count one more step, with its loss, the norm of its gradient and its time in seconds."""
         self.step, self.seconds = self.step + 1, self.seconds + seconds
         self.skipped += not math.isfinite(norm)
         self.losses.append(loss)
 
     def row(self, learning_rate: float, norm: float) -> dict[str, float]:
-        """Make a row of the log, with the mean loss since the one before."""
+        """Make a row of the log, with the mean loss since the last row."""
         mean = sum(self.losses) / len(self.losses)
         self.losses.clear()
         return {
@@ -70,7 +67,7 @@ class Progress:
         }
 
     def check_skipped(self, precision: str) -> None:
-        """Raise InputError when more than 1 % of the updates were skipped, and more than at first may be."""
+        """Raise InputError when more than 1 % of the updates were skipped, and more than allowed at first."""
         if self.skipped > max(SKIPPED_AT_LEAST[precision], 0.01 * self.step):
             raise InputError(
                 f"{self.skipped} of {self.step} updates had gradients that are not finite: lower the "
@@ -79,7 +76,7 @@ class Progress:
 
 
 def identity_of(recipe: Recipe, seed: int, names: Iterable[str], devices: int) -> Identity:
-    """Say which training this is: recipe, seed, a digest of the names of its songs, number of devices."""
+    """Identify a training: its recipe, seed, a digest of the names of its songs, number of devices."""
     of_recipe = json.loads(json.dumps(asdict(recipe) | {"model": asdict(recipe.config)}))
     songs = hashlib.sha256("\n".join(sorted(names)).encode("utf-8", errors="surrogateescape")).hexdigest()
     return of_recipe | {"seed": seed, "data": songs, "devices": devices}
@@ -95,14 +92,14 @@ def save_checkpoint(
     """Write the checkpoint of a training.
 
     Args:
-        folder: Of the training.
-        model: Its weights are saved,
-        optimizer: and its means of the gradients.
+        folder: Folder of the training.
+        model: The model, whose weights are saved.
+        optimizer: The optimizer, whose state is saved.
         identity: Which training it is.
         progress: How far it is.
 
     Raises:
-        InputError: When it cannot be written; then the checkpoint before is still there.
+        InputError: When it cannot be written; the previous checkpoint is kept.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
@@ -122,19 +119,19 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: Identity
 ) -> Progress:
-    """Put a checkpoint into model and optimizer. Other data or devices are allowed, with an `InputNote`.
+    """Load a checkpoint into model and optimizer. Other data or devices are allowed, with an `InputNote`.
 
     Args:
-        folder: Of the training.
-        model: Gets the weights.
-        optimizer: Gets its means of the gradients.
-        identity: Which training is to go on.
+        folder: Folder of the training.
+        model: The model, which gets the weights.
+        optimizer: The optimizer, which gets its state.
+        identity: Which training is to be resumed.
 
     Returns:
         How far the training is.
 
     Raises:
-        InputError: In one line, when there is no checkpoint, and when it is broken or of another training.
+        InputError: In one line, when there is no checkpoint, or when it is broken or of another training.
     """
     path = folder / CHECKPOINT
     try:
@@ -166,7 +163,7 @@ def _check_identity(path: Path, before: Identity, identity: Identity) -> None:
     differs = [name for name in identity if before.get(name) != identity[name]]
     for name in differs:
         if name in MAY_CHANGE:
-            warnings.warn(f"{path}: it goes on with other {name} than it began with", InputNote, stacklevel=4)
+            note(f"{path}: it goes on with other {name} than it began with")
             continue
         values = "another model" if name == "model" else f"{name} {before.get(name)}, not {identity[name]}"
         raise InputError(

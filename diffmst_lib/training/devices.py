@@ -19,7 +19,7 @@ Data = TypeVar("Data")
 
 
 class _NetworkPrecision(MixedPrecision):
-    """Mixed precision inside of the network alone: sounds go in and come out in float32."""
+    """Mixed precision inside the network only: audio goes in and comes out in float32."""
 
     def convert_input(self, data: Data) -> Data:
         return data
@@ -32,13 +32,13 @@ def start_processes(hardware: Hardware) -> Fabric:
     """Start the processes of a training.
 
     Args:
-        hardware: What it runs on.
+        hardware: What the training runs on.
 
     Returns:
         Fabric, launched.
 
     Raises:
-        InputError: For more GPUs than there are.
+        InputError: When there are fewer GPUs than asked for.
     """
     accelerator, devices = hardware.accelerator, hardware.devices
     if accelerator == "auto":
@@ -61,7 +61,7 @@ def start_processes(hardware: Hardware) -> Fabric:
 
 
 def any_process(fabric: Fabric, asked: bool) -> bool:
-    """Whether one of the processes was asked to stop: then all of them stop after the same step."""
+    """Tell whether any process was asked to stop, so that all of them stop after the same step."""
     if fabric.world_size == 1:
         return asked
     return bool(fabric.all_reduce(torch.tensor(float(asked)), reduce_op="sum"))

@@ -1,18 +1,17 @@
-"""The examples of a training: those it learns from, read in batches, and those it is judged by.
+"""The examples of a training: those it learns from, read in batches, and those that judge the model.
 
 Chapter: Training at scale.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..data.batches import Batch, loader
 from ..data.examples import Method1, Method2
 from ..data.index import SongIndex
-from ..inputs import InputError, InputNote
+from ..inputs import InputError, note
 from .hardware import Hardware
 from .recipes import Recipe
 from .validation import HeldOut, held_out
@@ -29,17 +28,17 @@ def examples_of(
     split: str = "train",
     seed: int = 0,
 ) -> Method1:
-    """The data set of a recipe: `Method1` or `Method2` on one split of an index.
+    """Make the data set of a recipe: `Method1` or `Method2` on one split of an index.
 
     Args:
-        recipe: What to do.
+        recipe: The recipe.
         index: Songs with stems and, for method 2, finished songs as references.
-        references: An index of their own for the references.
+        references: A separate index of the references; None: those of `index`.
         split: "train", "validation" or "test".
-        seed: Of everything drawn.
+        seed: Seed of all random choices.
 
     Returns:
-        The data set; example i is a function of the seed and i.
+        The data set; example i depends on the seed and i alone.
 
     Raises:
         InputError: In one line, when the split has no songs with stems, or no references for method 2.
@@ -70,16 +69,16 @@ def examples_to_judge_by(
     seed: int,
     progress: bool = False,
 ) -> list[HeldOut]:
-    """The first examples of the "validation" split, as tasks; of the "train" split where it has none.
+    """Make tasks of the first examples of the "validation" split, or of "train" when it has none.
 
     An `InputNote` says so in that case, and also when all examples have the same reference.
 
     Args:
-        recipe: What is trained.
+        recipe: The recipe of the training.
         index: Songs with stems and, for method 2, finished songs as references.
-        references: An index of their own for the references.
-        count: How many.
-        seed: Of everything drawn.
+        references: A separate index of the references; None: those of `index`.
+        count: Number of examples.
+        seed: Seed of all random choices.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -91,36 +90,32 @@ def examples_to_judge_by(
     try:
         examples = examples_of(recipe, index, references, split="validation", seed=seed)
     except InputError as error:
-        warnings.warn(f"judged on what it is trained on ({error})", InputNote, stacklevel=3)
+        note(f"judged on what it is trained on ({error})")
         examples = examples_of(recipe, index, references, seed=seed)
     judged = held_out(examples, recipe, count, seed=seed, progress="to judge by" if progress else None)
     names = {example.reference for example in judged}
     if len(names) == 1:
-        warnings.warn(
-            f'validation has one reference, {names.pop()}: "wrong" is another moment of it',
-            InputNote,
-            stacklevel=3,
-        )
+        note(f'validation has one reference, {names.pop()}: "wrong" is another moment of it')
     return judged
 
 
 def read_batches(
     examples: Method1, recipe: Recipe, hardware: Hardware, fabric: Fabric, first_step: int
 ) -> Iterator[Batch]:
-    """Read the batches of a training, from a step on, each process its share.
+    """Read the batches of a training from a step on, each process its share.
 
     Args:
-        examples: What it learns from.
-        recipe: Numbers of steps and of examples.
-        hardware: How many processes read ahead.
+        examples: The data set.
+        recipe: The recipe, which gives the numbers of steps and examples.
+        hardware: The hardware, which gives the number of processes that read ahead.
         fabric: The processes of the training.
-        first_step: The step to begin with.
+        first_step: The step to begin with, from 0 on.
 
     Yields:
-        `recipe.accumulate` batches a step.
+        `recipe.accumulate` batches per step.
 
     Raises:
-        InputError: In one line, for a file that cannot be read any more.
+        InputError: In one line, when a file can no longer be read.
     """
     batches = loader(
         examples,
@@ -134,7 +129,7 @@ def read_batches(
     )
     try:
         yield from batches
-    except InputError as error:  # of a process that reads ahead it comes with a traceback
+    except InputError as error:  # from a process that reads ahead, its message holds a whole traceback
         raise InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1]) from None
 
 

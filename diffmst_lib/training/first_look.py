@@ -1,29 +1,27 @@
-"""A new model: random weights, and the constants of a first look at what it will get. Chapter: Method 1."""
+"""A new model: random weights, and input constants from a first look at the examples. Chapter: Method 1."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import torch
 
 from ..data.examples import Method1
 from ..model import DiffMST
 from .recipes import Recipe
-from .validation import HeldOut, held_out
+from .validation import held_out
 
 
 def new_model(
     recipe: Recipe, examples: Method1, seed: int, *, look: bool = True, progress: bool = False
 ) -> DiffMST:
-    """Build a recipe's model, and standardize its encoders by the first examples.
+    """Build a recipe's model, and standardize its encoders on the first examples.
 
-    Nobody else's random numbers change.
+    The global state of random numbers stays as it is.
 
     Args:
-        recipe: What to do; `recipe.first_look` examples are looked at.
-        examples: What the model will be trained on.
-        seed: Of the weights and of the tasks.
-        look: Whether to look; not where weights and constants will come from a checkpoint.
+        recipe: The recipe; `recipe.first_look` examples are used.
+        examples: The data set on which the model will be trained.
+        seed: Seed of the weights and of the tasks.
+        look: Whether to standardize; not needed when a checkpoint will be loaded.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -34,13 +32,8 @@ def new_model(
         model = DiffMST(recipe.config)
     if look and (recipe.config.style or recipe.config.encoder == "statistics"):
         bar = "first look" if progress else None
-        model.standardize(*sounds(held_out(examples, recipe, recipe.first_look, seed=seed, progress=bar)))
+        first = held_out(examples, recipe, recipe.first_look, seed=seed, progress=bar)
+        tracks = torch.cat([example.task.tracks[example.task.mask] for example in first])  # (K, T)
+        references = torch.cat([example.task.reference for example in first])  # (K', 2, T)
+        model.standardize(tracks, references)
     return model
-
-
-def sounds(examples: Iterable[HeldOut]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tracks (K, T) and references (K', 2, T) of examples, for `DiffMST.standardize`."""
-    tasks = [example.task for example in examples]
-    return torch.cat([task.tracks[task.mask] for task in tasks]), torch.cat(
-        [task.reference for task in tasks]
-    )

@@ -12,16 +12,18 @@ PRECISIONS = ("float32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a training runs on. It changes how fast a training is, not what it learns.
+    """What a training runs on.
+
+    With more devices an update takes more examples. Everything else changes only speed and rounding.
 
     Args:
         accelerator: "cpu", "cuda", or "auto": a GPU if there is one.
-        devices: GPUs of a machine, or processes on its CPU, at least 1.
-        num_nodes: Machines, at least 1.
+        devices: Number of GPUs per machine, or of processes on its CPU, at least 1.
+        num_nodes: Number of machines, at least 1.
         precision: "float32", or "bf16" or "fp16" for the network; the console and the losses stay in float32.
-        workers: Processes of each device that read examples ahead; 0 for none.
+        workers: Number of processes per device that read examples ahead, 0 or more.
         compiled: Whether CNN encoders pass through `torch.compile`, which takes minutes and then saves a
-            fifth of the time or more. The statistics of "small" and "tiny" have nothing to gain.
+            fifth of the time or more. Only for CNN encoders, so not for "small" and "tiny".
 
     Raises:
         ValueError: For values out of these limits.

@@ -1,4 +1,4 @@
-"""The logs of a training: two CSV files, TensorBoard, and at every validation sounds and knobs.
+"""The logs of a training: two CSV files, TensorBoard, and examples of every validation.
 
 Chapters: Method 1, Method 2, Training at scale.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -16,19 +15,20 @@ import torch
 
 from ..console.params import ConsoleParams
 from ..disk import why, write_whole
-from ..inputs import InputError, InputNote
+from ..inputs import InputError, note
 from .validation import HeldOut
 
 LOG, VALIDATION, EXAMPLES, BOARD = "log.csv", "validation.csv", "examples", "tensorboard"
-EXAMPLE_SECONDS = 10  # libsndfile crashes on minutes of Vorbis at once
+EXAMPLE_SECONDS = 10  # libsndfile crashes when it writes minutes of Vorbis at once
 
 
 class Logs:
     """Rows in `log.csv` and `validation.csv` of a folder, the same numbers for TensorBoard, and examples.
 
     Args:
-        folder: Of the training.
-        step: Where the training goes on. Rows after it are dropped, they will come again; at 0 all is new.
+        folder: Folder of the training.
+        step: Number of steps done. Rows of later steps are dropped, because those steps will run again; at 0
+            everything is dropped.
     """
 
     def __init__(self, folder: Path, step: int):
@@ -40,17 +40,13 @@ class Logs:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            warnings.warn(
-                "TensorBoard is not installed, its log is not written; the CSV files are",
-                InputNote,
-                stacklevel=4,
-            )
+            note("TensorBoard is not installed, its log is not written; the CSV files are")
             self.board = None
         else:
             self.board = SummaryWriter(str(folder / BOARD), purge_step=step + 1 if step else None)
 
     def add(self, name: str, row: dict[str, float]) -> None:
-        """Append a row, with its "step", to one of the two tables, `LOG` or `VALIDATION`."""
+        """Append a row, which has a "step", to one of the two tables, `LOG` or `VALIDATION`."""
         self.tables[name].append(row)
         pd.DataFrame(self.tables[name][-1:]).to_csv(
             self.folder / name, mode="a", index=False, header=len(self.tables[name]) == 1
@@ -68,14 +64,14 @@ class Logs:
     def add_example(
         self, number: int, example: HeldOut, mix: torch.Tensor, params: ConsoleParams, step: int
     ) -> None:
-        """Write the mix of a validation example as Ogg, its console as CSV, and once its target.
+        """Write the mix of a validation example as Ogg, its console as CSV, and its target if not there yet.
 
         Args:
-            number: Of the example, from 1 on.
+            number: Number of the example, from 1 on.
             example: The example.
-            mix: (2, T).
-            params: The console of a batch of one.
-            step: Of the training.
+            mix: Audio (2, T).
+            params: The console, a batch of one.
+            step: Number of steps done.
 
         Raises:
             InputError: In one line, when a sound cannot be written.
@@ -99,7 +95,7 @@ class Logs:
 
 
 def write_ogg(path: Path, audio: torch.Tensor, sample_rate: int) -> None:
-    """Write the first ten seconds of a sound (2, T), turned down where it is above full scale."""
+    """Write the first ten seconds of a sound (2, T), turned down if it is above full scale."""
     audio = audio[:, : EXAMPLE_SECONDS * sample_rate]
     try:
         soundfile.write(path, (audio / audio.abs().amax().clamp(min=1.0)).T.numpy(), sample_rate)
@@ -120,7 +116,7 @@ def _of_real_tracks(example: HeldOut, params: ConsoleParams) -> ConsoleParams:
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, float]]:
-    """Keep the rows of a CSV up to a step, and drop what a killed run has left of a line."""
+    """Keep the rows of a CSV file up to a step, and drop an unfinished line of a killed run."""
     text = path.read_text(encoding="utf-8", errors="replace") if step and path.is_file() else ""
     text = text[: text.rfind("\n") + 1]
     if not text.startswith("step,"):

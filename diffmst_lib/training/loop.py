@@ -68,31 +68,31 @@ def train(
 ) -> Run:
     """Train a model by a recipe on the "train" split of an index; judge it on the "validation" split.
 
-    On CPU, a training that was stopped anywhere and resumed gives the same weights as one that was not.
-    Ctrl-C and SIGTERM end the step under way and save a checkpoint. Updates whose gradient is not finite are
-    skipped and counted. Where the "validation" split has no example, the model is judged on what it is
-    trained on, with an `InputNote`.
+    On a CPU, a training that was stopped anywhere and resumed gives the same weights as one that was not.
+    After Ctrl-C or SIGTERM the current step is finished and a checkpoint is saved. Updates whose gradient is
+    not finite are skipped and counted. When the "validation" split has no example, the model is judged on the
+    data that it is trained on, with an `InputNote`.
 
     Args:
-        recipe: What to do, see `recipe`.
+        recipe: The recipe, see `recipe`.
         index: Songs with stems and, for method 2, finished songs as references.
         output: Folder for everything: config.json and model.safetensors (`DiffMST.from_pretrained` loads the
             folder), log.csv, validation.csv, TensorBoard's log, examples, and the checkpoint.
-        references: An index of their own for the references.
-        init: The model to start from, changed in place; otherwise `recipe.model` with random weights.
-        resume: Go on from the checkpoint in `output`; from the beginning where there is none.
-        seed: Of the weights and of everything drawn.
+        references: A separate index of the references; None: those of `index`.
+        init: The model to start from, changed in place; None: `recipe.model` with random weights.
+        resume: Whether to continue from the checkpoint in `output`, if there is one.
+        seed: Seed of the weights and of all random choices.
         hardware: Devices, precision, processes that read ahead.
-        validation_examples: How many, at least 2.
+        validation_examples: Number of examples that judge the model, at least 2.
         progress: Whether to show a progress bar.
 
     Returns:
         The model and the logs.
 
     Raises:
-        InputError: In one line, for an output that holds a model or a training already, for a checkpoint of
-            another recipe or seed, for data without a segment that fits, and when more than 1 % of the
-            updates are skipped.
+        InputError: In one line, when `output` already holds a model or a training, for a checkpoint of
+            another recipe or seed, for data without a suitable segment, and when more than 1 % of the updates
+            are skipped.
         ValueError: For arguments that do not fit each other.
         Stopped: After Ctrl-C or SIGTERM.
 
@@ -164,7 +164,7 @@ def train(
         raise InputError(f"step {done.step + 1}: {error}; a lower learning rate may keep it finite") from None
     except RuntimeError:
         if not stop.is_set():
-            raise  # else a signal has ended the processes that read ahead, maybe in the middle of an update
+            raise  # otherwise the signal has ended the processes that read ahead, perhaps during an update
         raise Stopped(
             f"stopped in step {done.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint"
         ) from None
@@ -186,19 +186,19 @@ def update(
 ) -> tuple[float, float]:
     """Update the weights once, from `recipe.accumulate` batches.
 
-    A gradient that is not finite leaves them as they were.
+    A gradient that is not finite leaves the weights as they were.
 
     Args:
-        fabric: The processes.
+        fabric: The processes of the training.
         network: The model, set up by `fabric`.
-        optimizer: Of its weights, set up by `fabric`.
-        recipe: What to do.
-        batches: What to learn from.
+        optimizer: The optimizer of its weights, set up by `fabric`.
+        recipe: The recipe.
+        batches: The batches of the training.
         step: Number of the step, from 0 on.
-        seed: Of the tasks.
+        seed: Seed of the tasks.
 
     Returns:
-        The loss, and the length of the gradient.
+        The loss, and the norm of the gradient before clipping.
     """
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(step)
@@ -219,7 +219,7 @@ def update(
         total += loss.item()
     longest = recipe.clip_norm or math.inf
     norm = float(fabric.clip_gradients(network, optimizer, max_norm=longest, error_if_nonfinite=False))
-    scaled = bool(fabric.strategy.precision.state_dict())  # in fp16 the scaler skips, and learns from it
+    scaled = bool(fabric.strategy.precision.state_dict())  # in fp16 the scaler skips the step and adapts
     if math.isfinite(norm) or scaled:
         optimizer.step()
     return total, norm

@@ -19,19 +19,19 @@ from ..style.losses import feature_distance, mrstft_loss
 from .recipes import GAIN_DB, Recipe
 
 FADERS = ("input_gain_db", "output_gain_db")
-EQ_CENTERS_HZ = (60.0, 150.0, 600.0, 2500.0, 6000.0, 8000.0)
+EQ_CENTERS_HZ = (60.0, 150.0, 600.0, 2500.0, 6000.0, 8000.0)  # of the equalizer that makes another master
 
 
 @dataclass
 class Task:
-    """What a model is shown, and what its mix is compared with.
+    """What a model gets, and what its mix is compared with.
 
     Attributes:
-        tracks: (B, N, T).
-        sides: (B, N), -1 left, 1 right, 0 mono.
+        tracks: (B, N, T), at the model's level.
+        sides: (B, N), from -1 (left) to 1 (right).
         mask: (B, N), True for real tracks.
         reference: (B, 2, T), at -16 LUFS.
-        target: (B, 2, T), at -16 LUFS. In method 2 it is the reference itself.
+        target: (B, 2, T), at -16 LUFS; in method 2 the reference itself.
         params: The console that made the target; None in method 2.
     """
 
@@ -51,19 +51,19 @@ def random_params(
     preset: str = "default",
     sample_rate: int = 44100,
 ) -> ConsoleParams:
-    """Draw a console with every knob at random, uniform in the unit interval, as in the paper.
+    """Draw a console at random, every knob uniform in the unit interval, as in the paper.
 
-    But for the faders, uniform within +-`gain_db` on the tracks, and at 0 dB on the master, whose level is
-    normalized anyway. At +-48 dB, their whole range, one track would drown all others; at 0, as in the
-    released code, a random mix says nothing of balance. The sends are at random too: render with
-    `fx_bus=False`.
+    Only the faders differ: those of the tracks are uniform within +-`gain_db`, those of the master at 0 dB,
+    because its level is normalized anyway. Over their whole range of +-48 dB one track would drown out all
+    others; at 0, as in the released code, a random mix teaches nothing about balance. The sends are random
+    too, so render with `fx_bus=False`.
 
     Args:
-        num_tracks: How many strips.
-        rng: The source of everything random.
-        gain_db: How far faders move, 0 to 48 dB.
-        preset: Of the console.
-        sample_rate: In Hz.
+        num_tracks: Number of strips.
+        rng: Source of all random choices.
+        gain_db: How far the faders of the tracks move, 0 to 48 dB.
+        preset: The console's preset.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         The console.
@@ -86,12 +86,12 @@ def random_params(
 
 
 def make_task(batch: Batch, recipe: Recipe, seed: int) -> Task:
-    """Make the task of a batch: for the same items and seed the same, in whatever company.
+    """Make the task of a batch; the part of an example depends on its number and the seed alone.
 
     Args:
         batch: Examples of the recipe's data set; `batch.items` are their numbers in it.
-        recipe: What to do.
-        seed: Of everything drawn.
+        recipe: The recipe.
+        seed: Seed of all random choices.
 
     Returns:
         The task, by `method1_task` or `method2_task`.
@@ -101,18 +101,19 @@ def make_task(batch: Batch, recipe: Recipe, seed: int) -> Task:
 
 
 def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
-    """Make a task of Method 1: a random console mixes all.
+    """Make a task of Method 1: reference and target are two halves of a random mix of the tracks.
 
-    Half A of the mix is the reference, half B the target. The input is half B of the tracks, brought to the
-    model's level again. Tracks that are silent in it are left out, unless all are.
+    A random console mixes all tracks. The first half of the mix is the reference, the second half the target.
+    The input is the second half of the tracks, brought to the model's level again. Tracks that are silent in
+    it are left out, unless all are.
 
     Args:
         batch: Examples, twice as long as the task.
-        recipe: What to do.
-        rngs: A generator for each example.
+        recipe: The recipe.
+        rngs: One random generator per example.
 
     Returns:
-        The task, with the console.
+        The task, with the random console.
     """
     config = recipe.config
     drawn = [
@@ -130,7 +131,7 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
     with torch.no_grad():
         mix = console(batch.tracks, params, fx_bus=False, mask=batch.mask).mix
         peak = mix.abs().amax(dim=(1, 2), keepdim=True)
-        mix = mix / peak.clamp(min=1e-12)  # a faint mix would be gated as silence
+        mix = mix / peak.clamp(min=1e-12)  # or the loudness meter would gate a faint mix as silence
         half = mix.shape[-1] // 2
         reference, target = (
             normalize_loudness(part.contiguous(), sample_rate=config.sample_rate)
@@ -145,14 +146,14 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
 
 
 def method2_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
-    """Make a task of Method 2: the reference is a real song, or now and then another master of it.
+    """Make a task of Method 2: the reference is a real song, or sometimes another master of it.
 
-    The reference is the target as well.
+    The target is the reference itself.
 
     Args:
         batch: Examples with references.
-        recipe: What to do; `recipe.varied` says how often another master is made.
-        rngs: A generator for each example.
+        recipe: The recipe; `recipe.varied` is the probability of another master.
+        rngs: One random generator per example.
 
     Returns:
         The task.
@@ -167,12 +168,12 @@ def method2_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
 
 
 def vary(record: torch.Tensor, rng: np.random.Generator, *, sample_rate: int = 44100) -> torch.Tensor:
-    """Make another master of a record: equalizer, width and balance at random, so few records become many.
+    """Make another master of a record, with a random equalizer, width and balance: few records become many.
 
     Args:
-        record: (2, T).
-        rng: The source of everything random.
-        sample_rate: In Hz.
+        record: Audio (2, T).
+        rng: Source of all random choices.
+        sample_rate: Sample rate in Hz.
 
     Returns:
         The other master (2, T), at -16 LUFS.
@@ -199,15 +200,15 @@ def vary(record: torch.Tensor, rng: np.random.Generator, *, sample_rate: int = 4
 
 
 def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
-    """The recipe's loss of a mix. Gradients reach the mix.
+    """Compute the recipe's loss of a mix. Differentiable.
 
-    With `recipe.soft_limit` c an audio-feature loss L counts as L / (1 + L / c): a mix far off the mark must
-    not decide the step for all others.
+    With `recipe.soft_limit` c, an audio-feature loss L counts as L / (1 + L / c), so that one mix far from
+    its target does not dominate the step.
 
     Args:
         mix: (B, 2, T), at any level.
-        task: What it is compared with.
-        recipe: Which loss.
+        task: The task, with the target.
+        recipe: The recipe, with the loss.
 
     Returns:
         The loss, a scalar.
@@ -224,14 +225,14 @@ def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
 
 
 def distance_from_neutral(params: ConsoleParams, sides: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Squared distance of a console from the one where training starts, in the unit interval.
+    """Compute the squared distance of consoles from the one where training starts, in the unit interval.
 
-    Of an example it is the mean over its tracks of the sum over their knobs, plus the sum over the master's
+    For an example it is the mean over its tracks of the sum over their knobs, plus the sum over the master's
     knobs.
 
     Args:
         params: A batch of consoles.
-        sides: (B, N).
+        sides: (B, N), from -1 (left) to 1 (right).
         mask: (B, N), True for real tracks.
 
     Returns:
@@ -245,7 +246,7 @@ def distance_from_neutral(params: ConsoleParams, sides: torch.Tensor, mask: torc
 
 
 def _stack(params: list[ConsoleParams], device: torch.device) -> ConsoleParams:
-    """Consoles side by side as a batch."""
+    """Stack consoles into a batch."""
     parts = ([getattr(p, name) for p in params] for name in ("tracks", "fx_bus_values", "master_bus_values"))
     return ConsoleParams(
         *(torch.stack(part).to(device) for part in parts),

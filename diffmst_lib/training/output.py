@@ -12,18 +12,18 @@ from .logs import LOG, VALIDATION
 
 
 def training_folder(output: str | Path, *, resume: bool) -> tuple[Path, bool]:
-    """Make the output folder of a training, or find the one to go on in.
+    """Make the output folder of a training, or find the one to resume in.
 
     Args:
-        output: Its path.
-        resume: Whether a training that lies there may go on.
+        output: Path of the folder.
+        resume: Whether a training in that folder may be resumed.
 
     Returns:
-        The folder, and whether it holds a checkpoint to go on from.
+        The folder, and whether it holds a checkpoint to resume from.
 
     Raises:
-        InputError: When nothing can be written there, or when it holds a model, or a training that is not to
-            go on.
+        InputError: When nothing can be written there, or when the folder holds a model, or a training and
+            `resume` is False.
     """
     if not str(output):
         raise InputError("the output has an empty name")

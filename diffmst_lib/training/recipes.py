@@ -1,4 +1,4 @@
-"""Recipes: everything that makes one training different from another. Section 3.2 of the paper.
+"""Recipes: the settings in which trainings differ. Section 3.2 of the paper.
 
 Chapters: Method 1, Method 2, Training at scale.
 """
@@ -13,7 +13,7 @@ from ..data.sampling import Sampling
 from ..inputs import check_limits, limited, one_of
 from ..network.config import ModelConfig
 
-# The five variants of the paper: method, loss, most tracks, and the variant whose weights it begins with.
+# The five variants of the paper: method, loss, maximum of tracks, the variant whose weights are the start.
 VARIANTS = {
     "mrstft-8": (1, "mrstft", 8, None),
     "mrstft-16": (1, "mrstft", 16, None),
@@ -29,34 +29,35 @@ class Recipe:
     """One way to train. `recipe` gives the paper's five by name; `dataclasses.replace` makes variants.
 
     Args:
-        name: For people and for file names.
+        name: Name for people and for files.
         model: A preset, "tiny", "small" or "paper", or a `ModelConfig`.
         method: 1, the reference is a random mix of the same tracks; 2, it is a real song.
         loss: "mrstft" (method 1 only) or "af".
-        max_tracks: Of an example.
-        steps: Updates of the weights. Each takes `accumulate` batches of `batch_size` examples, on every GPU.
-        learning_rate: Of AdamW, at its highest.
-        batch_size: Examples that pass through the network together.
-        accumulate: Batches of an update.
-        seconds: Length of a segment. Method 1 cuts it into two halves.
-        min_tracks: Of an example.
-        schedule: "constant", or "cosine": up to 50 steps of warming up, then down to 0.
-        clip_norm: Gradients are made no longer than this; None for as they are.
-        weight_decay: Of AdamW, which is Adam without it.
-        pull: Weight of the squared distance from the neutral console. The loss does not know the level:
-            without a pull all faders would drift together.
+        max_tracks: Maximum of tracks in an example.
+        steps: Number of updates of the weights. Each takes `accumulate` batches of `batch_size` examples on
+            every device.
+        learning_rate: Highest learning rate of AdamW.
+        batch_size: Number of examples that pass through the network together.
+        accumulate: Number of batches per update.
+        seconds: Length of a segment in seconds. Method 1 cuts it into two halves.
+        min_tracks: Minimum of tracks in an example.
+        schedule: "constant", or "cosine": a warm-up of at most 50 steps, then down to 0.
+        clip_norm: Largest norm of a gradient; larger ones are scaled down. None: no limit.
+        weight_decay: Weight decay of AdamW, which is Adam when it is 0.
+        pull: Weight of the squared distance from the console where training starts. The loss does not depend
+            on the overall level, so without it all faders would drift together.
         soft_limit: Audio-feature losses L count as L / (1 + L / soft_limit), so that a few hopeless examples
-            do not decide every step; None for as they are.
-        random_gain_db: How far the faders of random mixes move, up and down, 0 to 48 dB. At 0 they stand
-            still, as in the released code, and balance cannot be learned by method 1.
-        mixed_songs: How often (0 to 1) the stems of an example come from several songs.
-        varied: How often (0 to 1) a real reference is replaced by another master of it, see `vary`.
-        starts_from: The recipe whose weights are the start, None for random ones.
-        validate_every: Steps between two validations, each of which also saves a checkpoint.
-        first_look: Examples from which the constants are taken that standardize what the encoders get.
+            do not dominate every step; None: as L.
+        random_gain_db: How far the faders of random mixes move up and down, 0 to 48 dB. At 0, as in the
+            released code, method 1 cannot teach balance.
+        mixed_songs: Probability (0 to 1) that the stems of an example come from several songs.
+        varied: Probability (0 to 1) that a real reference is replaced by another master of it, see `vary`.
+        starts_from: Name of the recipe whose weights are the start; None: random weights.
+        validate_every: Number of steps between two validations, each of which also saves a checkpoint.
+        first_look: Number of examples from which the input constants of the encoders are computed.
 
     Raises:
-        ValueError: For values that make no training.
+        ValueError: For values out of range, or that do not fit each other.
 
     Example:
         >>> recipe("af-16", "paper").learning_rate
@@ -92,7 +93,7 @@ class Recipe:
             raise ValueError(
                 "loss cannot be 'mrstft' with method 2, which has no mix to be compared with sample by sample"
             )
-        _ = self.sampling  # which checks the rest, as does the configuration
+        _ = self.sampling  # its own checks, and those of the configuration, cover the other fields
 
     @property
     def config(self) -> ModelConfig:
@@ -101,7 +102,7 @@ class Recipe:
 
     @property
     def sampling(self) -> Sampling:
-        """How its examples are drawn, at the level and sample rate that the model expects."""
+        """How examples are drawn, at the level and sample rate that the model expects."""
         return Sampling(
             track_lufs=self.config.track_lufs,
             seconds=self.seconds,
@@ -112,7 +113,7 @@ class Recipe:
         )
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 0.
+        """Compute the learning rate of a step, counted from 0.
 
         Example:
             >>> recipe("af-16", "small", steps=1000).rate(1000)
@@ -125,22 +126,22 @@ class Recipe:
 
 
 def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes: Any) -> Recipe:
-    """One of the paper's five variants for a model, with changes: `recipe("mrstft-8", "tiny", steps=100)`.
+    """Make one of the paper's five variants, with changes: `recipe("mrstft-8", "tiny", steps=100)`.
 
-    With "paper" these are the settings of section 3.2: Adam at 1e-5, batches of 2, gradients of 4 batches
-    accumulated, 1.16 million steps, or 20,000 for fine-tuning by the audio-feature loss. "small" and "tiny"
-    learn a hundred times faster, in fewer steps, from shorter segments.
+    With "paper" the settings are those of section 3.2: Adam at 1e-5, batches of 2, gradients accumulated over
+    4 batches, 1.16 million steps, or 20,000 for fine-tuning with the audio-feature loss. "small" and "tiny"
+    have learning rates a hundred times as high or more, fewer steps and shorter segments.
 
     Args:
         name: A key of `VARIANTS`.
-        model: A preset, or a `ModelConfig`, which is trained as the preset whose name it bears.
+        model: A preset, or a `ModelConfig`, which is trained with the settings of the preset of its name.
         **changes: Fields of `Recipe` with other values.
 
     Returns:
         The recipe.
 
     Raises:
-        ValueError: For another name or field, and for values that make no training.
+        ValueError: For another name or field, and as in `Recipe`.
 
     Example:
         >>> for name in VARIANTS:
@@ -163,7 +164,7 @@ def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes: A
     method, loss, max_tracks, starts_from = VARIANTS[name]
     settings = SETTINGS[size] | {"steps": SETTINGS[size]["steps"]["fine" if starts_from else method]}
     if method == 1 and size != "paper":
-        settings["seconds"] *= 2  # of which the model gets a half
+        settings["seconds"] *= 2  # the model gets half of it
     settings |= {
         "name": name,
         "model": model,

@@ -1,4 +1,4 @@
-"""What a training leaves behind while it runs: rows, validations, checkpoints. Chapter: Training at scale."""
+"""What a training writes while it runs: logs, validations, checkpoints. Chapter: Training at scale."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 LOG_EVERY = 10  # steps
-EXAMPLES_KEPT = 2  # examples of a validation whose sound is kept
+EXAMPLES_KEPT = 2  # examples of a validation whose mixes are written
 
 
 class Recorder:
-    """Everything that a training writes. Only the first of several processes writes; all take part in `log`.
+    """Everything that a training writes. Only the first of several processes writes; all must call `log`.
 
     Args:
-        fabric: The processes.
-        recipe: What is trained.
+        fabric: The processes of the training.
+        recipe: The recipe.
         folder: Where to write.
-        model: What is trained.
-        optimizer: Of its weights.
+        model: The model.
+        optimizer: The optimizer of its weights.
         identity: Which training it is.
         progress: How far it is.
-        judged: Examples to judge by.
+        judged: Examples to judge the model by.
         bar: Whether to show a progress bar.
     """
 
@@ -56,14 +56,14 @@ class Recorder:
         self.bar = tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=not bar)
 
     def start(self) -> None:
-        """Validate a new training; of one that goes on, write the model, in case the run before did not."""
+        """Validate a new training; for a resumed one write the model, in case the stopped run did not."""
         if self.logs and self.progress.step:
             self.model.save_pretrained(self.folder)
         else:
             self.validate()
 
     def log(self, norm: float) -> None:
-        """Move the bar; every ten steps and at the end, add a row with the mean loss of all processes."""
+        """Advance the bar; every ten steps and at the end, add a row with the mean loss of all processes."""
         step = self.progress.step
         if step % LOG_EVERY == 0 or step == self.recipe.steps:
             row = self.progress.row(self.recipe.rate(step - 1), norm)
@@ -74,7 +74,7 @@ class Recorder:
         self.bar.update()
 
     def validate(self) -> None:
-        """Judge the model; add a row, and sounds and knobs of the first examples."""
+        """Judge the model; write a row, and mixes and consoles of the first examples."""
         if not self.logs:
             return
         progress = self.progress

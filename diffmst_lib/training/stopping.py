@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: requests to stop that never cut a step in two. Chapter: Training at scale."""
+"""Ctrl-C and SIGTERM: requests to stop that never interrupt a step. Chapter: Training at scale."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from types import FrameType
 
 
 class Stopped(Exception):
-    """A training was interrupted; what it had done is in its checkpoint."""
+    """A training was interrupted; its checkpoint holds what it has done."""
 
 
 @contextmanager
 def stop_request() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set while the block runs; a second Ctrl-C interrupts as always.
+    """Yield an event that Ctrl-C and SIGTERM set while the block runs; a second Ctrl-C interrupts as always.
 
-    Outside of the main thread, which alone gets signals, the event is never set.
+    Only the main thread gets signals. In other threads the event is never set.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Does it listen? The loss with the right reference beside the loss with a wrong one.
+"""Does the model listen? Its loss with the right reference, and with a wrong one.
 
 Chapters: Method 1, Method 2.
 """
@@ -23,13 +23,13 @@ from .recipes import Recipe
 
 @dataclass
 class HeldOut:
-    """One example to judge by.
+    """One example to judge a model by.
 
     Attributes:
-        task: Its task, of a batch of one.
-        song: Where its tracks come from.
-        reference: Where its reference comes from.
-        names: Of its tracks.
+        task: Its task, a batch of one.
+        song: Name of the song of its tracks.
+        reference: Name of its reference.
+        names: Names of its tracks.
     """
 
     task: Task
@@ -41,14 +41,14 @@ class HeldOut:
 def held_out(
     examples: Dataset, recipe: Recipe, count: int, *, seed: int = 0, progress: str | None = None
 ) -> list[HeldOut]:
-    """The first items of a data set with their tasks, the same at every validation.
+    """Make tasks of the first items of a data set, always the same.
 
     Args:
         examples: The data set.
-        recipe: What makes tasks of its items.
-        count: How many.
-        seed: Of the tasks.
-        progress: The name of a progress bar, None for none.
+        recipe: The recipe of the tasks.
+        count: Number of items.
+        seed: Seed of the tasks.
+        progress: Name of a progress bar; None for none.
 
     Returns:
         The examples.
@@ -65,18 +65,18 @@ def held_out(
 def judge(
     model: DiffMST, examples: list[HeldOut]
 ) -> tuple[pd.DataFrame, list[tuple[torch.Tensor, ConsoleParams]]]:
-    """Measure the audio-feature loss of each example with its own reference, and shown another one's.
+    """Measure the audio-feature loss of each example with its own reference and with another example's.
 
-    Both mixes are compared with the example's own target. A model that gives the same mix whatever its
-    reference is has the same two numbers.
+    Both mixes are compared with the example's own target. A model that ignores the reference has the same
+    loss twice.
 
     Args:
         model: The model, in eval mode.
         examples: At least two.
 
     Returns:
-        A table with the columns song, reference, shown instead, right and wrong; and of each right answer the
-        mix (2, T) at -16 LUFS and the console.
+        A table with the columns song, reference, shown instead (the wrong reference), right and wrong (the
+        losses); and for each example the mix (2, T) at -16 LUFS and the console with the right reference.
     """
     rows, answers = [], []
     for i, example in enumerate(examples):
@@ -106,13 +106,13 @@ def _loss(model: DiffMST, mix: torch.Tensor, task: Task) -> float:
 
 
 def _other(examples: list[HeldOut], i: int) -> HeldOut:
-    """The next example with another reference; another moment of the same where there is only one."""
+    """Find the next example with another reference; if there is none, the next one, another moment of it."""
     later = [*examples[i + 1 :], *examples[:i]]
     return next((example for example in later if example.reference != examples[i].reference), later[0])
 
 
 def summary(table: pd.DataFrame) -> dict[str, float]:
-    """Mean and median of both columns of `judge`: right, right_median, wrong, wrong_median."""
+    """Compute means and medians of the losses of `judge`: right, right_median, wrong, wrong_median."""
     return {
         name: float(value)
         for column in ("right", "wrong")

@@ -113,6 +113,12 @@ def test_the_format_is_told_by_the_content(tmp_path):
             assert file.read().shape[1] >= 88200
 
 
+def test_a_broken_mp3_says_so(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"\xff\xfb\x90\x00" + bytes(10))
+    with pytest.raises(ValueError, match="an MP3 that cannot be decoded"):
+        AudioFile(tmp_path / "a.mp3")
+
+
 def test_time_stamps_that_jitter(tmp_path):
     """As some converters write them: one frame a little late, the next a little early."""
     sound = music(4)

@@ -23,6 +23,7 @@ ROOM = {"band_gains": torch.ones(2, 12), "band_decays": torch.ones(2, 12), "mix"
             lambda x: released.compressor(x, sample_rate=RATE, **(DYNAMICS | {"ratio": torch.zeros(2)})),
             "ratio = 0 is outside 1 to 1000",
         ),
+        (lambda x: released.compressor(x, sample_rate=0, **DYNAMICS), "sample_rate must be"),
     ],
 )
 def test_what_ours_refuse_is_refused_here(call, words):

@@ -1,1 +1,4 @@
-"""How the effects are computed: compiled loops on a CPU, one kernel on a GPU."""
+"""How the effects are computed: compiled loops on a CPU, FFTs, a kernel on a GPU, and dasp-pytorch.
+
+Chapters: The equalizer, The compressor, The console.
+"""

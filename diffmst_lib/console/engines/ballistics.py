@@ -86,13 +86,14 @@ class _Smooth(torch.autograd.Function):
 def smooth(x: torch.Tensor, attack_pole: torch.Tensor, release_pole: torch.Tensor) -> torch.Tensor:
     """Smooth gains: down with the attack's pole, back up with the release's.
 
-    The equations are in the head of this module. Differentiable once in all three. On a CUDA device it runs
-    there, in float32, through Triton (which comes with torch on Linux); otherwise on the CPU, in float64.
+    The equations are at the top of this module. Differentiable once, in all arguments. On a CUDA device the
+    smoother runs there, in float32, through Triton (which comes with torch on Linux); otherwise it runs on
+    the CPU, in float64.
 
     Args:
         x: Gains in dB, (B, T).
-        attack_pole: Poles (B,) in [0, 1).
-        release_pole: Poles (B,) in [0, 1).
+        attack_pole: (B,) in [0, 1), for falling gains.
+        release_pole: (B,) in [0, 1), for rising gains.
 
     Returns:
         Gains like `x`.

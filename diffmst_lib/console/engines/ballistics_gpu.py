@@ -1,9 +1,9 @@
 """Attack and release on a GPU: the recursion of `ballistics`, a block of samples at a time, in Triton.
 
-A step y[n] = p y[n-1] + (1 - p) x[n] maps the state before to the state after, y -> a y + b. Two such maps
-make a third, so all states of a block follow at once from a scan. Which pole applies depends on the state,
-though. So the poles are guessed, the states computed, the poles looked up again, until they agree. The first
-wrong guess moves to the right each time, so that this ends; in music it takes a few rounds.
+A step y[n] = p y[n-1] + (1 - p) x[n] maps the state before it to the state after it, y -> a y + b. Two such
+maps make a third, so one scan gives all states of a block. But which pole applies depends on the state. So
+the poles are guessed, the states computed and the poles looked up again, until they agree. This ends, because
+the first wrong guess moves to the right each time; in music it takes a few rounds.
 
 Chapter: The compressor.
 """
@@ -18,12 +18,12 @@ import triton.language as tl
 
 BLOCK = 1024
 
-# Triton reads the annotations of its kernels: they have none but its own.
+# The kernels have no annotations except Triton's own, because Triton reads them.
 
 
 @triton.jit
 def _then(a1, b1, before_a1, before_b1, a2, b2, before_a2, before_b2):
-    """First one map, then another; `before` is without the last step, the state it starts from."""
+    """Chain two maps; `before` is each without its last step, and gives the state before that step."""
     return a1 * a2, b1 * a2 + b2, a1 * before_a2, b1 * before_a2 + before_b2
 
 
@@ -89,7 +89,7 @@ def _backward(
 
 
 class SmoothOnGPU(torch.autograd.Function):
-    """`ballistics.smooth` in float32 on the device of its arguments, without a way through the host."""
+    """`ballistics.smooth` in float32 on the device of its arguments, without a copy through the host."""
 
     @staticmethod
     def forward(
@@ -106,7 +106,7 @@ class SmoothOnGPU(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_y: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Gradients of the gains and of both poles."""
+        """Compute the gradients of the gains and of both poles."""
         x, attack, release, y = ctx.saved_tensors
         grads = [torch.empty_like(t) for t in (x, attack, release)]
         grad_y32 = grad_y.to(torch.float32).contiguous()

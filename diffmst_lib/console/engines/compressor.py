@@ -1,9 +1,9 @@
 """The compressor's engine on a CPU: level, static curve, ballistics and gain in one compiled loop.
 
-The equations are those of `compressor.gain_computer` and `ballistics.smooth`; taken one by one, each of them
-writes and reads a whole track, and autograd keeps them all. Here a sample goes through all of them while it
-is at hand. As in `equalizer`, the forward pass notes the state at the start of each block, and the backward
-pass runs the block again.
+The equations are those of `compressor.gain_computer` and `ballistics.smooth`. As separate steps, each reads
+and writes a whole track, and autograd keeps every result. Here each sample goes through all steps at once. As
+in `equalizer`, the forward pass saves the state at the start of each block, and the backward pass runs the
+block again.
 
 Chapter: The compressor.
 """
@@ -20,9 +20,9 @@ from .loops import compiled, over_rows
 
 BLOCK = 512
 SILENCE = 1e-8  # magnitudes below -160 dB count as -160 dB
-TINY = 1e-30  # dB; gains nearer to 0 are 0: numbers near 1e-308 are a hundred times slower
-DB = 20.0 / math.log(10.0)  # decibels in a natural logarithm
-NATURAL = math.log(10.0) / 20.0  # and back
+TINY = 1e-30  # dB; gains nearer to 0 become 0, because numbers near 1e-308 are a hundred times slower
+DB = 20.0 / math.log(10.0)  # from natural logarithms to decibels
+NATURAL = math.log(10.0) / 20.0  # from decibels to natural logarithms
 THRESHOLD, SLOPE, KNEE, ATTACK, RELEASE, MAKEUP = range(6)  # columns of the settings; slope is 1/ratio - 1
 
 
@@ -39,10 +39,10 @@ def _gains(
     gains: np.ndarray,
     factors: np.ndarray,
 ) -> float:
-    """Samples `first` to `last` of one row, without branches and in few loops, for speed.
+    """Compute the gains of samples `first` to `last` of a row, without branches, in few loops, for speed.
 
-    Fills the side-chain, dB over the threshold, bent curve, smoothed gain in dB, and the same with make-up as
-    a factor.
+    Fills `side` (the side-chain), `over` (dB over the threshold), `bent` (the same through the knee), `gains`
+    (smoothed, in dB) and `factors` (gains with make-up, linear). Returns the smoother's state at the end.
     """
     knee, slope, attack, release = settings[KNEE], settings[SLOPE], settings[ATTACK], settings[RELEASE]
     parabola = 1.0 / (2.0 * knee) if knee > 0.0 else 0.0
@@ -117,7 +117,7 @@ def _backward(
             _gains(x[row], start, stop, s, states[row, block], side, over, bent, gains, factors)
             for n in range(stop - 1, start - 1, -1):
                 i = n - start
-                # the outputs that this gain was applied to: one, or at the end of the clip all that held it
+                # the outputs that this gain was applied to: one, or for the last gain all that held it
                 grad_gain = 0.0
                 for m in range(max(0, n - early), num_samples if n == num_samples - 1 else n - early + 1):
                     for channel in range(num_channels):
@@ -186,15 +186,15 @@ class _Compress(torch.autograd.Function):
 
 
 def compress(x: torch.Tensor, settings: torch.Tensor, early: int) -> torch.Tensor:
-    """Compress, in one loop over the samples. `effects.compressor` is the function to call.
+    """Compress audio in one loop over the samples. `effects.compressor` is the function to call.
 
-    Differentiable once, in the sound and the settings.
+    Differentiable once, in audio and settings.
 
     Args:
         x: Audio (B, C, T), float32 or float64, on the CPU.
         settings: (B, 6), float64: threshold in dB, slope 1/ratio - 1, knee in dB, attack pole, release pole,
             make-up gain in dB.
-        early: How many samples the gain runs ahead of the sound, below T.
+        early: How many samples the gain runs ahead of the sound, 0 to below T.
 
     Returns:
         Audio like `x`.

@@ -1,4 +1,7 @@
-"""Convolution through FFTs, with its own backward, for the equalizer's FIR and the reverb."""
+"""Convolution through FFTs, with its own backward, for the equalizer's FIR and the reverb.
+
+Chapters: The equalizer, The console.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ FIR_TAPS = 65_536  # at 44.1 kHz, 1.5 s: a shelf at 20 Hz with Q 5 is below -110
 
 
 def scaled_samples(samples_at_44100: int, sample_rate: float) -> int:
-    """As many samples as last equally long at another rate; even, and a length that an FFT likes.
+    """Scale a number of samples to another sample rate, up to the next even length that suits an FFT.
 
     Args:
         samples_at_44100: Number of samples at 44,100 Hz.
         sample_rate: Hz.
 
     Returns:
-        A number of samples, rounded up.
+        A number of samples.
 
     Example:
         >>> scaled_samples(65_536, 22050)
@@ -29,7 +32,7 @@ def scaled_samples(samples_at_44100: int, sample_rate: float) -> int:
 
 
 class _FFTConvolve(torch.autograd.Function):
-    """The backward of a convolution is two correlations. Autograd's own takes complex FFTs, twice as slow."""
+    """A convolution whose backward is two correlations; autograd's takes complex FFTs, twice as slow."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, fir: torch.Tensor) -> torch.Tensor:
@@ -54,7 +57,7 @@ class _FFTConvolve(torch.autograd.Function):
 
 
 def fft_convolve(x: torch.Tensor, fir: torch.Tensor) -> torch.Tensor:
-    """Linear convolution along the last axis, cropped to the length of `x`. Differentiable once, in both.
+    """Convolve along the last axis, cropped to the length of `x`. Differentiable once, in both arguments.
 
     Args:
         x: Audio (..., T).

@@ -1,7 +1,8 @@
-"""The effects of the authors' released code, through dasp-pytorch, for values that are already checked.
+"""The effects of the authors' released code, through dasp-pytorch, without checks.
 
-Kept number for number, faults included (the ledger lists them). `released` has the doors and says what
-differs.
+`released` has the functions that check their arguments, and says what differs from `effects`.
+
+Chapters: Gain and pan, The equalizer, The compressor, The console.
 """
 
 from __future__ import annotations
@@ -9,25 +10,19 @@ from __future__ import annotations
 import dasp_pytorch.functional as dasp
 import torch
 
-BANDS = (
-    "low_shelf",
-    "band0",
-    "band1",
-    "band2",
-    "band3",
-    "high_shelf",
-)  # of the equalizer, as dasp calls them
+# The bands of the equalizer, as dasp calls them.
+BANDS = ("low_shelf", "band0", "band1", "band2", "band3", "high_shelf")
 
 
 def apply_gain(x: torch.Tensor, *, gain_db: torch.Tensor) -> torch.Tensor:
-    """The fader on audio (B, C, T) with gains (B,)."""
+    """Apply the fader to audio (B, C, T) with gains (B,)."""
     return dasp.gain(x, 1, gain_db)
 
 
 def apply_equalizer(
     x: torch.Tensor, *, sample_rate: float, gain_db: torch.Tensor, frequency_hz: torch.Tensor, q: torch.Tensor
 ) -> torch.Tensor:
-    """The equalizer on audio (B, C, T) with settings (B, 6)."""
+    """Equalize audio (B, C, T) with settings (B, 6)."""
     bands = {}
     for i, band in enumerate(BANDS):
         bands[f"{band}_gain_db"] = gain_db[:, i]
@@ -48,13 +43,13 @@ def apply_compressor(
     makeup_gain_db: torch.Tensor,
     lookahead_samples: int = 0,
 ) -> torch.Tensor:
-    """The compressor on audio (B, C, T) with settings (B,)."""
+    """Compress audio (B, C, T) with settings (B,)."""
     knobs = (threshold_db, ratio, attack_ms, release_ms, knee_db, makeup_gain_db)
     return dasp.compressor(x, sample_rate, *knobs, lookahead_samples=lookahead_samples)
 
 
 def apply_pan(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:
-    """The panner: mono (B, T) to stereo (B, 2, T) with pans (B,)."""
+    """Pan mono (B, T) to stereo (B, 2, T) with pans (B,)."""
     return dasp.stereo_panner(x[:, None], 1, pan[:, None])[:, :, 0]  # (B, 2, tracks=1, T) -> (B, 2, T)
 
 
@@ -66,7 +61,7 @@ def apply_reverb(
     band_decays: torch.Tensor,
     mix: torch.Tensor,
 ) -> torch.Tensor:
-    """The reverb on stereo (B, 2, T), bands (B, 12), mix (B,)."""
+    """Apply the reverb to stereo (B, 2, T) with bands (B, 12) and mix (B,)."""
     bands = {f"band{i}_gain": band_gains[:, i] for i in range(12)}
     bands |= {f"band{i}_decay": band_decays[:, i] for i in range(12)}
     return dasp.noise_shaped_reverberation(x, sample_rate, **bands, mix=mix)

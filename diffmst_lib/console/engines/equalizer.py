@@ -9,9 +9,9 @@ Read backwards in time this is the gradient, with g = dL/dy and the sums over al
     w[n] = g[n] - a1 w[n+1] - a2 w[n+2],    dL/dx[n] = b0 w[n] + b1 w[n+1] + b2 w[n+2]
     dL/db_i = sum w[n+i] x[n],    dL/da_i = - sum w[n+i] y[n]
 
-The backward pass needs x and y of every section. It runs the chain once more, block by block, from p and q
-that the forward pass noted at the start of each block. So the memory is that of the input, not seven times as
-much.
+The backward pass needs x and y of every section. It runs the chain once more, block by block, from the p and
+q that the forward pass saved at the start of each block. So the memory needed is that of the input, not seven
+times as much.
 
 Chapter: The equalizer.
 """
@@ -25,15 +25,15 @@ import torch
 
 from .loops import compiled, over_rows
 
-# Samples between two notes of the states. A block fits the fastest cache; not a power of two, or its rows
-# collide there.
+# Samples between two saved states. A block fits the fastest cache; it is not a power of two, or its rows
+# would collide there.
 BLOCK = 480
 TINY = 1e-30  # states below this are set to 0 after a block: numbers near 1e-308 are a hundred times slower
 
 
 @compiled(fastmath={"contract"})
 def _run(x: np.ndarray, sections: np.ndarray, p: np.ndarray, q: np.ndarray, chain: np.ndarray) -> None:
-    """One block of one row: chain[0] is the input, chain[s] the signal after s sections."""
+    """Filter one block of one row: chain[0] is the input, chain[s] the signal after s sections."""
     for n in range(x.shape[0]):
         value = np.float64(x[n])
         chain[0, n] = value
@@ -138,10 +138,10 @@ class _Cascade(torch.autograd.Function):
 
 
 def biquad_cascade(x: torch.Tensor, sections: torch.Tensor) -> torch.Tensor:
-    """Filter rows by second-order sections, one after the other, from rest. Differentiable once, in both.
+    """Filter rows by second-order sections in series, from rest. Differentiable once, in both arguments.
 
     A section is b0, b1, b2, a1, a2 of H(z) = (b0 + b1 z^-1 + b2 z^-2) / (1 + a1 z^-1 + a2 z^-2). The states
-    are float64; a time-domain filter in float32 has the same trouble at 20 Hz as one in the frequency domain.
+    are float64: in float32 a recursion is as inaccurate at 20 Hz as the frequency response of a biquad.
 
     Args:
         x: Audio (B, T), float32 or float64, on the CPU.

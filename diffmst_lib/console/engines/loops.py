@@ -1,4 +1,7 @@
-"""Compiled loops: a decorator, and a way to run them over the rows of an array on threads."""
+"""Compiled loops: a decorator, and a function that runs them over the rows of an array on threads.
+
+Chapters: The equalizer, The compressor.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ import torch
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """`numba.njit` that releases the GIL and keeps what it compiled on disk, where it finds a place to write.
+    """Compile with `numba.njit`, without the GIL, and cache the result on disk where a folder is writable.
 
     Args:
-        function: What to compile; None: a decorator with these options.
-        options: Further ones of `numba.njit`.
+        function: What to compile; None: return a decorator with these options.
+        options: Further options of `numba.njit`.
 
     Returns:
         The compiled function, or the decorator.
@@ -42,7 +45,7 @@ def over_rows(kernel: Callable[..., Any], num_rows: int, *arguments: Any) -> Non
     Args:
         kernel: Called as `kernel(first, last, *arguments)`; it must release the GIL.
         num_rows: How many rows there are.
-        arguments: What the kernel works on.
+        arguments: Further arguments of the kernel.
 
     Example:
         >>> total = []

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import stat
-import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from ...audio.loading import AUDIO_SUFFIXES
 from ...disk import data_dir, output_folder, printable, why, write_whole
-from ...inputs import InputError, InputNote
+from ...inputs import InputError, note
 from ..names import few
 from ..songs import FoundSong, Problem, Source
 from .rendering import SOUNDFONTS, find_soundfont, missing_tools, render_songs
@@ -91,11 +90,9 @@ def build_open_set(
             files, strangers = _recognize(source, folders, published)
             if strangers:
                 count = "1 file was" if strangers == 1 else f"{strangers} files were"
-                warnings.warn(
+                note(
                     f"{printable(str(source))}: {count} not recognized "
-                    "(not of the open set, another version, or damaged)",
-                    InputNote,
-                    stacklevel=2,
+                    "(not of the open set, another version, or damaged)"
                 )
             songs = []
             for entry in published["songs"]:
