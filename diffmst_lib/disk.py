@@ -48,12 +48,23 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_together(folder: Path, writers: Mapping[str, Callable[[Path], object]]) -> None:
-    """Write several files into a folder, {name: writer}, or none of them when one cannot be written."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
-        for name, write in writers.items():
-            write(Path(staging) / name)
-        for name in writers:
-            os.replace(Path(staging) / name, folder / name)
+    """Write several files of a folder, and none of them when one cannot be written.
+
+    Args:
+        folder: The folder, which is there.
+        writers: Functions that write a file at a path, by the file's name.
+
+    Raises:
+        InputError: In one line, when a file cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".diffmst-") as staging:
+            for name, write in writers.items():
+                write(Path(staging) / name)
+            for name in writers:
+                os.replace(Path(staging) / name, folder / name)
+    except OSError as error:
+        raise InputError(f"{folder}: not written ({why(error)})") from None
 
 
 @contextmanager
@@ -78,7 +89,7 @@ def output_folder(folder: str | Path, files: tuple[str, ...] = ()) -> Iterator[P
                 made.append(path)
             with tempfile.NamedTemporaryFile(dir=folder, prefix=".diffmst-"):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name with a null byte
             raise InputError(f"{folder}: cannot write there ({why(error)})") from None
         for name in files:
             if (folder / name).is_dir():

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, field, fields
 from numbers import Real
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -35,11 +36,19 @@ class InputNote(UserWarning):
 
 
 def note(message: str) -> None:
-    """Warn with an `InputNote` that points at the line of the user, the first one outside of this library."""
-    package, frame, level = str(Path(__file__).parent), sys._getframe(1), 2
-    while frame.f_back and frame.f_code.co_filename.startswith(package):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, InputNote, stacklevel=level)
+    """Warn with an `InputNote` that points at the user's line, from which the library was called.
+
+    Args:
+        message: One line.
+    """
+    package, user, level = str(Path(__file__).parent), 2, 1
+    frame: FrameType | None = sys._getframe()
+    while frame:  # also through foreign frames between two of ours, such as those of a decorator
+        level += 1
+        if frame.f_code.co_filename.startswith(package):
+            user = level
+        frame = frame.f_back
+    warnings.warn(message, InputNote, stacklevel=user)
 
 
 def check_preset(preset: str) -> None:

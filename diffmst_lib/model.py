@@ -71,6 +71,7 @@ class DiffMST(nn.Module):
     def __init__(self, config: str | ModelConfig = "small"):
         super().__init__()
         self.config = config = ModelConfig.preset(config) if isinstance(config, str) else config
+        # The levels are RMS values: that of a stem is about 3 dB below its LUFS.
         self.track_encoder = make_encoder(config, level_db=config.track_lufs - 3.0)
         self.mix_encoder = make_encoder(config, level_db=MIX_LUFS)
         self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
@@ -103,7 +104,7 @@ class DiffMST(nn.Module):
         `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
         """
         params = self.predict(tracks, reference, sides=sides, mask=mask, passes=passes)
-        return self.render(tracks, params, mask), params
+        return self.run_console(tracks, params, mask), params
 
     def predict(
         self,
@@ -173,11 +174,11 @@ class DiffMST(nn.Module):
         The mix encoder gives an embedding of each view, left and right or mid and side. With `config.style`
         the result also holds the audio features of the reference.
         """
-        embeddings = self.mix_encoder(self.views(reference))  # (2 B, width)
+        embeddings = self.mix_encoder(self.split_views(reference))  # (2 B, width)
         embeddings = embeddings.unflatten(0, (len(reference), 2))  # (B, 2, width)
         return ReferenceStyle(embeddings, *((None, None) if self.style is None else self.style(reference)))
 
-    def views(self, reference: torch.Tensor) -> torch.Tensor:
+    def split_views(self, reference: torch.Tensor) -> torch.Tensor:
         """Split references (B, 2, T) into the mono signals that the mix encoder gets, (2 B, T)."""
         if self.config.views == "mid/side":
             left, right = reference.unbind(dim=1)
@@ -225,7 +226,11 @@ class DiffMST(nn.Module):
                 compared = style
                 if self.config.passes:
                     so_far = self.console_params(logits) if logits else None
-                    mix = self.render(tracks, so_far, mask) if so_far else self.plain_sum(tracks, sides, mask)
+                    mix = (
+                        self.run_console(tracks, so_far, mask)
+                        if so_far
+                        else self.plain_sum(tracks, sides, mask)
+                    )
                     compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
                 answer = self.controller_logits(embeddings, compared, sides=sides, mask=mask)
                 if logits:
@@ -278,7 +283,9 @@ class DiffMST(nn.Module):
         with torch.autocast(tracks.device.type, enabled=False):
             return gains.transpose(1, 2) @ tracks  # (B, 2, N) (B, N, T)
 
-    def render(self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None) -> torch.Tensor:
+    def run_console(
+        self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None
+    ) -> torch.Tensor:
         """Mix tracks (B, N, T) with a console, effects bus off as in the released code: h of equation 2."""
         with torch.autocast(tracks.device.type, enabled=False):
             return self.console(tracks, params, fx_bus=False, mask=mask).mix
@@ -396,7 +403,10 @@ class DiffMST(nn.Module):
                 "tracks must be (K, samples) and references (K, 2, samples), at least two of each, "
                 f"got {tuple(tracks.shape)} and {tuple(references.shape)}"
             )
-        for encoder, signals in ((self.track_encoder, tracks), (self.mix_encoder, self.views(references))):
+        for encoder, signals in (
+            (self.track_encoder, tracks),
+            (self.mix_encoder, self.split_views(references)),
+        ):
             if isinstance(encoder, StatisticsEncoder):
                 encoder.standardize.fit(encoder.statistics(signals))
         if self.style is not None:

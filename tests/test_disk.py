@@ -31,12 +31,16 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, error):
     assert content(tmp_path) == {"old.txt": "old"}
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_files_appear_together_or_not_at_all(tmp_path, error):
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(OSError(28, "No space left on device"), InputError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_files_appear_together_or_not_at_all(tmp_path, error, raised):
     write_together(tmp_path, {name: lambda path: path.write_text("old") for name in ("a", "b")})
-    with pytest.raises(type(error)):
+    with pytest.raises(raised) as caught:
         write_together(tmp_path, {"a": lambda path: path.write_text("new"), "b": fail(error)})
     assert content(tmp_path) == {"a": "old", "b": "old"}
+    assert raised is KeyboardInterrupt or str(caught.value).endswith("not written (No space left on device)")
 
 
 def test_a_folder_that_was_made_is_removed_when_the_work_fails(tmp_path):
@@ -56,6 +60,7 @@ def test_a_place_where_nothing_can_be_written_costs_one_line(tmp_path):
     for folder, files, words in (
         (tmp_path / "file", (), "cannot write there"),
         (tmp_path / "file" / "below", (), "cannot write there"),
+        (tmp_path / "a\0b", (), "cannot write there"),
         (tmp_path, ("mix.wav",), "is a folder, cannot be replaced by a file"),
     ):
         with pytest.raises(InputError, match=words) as caught, output_folder(folder, files):

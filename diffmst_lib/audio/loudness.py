@@ -86,7 +86,7 @@ def _block_powers(samples: torch.Tensor, sample_rate: float) -> np.ndarray:
     state = np.zeros((len(sections), len(samples), 2))
     energy = np.zeros(num_samples + 1)  # of each sample, then summed up to each sample
     for start in range(0, num_samples, CHUNK):
-        weighted, state = weigh(samples[:, start : start + CHUNK].double().numpy(), sections, state)
+        weighted, state = filter_block(samples[:, start : start + CHUNK].double().numpy(), sections, state)
         energy[start + 1 : start + 1 + weighted.shape[1]] = gains @ np.square(weighted)
     np.cumsum(energy, out=energy)
     if not math.isfinite(energy[-1]):  # the filters carry a NaN or infinity to the end
@@ -115,7 +115,7 @@ def k_weighting(sample_rate: float) -> np.ndarray:
     return np.array([[*shelf.b, *shelf.a], [*highpass.b, *highpass.a]])
 
 
-def weigh(block: np.ndarray, sections: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def filter_block(block: np.ndarray, sections: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Filter one block of a sound, usually with K-weighting.
 
     Args:

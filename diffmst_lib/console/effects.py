@@ -18,13 +18,7 @@ from typing import Any
 import torch
 
 from ..inputs import check_rate
-from .compressor import BACKENDS as COMPRESSOR_BACKENDS
-from .compressor import apply_compressor, gain_computer
-from .engines.convolution import fft_convolve, scaled_samples
-from .equalizer import BACKENDS as EQUALIZER_BACKENDS
-from .equalizer import apply_equalizer, filter_sections, frequency_response
-from .gain_and_pan import apply_gain, apply_pan, db_to_gain, pan_law
-from .ranges import (
+from .arguments import (
     RANGES,
     as_channels,
     check_backend,
@@ -37,6 +31,12 @@ from .ranges import (
     per_item,
     reverb_settings,
 )
+from .compressor import BACKENDS as COMPRESSOR_BACKENDS
+from .compressor import apply_compressor, gain_computer
+from .engines.convolution import fft_convolve, scaled_samples
+from .equalizer import BACKENDS as EQUALIZER_BACKENDS
+from .equalizer import apply_equalizer, filter_sections, frequency_response
+from .gain_and_pan import apply_gain, apply_pan, db_to_gain, pan_law
 from .reverb import apply_reverb
 
 __all__ = [

@@ -17,12 +17,12 @@ from typing import NamedTuple
 import torch
 
 from ..inputs import check_dtype, check_preset
+from .arguments import check_stereo_bus
 from .compressor import apply_compressor
 from .engines import dasp
 from .equalizer import apply_equalizer
 from .gain_and_pan import apply_gain, apply_pan, db_to_gain
 from .params import ConsoleParams
-from .ranges import check_stereo_bus
 from .reverb import apply_reverb
 from .table import EQ_BANDS, param_table
 

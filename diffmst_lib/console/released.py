@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from ..inputs import check_rate
-from .engines import dasp
-from .ranges import (
+from .arguments import (
     as_channels,
     check_lookahead,
     check_mono,
@@ -24,6 +23,7 @@ from .ranges import (
     per_item,
     reverb_settings,
 )
+from .engines import dasp
 
 __all__ = ["compressor", "gain", "panner", "parametric_eq", "reverb"]
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from ..audio.decoding import AudioFile
-from ..audio.loudness import OFFSET_DB, SAMPLE_RATE, k_weighting, weigh
+from ..audio.loudness import OFFSET_DB, SAMPLE_RATE, filter_block, k_weighting
 from ..disk import why
 from .songs import Problem, Source, Track
 
@@ -35,7 +35,7 @@ class _FileMeter:
         for block in _rebuffered(self._file.resampled(SAMPLE_RATE)):
             self.num_samples += block.shape[1]
             self.peak = max(self.peak, float(np.abs(block).max()))
-            weighted, state = weigh(block, self._weighting, state)
+            weighted, state = filter_block(block, self._weighting, state)
             self.powers.append(np.square(weighted).sum() / SAMPLE_RATE)
             if self._file.channels == 2:
                 self.difference += np.square(block[0] - block[1]).sum(dtype=np.float64)

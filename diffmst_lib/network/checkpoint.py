@@ -18,7 +18,7 @@ from safetensors.torch import save as serialize
 from torch import nn
 
 from ..console.table import SECTIONS, VERSION_1_NAMES, param_table
-from ..disk import data_dir, why, write_together
+from ..disk import data_dir, output_folder, why, write_together
 from ..inputs import InputError
 from .config import FIELDS, PRESETS, ModelConfig
 
@@ -46,19 +46,16 @@ def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
     about = {"format": FORMAT, "version": VERSION, "config": asdict(config), "console": _console(config)}
     if not str(folder):
         raise InputError("an empty name is no folder for a model")
-    try:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+    with output_folder(folder, (WEIGHTS, CONFIG)) as folder:
         write_together(
             folder,
             {
-                # not `save_file`, which makes a file that other users cannot read
-                WEIGHTS: lambda path: path.write_bytes(serialize(weights)),
+                WEIGHTS: lambda path: path.write_bytes(
+                    serialize(weights)
+                ),  # save_file hides it from other users
                 CONFIG: lambda path: path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8"),
             },
         )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: cannot write the model there ({why(error)})") from None
     return folder
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmst_lib import load_audio, load_multitrack, loudness, normalize_loudness, normalize_tracks
-from diffmst_lib.audio.loudness import k_weighting, loudest_window, loudness_each, weigh
+from diffmst_lib.audio.loudness import filter_block, k_weighting, loudest_window, loudness_each
 
 
 def by_pyloudnorm(x, rate=RATE, block_s=0.4):
@@ -98,7 +98,7 @@ def test_silence_after_a_sound_leaves_nothing_in_the_filters(noise):
     sound = np.concatenate([noise(1, RATE).double().numpy(), np.zeros((1, 3 * RATE))], axis=1)
     weighted = []
     for block in np.split(sound, 16, axis=1):
-        out, state = weigh(block, sections, state)
+        out, state = filter_block(block, sections, state)
         weighted.append(out)
     assert not state.any()
     whole = scipy.signal.sosfilt(sections, sound)

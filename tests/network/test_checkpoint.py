@@ -227,7 +227,7 @@ def test_a_name_finds_the_weights_of_the_library(monkeypatch, tmp_path):
 def test_a_place_where_nobody_can_write(tmp_path):
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", "a\0b", ""):
-        with pytest.raises(InputError, match=r"cannot write the model there|an empty name"):
+        with pytest.raises(InputError, match=r"cannot write there|an empty name"):
             dm.DiffMST("tiny").save_pretrained(place)
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -244,7 +244,7 @@ def test_a_full_disk_leaves_the_old_model(saved):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        with pytest.raises(InputError, match="cannot write the model there"):
+        with pytest.raises(InputError, match="not written"):
             dm.DiffMST("small").save_pretrained(folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
