@@ -23,7 +23,7 @@ from torch import nn
 
 from .audio.loudness import MIX_LUFS, normalize_loudness
 from .audio.multitrack import Multitrack
-from .console.effects import pan_gains
+from .console.gain_and_pan import pan_law
 from .console.mixing_console import MixingConsole
 from .console.params import ConsoleParams
 from .mixing import whole_song
@@ -106,6 +106,13 @@ class DiffMST(nn.Module):
         params = self.predict(tracks, reference, sides=sides, mask=mask, passes=passes)
         return self.run_console(tracks, params, mask), params
 
+    def run_console(
+        self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Mix tracks (B, N, T) with a console, effects bus off as in the released code: h of equation 2."""
+        with torch.autocast(tracks.device.type, enabled=False):
+            return self.console(tracks, params, fx_bus=False, mask=mask).mix
+
     def predict(
         self,
         tracks: torch.Tensor,
@@ -145,45 +152,6 @@ class DiffMST(nn.Module):
         style = self.encode_reference(reference)  # (B, 2, width), (B, 54)
         logits = self.console_logits(embeddings, style, tracks, sides=sides, mask=mask, passes=passes)
         return self.console_params(logits if is_batch else [z[0] for z in logits])
-
-    def encode_tracks(self, tracks: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Encode tracks (B, N, T) as embeddings (B, N, width): f_t.
-
-        Args:
-            tracks: (B, N, T), at `config.track_lufs`.
-            mask: (B, N), True where a track is real; the embeddings of the others are zeros. None: all real.
-
-        Returns:
-            Embeddings (B, N, width).
-
-        Raises:
-            ValueError: For a mask that leaves out every track.
-        """
-        if mask is None:
-            return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
-        if not bool(mask.any()):
-            raise ValueError("mask leaves out every track")
-        of_real_tracks = self.track_encoder(tracks[mask])  # (K, width)
-        embeddings = of_real_tracks.new_zeros(*mask.shape, of_real_tracks.shape[-1])
-        embeddings[mask] = of_real_tracks
-        return embeddings
-
-    def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
-        """Encode references (B, 2, T) at -16 LUFS: f_r.
-
-        The mix encoder gives an embedding of each view, left and right or mid and side. With `config.style`
-        the result also holds the audio features of the reference.
-        """
-        embeddings = self.mix_encoder(self.split_views(reference))  # (2 B, width)
-        embeddings = embeddings.unflatten(0, (len(reference), 2))  # (B, 2, width)
-        return ReferenceStyle(embeddings, *((None, None) if self.style is None else self.style(reference)))
-
-    def split_views(self, reference: torch.Tensor) -> torch.Tensor:
-        """Split references (B, 2, T) into the mono signals that the mix encoder gets, (2 B, T)."""
-        if self.config.views == "mid/side":
-            left, right = reference.unbind(dim=1)
-            reference = torch.stack([left + right, left - right], dim=1)
-        return reference.flatten(0, 1)
 
     def console_logits(
         self,
@@ -225,12 +193,10 @@ class DiffMST(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number == passes - 1):
                 compared = style
                 if self.config.passes:
-                    so_far = self.console_params(logits) if logits else None
-                    mix = (
-                        self.run_console(tracks, so_far, mask)
-                        if so_far
-                        else self.plain_sum(tracks, sides, mask)
-                    )
+                    if logits:
+                        mix = self.run_console(tracks, self.console_params(logits), mask)  # (B, 2, T)
+                    else:
+                        mix = self.plain_sum(tracks, sides, mask)
                     compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
                 answer = self.controller_logits(embeddings, compared, sides=sides, mask=mask)
                 if logits:
@@ -277,18 +243,11 @@ class DiffMST(nn.Module):
         self, tracks: torch.Tensor, sides: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Sum tracks (B, N, T), each panned to its side, as a neutral console does: (B, 2, T)."""
-        gains = pan_gains(torch.sigmoid(PAN_START * sides))  # (B, N, 2)
+        gains = pan_law(torch.sigmoid(PAN_START * sides))  # (B, N, 2)
         if mask is not None:
             gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
         with torch.autocast(tracks.device.type, enabled=False):
             return gains.transpose(1, 2) @ tracks  # (B, 2, N) (B, N, T)
-
-    def run_console(
-        self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Mix tracks (B, N, T) with a console, effects bus off as in the released code: h of equation 2."""
-        with torch.autocast(tracks.device.type, enabled=False):
-            return self.console(tracks, params, fx_bus=False, mask=mask).mix
 
     def console_params(self, logits: Sequence[torch.Tensor]) -> ConsoleParams:
         """Turn the logits of a console into its parameters."""
@@ -303,6 +262,45 @@ class DiffMST(nn.Module):
         strips, *buses = (z.clamp(-LOGIT_LIMIT, LOGIT_LIMIT) for z in logits)
         send = torch.tensor(self.controller.send_index, device=strips.device)
         return [strips.index_fill(-1, send, -torch.inf), *buses]
+
+    def encode_tracks(self, tracks: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Encode tracks (B, N, T) as embeddings (B, N, width): f_t.
+
+        Args:
+            tracks: (B, N, T), at `config.track_lufs`.
+            mask: (B, N), True where a track is real; the embeddings of the others are zeros. None: all real.
+
+        Returns:
+            Embeddings (B, N, width).
+
+        Raises:
+            ValueError: For a mask that leaves out every track.
+        """
+        if mask is None:
+            return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
+        if not bool(mask.any()):
+            raise ValueError("mask leaves out every track")
+        of_real_tracks = self.track_encoder(tracks[mask])  # (K, width)
+        embeddings = of_real_tracks.new_zeros(*mask.shape, of_real_tracks.shape[-1])
+        embeddings[mask] = of_real_tracks
+        return embeddings
+
+    def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
+        """Encode references (B, 2, T) at -16 LUFS: f_r.
+
+        The mix encoder gives an embedding of each view, left and right or mid and side. With `config.style`
+        the result also holds the audio features of the reference.
+        """
+        embeddings = self.mix_encoder(self.split_views(reference))  # (2 B, width)
+        embeddings = embeddings.unflatten(0, (len(reference), 2))  # (B, 2, width)
+        return ReferenceStyle(embeddings, *((None, None) if self.style is None else self.style(reference)))
+
+    def split_views(self, reference: torch.Tensor) -> torch.Tensor:
+        """Split references (B, 2, T) into the mono signals that the mix encoder gets, (2 B, T)."""
+        if self.config.views == "mid/side":
+            left, right = reference.unbind(dim=1)
+            reference = torch.stack([left + right, left - right], dim=1)
+        return reference.flatten(0, 1)
 
     def mix(
         self,

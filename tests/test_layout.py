@@ -206,6 +206,22 @@ def titles() -> set[str]:
     return long | {one.partition(":")[0] for one in long}
 
 
+def test_only_the_table_of_contents_numbers_chapters():
+    texts = [
+        *BOOK.glob("*.md"),
+        *BOOK.glob("figures/*.svg"),
+        *(ROOT / "tests").rglob("*.py"),
+        *ROOT.glob("*.md"),
+    ]
+    texts += [path for path in files(LIBRARY) if path.suffix in (".py", ".pyi", ".js", ".css")]
+    numbered = {
+        path.relative_to(ROOT).as_posix(): hits
+        for path in texts
+        if (hits := re.findall(r"[Cc]hapters?\s\d.*", path.read_text("utf-8")))
+    }
+    assert numbered == {}
+
+
 def equations_named(text: str) -> set[int]:
     """The numbers after "equation" and "equations": 5; 3 and 4; 3 to 7."""
     numbers = set()
@@ -252,7 +268,7 @@ def python(code: str, **environment: str) -> str:
     """What a fresh process prints."""
     command = [sys.executable, "-c", code]
     result = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=300
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=HANGS_S
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

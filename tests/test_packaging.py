@@ -73,7 +73,7 @@ def run(installed, tmp_path):
             env=env,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=HANGS_S,
         )
 
     return run_command

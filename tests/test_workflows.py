@@ -49,6 +49,7 @@ def test_they_call_make_by_targets_that_exist():
         "test: test",
         "versions: newest-torch",
         "release: build",
+        "pages: build",
     }
 
 

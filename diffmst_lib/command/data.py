@@ -123,21 +123,20 @@ def run_index(options: argparse.Namespace) -> None:
     """
     from ..data.building import build_index, with_facts
     from ..data.layouts.finding import find_songs
-    from ..inputs import InputError
+    from ..data.songs import refuse_stems
 
     output = options.output or options.folder
     _refuse_made_sets(output)
-    found, problems = find_songs(options.folder, options.layout)
-    for records in options.references:
-        songs, others = find_songs(records, "songs")
-        stems = {source.path.resolve() for song in found for source in song.stems.values()}
-        if any(song.mix.path.resolve() in stems for song in songs):
-            raise InputError(f"{records}: holds stems of the songs, which are no references")
-        found = found + _renamed(songs, {song.name for song in found}, Path(records))
+    songs, problems = find_songs(options.folder, options.layout)
+    for records_folder in options.references:
+        records, others = find_songs(records_folder, "songs")
+        stems = [stem for song in songs for stem in song.stems.values()]
+        refuse_stems((record.mix for record in records if record.mix), stems, records_folder)
+        songs = songs + _renamed(records, {song.name for song in songs}, Path(records_folder))
         problems = problems + others
     if options.about:
-        found = with_facts(found, options.about)
-    index = build_index(found, output, problems=problems, workers=options.workers, progress=not options.quiet)
+        songs = with_facts(songs, options.about)
+    index = build_index(songs, output, problems=problems, workers=options.workers, progress=not options.quiet)
     if not options.quiet:
         report(index)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,31 +90,16 @@ def _mix(
     model: DiffMST | None,
     options: argparse.Namespace,
 ) -> MixResult:
+    from ..mixing.baselines import equal_loudness
     from ..mixing.optimize import optimize_mix
 
     if method == "equal-loudness":
-        return _equal_loudness(song, reference)
+        return equal_loudness(song, reference=reference)
     given = {"steps": options.steps, "refine_steps": options.refine, "fit_seconds": options.fit_seconds}
     fit = {name: value for name, value in given.items() if value is not None} | {
         "progress": not options.quiet
     }
     return model.mix(song, reference, **fit) if model else optimize_mix(song, reference, **fit)
-
-
-def _equal_loudness(song: Multitrack, reference: torch.Tensor | None) -> MixResult:
-    """The baseline, and how far it is from a reference, which it does not hear."""
-    from ..audio.multitrack import check_stereo
-    from ..mixing.baselines import equal_loudness
-    from ..style.losses import audio_feature_loss
-
-    result = equal_loudness(song)
-    if reference is None:
-        return result
-    rate = song.sample_rate
-    reference, lufs = check_stereo(reference, sample_rate=rate)
-    at_its_level = reference * 10.0 ** ((result.loudness_lufs - lufs) / 20.0)
-    terms = audio_feature_loss(result.audio, at_its_level, sample_rate=rate)
-    return replace(result, loss={name: term.item() for name, term in terms.items()})
 
 
 @contextmanager

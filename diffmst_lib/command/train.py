@@ -246,16 +246,18 @@ def _init(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
 
 def _indexes(options: argparse.Namespace, progress: bool) -> tuple[SongIndex, SongIndex | None]:
     """The indexes of the tracks and of the references, where those have one of their own."""
-    from ..inputs import InputError
+    from ..data.songs import refuse_stems
 
     output = Path(options.output)
     index = _index(options.tracks, "auto", output / "tracks.json", options.resume, progress)
     if not options.references:
         return index, None
     references = _index(options.references, "songs", output / "references.json", options.resume, progress)
-    stems = {stem.source.path.resolve() for song in index.multitracks() for stem in song.stems}
-    if any(song.mix.source.path.resolve() in stems for song in references.references()):
-        raise InputError(f"{options.references}: holds stems of the songs, which are no references")
+    refuse_stems(
+        (song.mix.source for song in references.references() if song.mix),
+        (stem.source for song in index.multitracks() for stem in song.stems),
+        options.references,
+    )
     return index, references
 
 

@@ -24,7 +24,7 @@ from .equalizer import apply_equalizer
 from .gain_and_pan import apply_gain, apply_pan, db_to_gain
 from .params import ConsoleParams
 from .reverb import apply_reverb
-from .table import EQ_BANDS, param_table
+from .table import EQ_BANDS, REVERB_BANDS, param_table
 
 LOOKAHEAD_MS = 10.0  # enough to catch a hit, too little to turn down what comes before it
 RELEASED_LOOKAHEAD = {"track": 2048, "master_bus": 1024}  # samples at any rate, as in the released code
@@ -278,13 +278,13 @@ class MixingConsole:
         return self._effects.pan(x[:, 0], pan=p["pan"])
 
     def _fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
-        values = params.fx_bus_values.expand(x.shape[0], -1)
+        p = self._by_name("fx_bus", params.fx_bus_values.expand(x.shape[0], -1))
         return self._effects.reverb(
             x,
             sample_rate=self.sample_rate,
-            band_gains=values[:, :12],
-            band_decays=values[:, 12:24],
-            mix=torch.ones_like(values[:, 24]),
+            band_gains=torch.stack([p[f"band{i}_gain"] for i in range(REVERB_BANDS)], dim=-1),
+            band_decays=torch.stack([p[f"band{i}_decay"] for i in range(REVERB_BANDS)], dim=-1),
+            mix=torch.ones_like(p["mix"]),
         )
 
     def _master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:

@@ -19,6 +19,7 @@ from ..inputs import check_preset
 
 SECTIONS = ("track", "fx_bus", "master_bus")
 EQ_BANDS = ("low_shelf", "peak_1", "peak_2", "peak_3", "peak_4", "high_shelf")
+REVERB_BANDS = 12
 # Knobs start at least this far from the ends of the unit interval, where a sigmoid has no slope.
 UNIT_EDGE = 0.02
 
@@ -93,8 +94,12 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
         faders = _fader("output_gain_db"), _fader("input_gain_db")
         return (*_equalizer(preset, sample_rate), *_compressor(preset), *faders)
     if section == "fx_bus":
-        gains = [ParamSpec(f"band{i}_gain", "reverb", "", 0.0, 1.0, "linear", 0.5) for i in range(12)]
-        decays = [ParamSpec(f"band{i}_decay", "reverb", "", 0.0, 1.0, "linear", 0.5) for i in range(12)]
+        gains = [
+            ParamSpec(f"band{i}_gain", "reverb", "", 0.0, 1.0, "linear", 0.5) for i in range(REVERB_BANDS)
+        ]
+        decays = [
+            ParamSpec(f"band{i}_decay", "reverb", "", 0.0, 1.0, "linear", 0.5) for i in range(REVERB_BANDS)
+        ]
         return (*gains, *decays, ParamSpec("mix", "reverb", "", 0.0, 1.0, "linear", 1.0))
     raise ValueError(f"section must be one of {', '.join(SECTIONS)}, not {section!r}")
 

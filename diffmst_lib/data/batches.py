@@ -1,4 +1,4 @@
-"""Examples side by side: one of them, a batch of several, and batches read ahead. Chapter: Data."""
+"""Examples, batches of examples, and their loader. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 @dataclass
 class Example:
-    """Tracks to mix, and the reference to mix them like.
+    """Tracks to mix, and the reference for their mix.
 
     Attributes:
-        tracks: Tracks (num_tracks, num_samples) at their level.
+        tracks: Tracks (num_tracks, num_samples), all at the same loudness.
         sides: Side of each track (num_tracks,): -1 left, 1 right, 0 mono, as in `Multitrack.sides`.
         names: Names of the tracks.
-        song: The song that they come from.
-        start_s: Second of the song in which the segment starts.
-        reference: The reference (2, num_samples); None in Method 1, as the two values below.
-        reference_song: The song of the reference.
-        reference_start_s: Second of that song in which the reference starts.
-        item: The number of the example in its data set or stream.
+        song: Name of the song that the tracks come from.
+        start_s: Start of the segment in the song, in seconds.
+        reference: Reference (2, num_samples), None in Method 1.
+        reference_song: Name of the song that the reference comes from, None in Method 1.
+        reference_start_s: Start of the reference in that song, in seconds, None in Method 1.
+        item: Number of the example in its data set or stream.
     """
 
     tracks: torch.Tensor
@@ -37,25 +37,20 @@ class Example:
     reference_start_s: float | None = None
     item: int = 0
 
-    def sum(self) -> torch.Tensor:
-        """Add the tracks without a console, (2, num_samples): each on its side, mono ones half on both."""
-        return torch.stack([1 - self.sides, 1 + self.sides]) / 2 @ self.tracks
-
 
 @dataclass
 class Batch:
-    """Examples side by side, padded with silent tracks to the largest number of tracks.
+    """Batch of examples, padded with silent tracks to the largest number of tracks.
 
     Attributes:
         tracks: Tracks (B, N, T).
-        sides: Sides (B, N), 0 for padding.
-        mask: True for real tracks, (B, N).
-        reference: References (B, 2, T), or None in Method 1.
+        sides: Sides of the tracks (B, N), 0 for padding.
+        mask: True for real tracks and False for padding, (B, N).
+        reference: References (B, 2, T), None in Method 1.
         names: Names of the tracks of each example.
-        songs: The song of each example.
-        reference_songs: The reference's song of each example.
-        items: The number of each example in its data set or stream; what is drawn for an example depends on
-            it.
+        songs: Name of the song of each example.
+        reference_songs: Name of the reference's song of each example.
+        items: Number of each example in its data set or stream. Training draws its random values from it.
     """
 
     tracks: torch.Tensor
@@ -77,7 +72,7 @@ class Batch:
         return self._change_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
-        """Copy the batch to memory that a GPU can copy from while it computes."""
+        """Copy the batch to pinned memory, from which a GPU can copy while it computes."""
         return self._change_tensors(torch.Tensor.pin_memory)
 
     def _change_tensors(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
@@ -86,13 +81,13 @@ class Batch:
 
 
 def collate(examples: list[Example]) -> Batch:
-    """Put examples of different numbers of tracks into one batch: padded, with a mask.
+    """Put examples with different numbers of tracks into one batch, with padding and a mask.
 
     Args:
-        examples: Examples of one length, all with a reference or all without.
+        examples: Examples of equal length, all with a reference or all without.
 
     Returns:
-        The batch.
+        Batch of the examples.
 
     Example:
         >>> few = Example(torch.ones(2, 8), torch.zeros(2), ["a", "b"], "first song", 0.0)
@@ -132,30 +127,30 @@ def loader(
     ranks: int = 1,
     pin_memory: bool = False,
 ) -> Iterable[Batch]:
-    """Load batches `first_step` to `steps - 1`: the same ones for any number of workers.
+    """Load batches `first_step` to `steps - 1`. They do not depend on the number of workers.
 
-    Step k holds the items from k * batch_size on, so training that was stopped goes on with the batch it
-    would have had. Streams from shards depend on the number of workers, and begin with the first step.
+    On one GPU, step k has the items from k * batch_size on. So training that was stopped continues with the
+    same batches. A stream from shards depends on the number of workers, and it can only start at step 0.
 
-    Each worker reads and decodes its examples by itself. MP3, Ogg and other compressed files are decoded from
-    their first sample to the end of the segment, so a compressed set wants a cache first: `build_cache`, or
+    Each worker reads and decodes its own examples. MP3, Ogg and other compressed files are decoded from their
+    first sample to the end of the segment. For a compressed set, build a cache first, with `build_cache` or
     the command `diffmst data cache`.
 
     Args:
         examples: `Method1`, `Method2`, or a stream of them from shards.
-        batch_size: Examples a batch, at least 1.
-        steps: The step to end before.
-        first_step: The step to begin with.
-        workers: Processes that read ahead; 0 reads when a batch is asked for.
-        rank: Which GPU this is, from 0.
-        ranks: GPUs in all: each takes its share of ranks * batch_size items.
-        pin_memory: Whether batches lie in memory that a GPU can copy from while it computes.
+        batch_size: Number of examples per batch, at least 1.
+        steps: Number of the last step plus 1.
+        first_step: Number of the first step.
+        workers: Number of processes that read ahead. With 0, a batch is read when it is requested.
+        rank: Number of this GPU, from 0.
+        ranks: Number of GPUs. Each takes its share of ranks * batch_size items.
+        pin_memory: Whether to put batches into pinned memory, from which a GPU can copy while it computes.
 
     Returns:
-        The batches.
+        Iterable of batches.
 
     Raises:
-        ValueError: For a batch without examples, and for a stream that does not begin with the first step.
+        ValueError: For a `batch_size` below 1, and for a stream with a `first_step` above 0.
 
     Example:
         >>> import diffmst_lib as dm
@@ -172,7 +167,7 @@ def loader(
         "num_workers": workers,
         "pin_memory": pin_memory,
         "worker_init_fn": _ignore_ctrl_c,
-        "generator": torch.Generator(),  # its own: nobody else's random numbers change
+        "generator": torch.Generator(),  # its own, so that other random numbers do not change
     }
     if isinstance(examples, IterableDataset):
         if first_step:
@@ -186,7 +181,7 @@ def loader(
 
 @dataclass
 class _BatchItems:
-    """The items of each batch; a million steps need no list."""
+    """Numbers of the items of each batch, computed one batch at a time."""
 
     steps: range
     batch_size: int
@@ -203,5 +198,7 @@ class _BatchItems:
 
 
 def _ignore_ctrl_c(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the one that trains decides when to stop."""
+    """Ignore Ctrl-C, which reaches every process of a terminal. The process that trains decides when to
+    stop.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Building a song index: every song measured once, an interrupted run goes on where it was. Chapter: Data."""
+"""Building of a song index. An interrupted run can be continued. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FACTS = ("title", "artist", "split", "license", "attribution")
 
 
 def build_index(
-    found: list[FoundSong],
+    songs: list[FoundSong],
     output: str | Path,
     *,
     problems: Iterable[Problem] = (),
@@ -38,27 +38,27 @@ def build_index(
     """Measure songs and write their index.
 
     Songs whose files have not changed since an earlier run, finished or interrupted, are not read again.
-    Broken files are listed in `problems` of the index; a song without any usable file is left out. Splits
-    that no list has given come from `split_of`.
+    Broken files are listed in `problems` of the index. A song without any usable file is left out. Where no
+    published list gives a song's split, `split_of` computes it.
 
     Args:
-        found: The songs, from `find_songs`.
-        output: A .json file, or a folder for `index.json`.
-        problems: What was left out before; it goes into the index.
-        workers: Threads that decode; as many as there are cores by default.
+        songs: Songs from `find_songs`.
+        output: Path of a .json file, or of a folder for `index.json`.
+        problems: Files and folders that were left out before. The index lists them, too.
+        workers: Number of threads that decode. Default: the number of cores.
         progress: Whether to show a progress bar.
 
     Returns:
-        The index.
+        Index of the songs.
 
     Raises:
-        InputError: When nothing can be written, two songs have one name, or no song is left.
+        InputError: When nothing can be written, two songs have the same name, or no song is left.
     """
-    check_names(found)
+    check_names(songs)
     output = index_file(output)
-    # Songs measured so far: an interrupted run goes on from there.
+    # The songs measured so far, so that an interrupted run can be continued.
     journal = output.with_name(f".{output.name}.part")
-    known, songs, problems = _known_songs(output, journal), [], list(problems)
+    known, indexed, problems = _known_songs(output, journal), [], list(problems)
     _allow_open_files(4096)  # every stem of a song is open while it is measured
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -66,23 +66,23 @@ def build_index(
             open(journal, "a", encoding="utf-8", errors="surrogateescape") as measured,
             thread_pool(workers) as pool,
         ):
-            measured.write("\n")  # whatever a killed run has left ends here
-            jobs = [pool.submit(_measured_song, song, known, output.parent) for song in found]
+            measured.write("\n")  # ends a line that a killed run left unfinished
+            jobs = [pool.submit(_measured_song, song, known, output.parent) for song in songs]
             for job in tqdm(as_completed(jobs), total=len(jobs), unit="song", disable=not progress):
                 song, broken = job.result()
                 problems += broken
                 if song:
-                    songs.append(song)
+                    indexed.append(song)
                     line = json.dumps(song_to_json(song, output.parent), ensure_ascii=False)
                     measured.write(line + "\n")
                     measured.flush()
     except OSError as error:
         raise InputError(f"{output}: not written ({why(error)})") from None
-    if not songs:
+    if not indexed:
         journal.unlink(missing_ok=True)
         reasons = "; ".join(f"{p.path}: {p.reason}" for p in problems[:3])
         raise InputError(f"{output}: no song could be used ({reasons or 'none found'})")
-    index = SongIndex(songs, sorted(problems, key=lambda problem: problem.path))
+    index = SongIndex(indexed, sorted(problems, key=lambda problem: problem.path))
     index.save(output)
     journal.unlink(missing_ok=True)
     several = _artists_in_several_splits(index)
@@ -112,7 +112,7 @@ def _artists_in_several_splits(index: SongIndex) -> list[str]:
 
 
 def _measured_song(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song | None, list[Problem]]:
-    """Measure a song, unless it is known; None where no file of it can be used."""
+    """Measure a song, unless it is known. Return None where none of its files can be used."""
     facts = {
         "name": song.name,
         "title": song.title,
@@ -136,12 +136,12 @@ def _measured_song(song: FoundSong, known: dict[str, Song], root: Path) -> tuple
             mix, power_db = mixes[0], mix_power_db
     if not stems and not mix:
         return None, problems
-    signature = "" if problems else signature  # what was broken is looked at again next time
+    signature = "" if problems else signature  # the next run tries broken files again
     return Song(**facts, stems=stems, mix=mix, power_db=power_db, signature=signature), problems
 
 
 def _known_songs(output: Path, journal: Path) -> dict[str, Song]:
-    """Songs of an earlier index and of an interrupted run, by signature."""
+    """Read the songs of an earlier index and of an interrupted run, by signature."""
     songs = []
     with suppress(InputError):
         songs += SongIndex.load(output).songs
@@ -153,7 +153,7 @@ def _known_songs(output: Path, journal: Path) -> dict[str, Song]:
 
 
 def _files_of(song: FoundSong) -> tuple[dict[str | None, Source], list[Problem]]:
-    """The song's files that are there, the mix under None; what is no file is a problem."""
+    """List the files of a song that exist, the mix under None. Anything that is not a file is a problem."""
     sources: dict[str | None, Source] = dict(sorted(song.stems.items()))
     problems = []
     if song.mix:
@@ -169,7 +169,7 @@ def _files_of(song: FoundSong) -> tuple[dict[str | None, Source], list[Problem]]
 
 
 def _signature(sources: dict[str | None, Source], root: Path) -> str:
-    """A text that changes with the names, sizes and dates of the files."""
+    """Compute a text that changes with the names, sizes and dates of the files."""
     facts = []
     for name, source in sources.items():
         status = os.stat(source.path)
@@ -178,18 +178,19 @@ def _signature(sources: dict[str | None, Source], root: Path) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
-    """Give songs the facts of a list, such as published splits and licenses.
+def with_facts(songs: list[FoundSong], path: str | Path) -> list[FoundSong]:
+    """Set facts of songs from a list, such as published splits and licenses.
 
     Args:
-        found: The songs, from `find_songs`.
-        path: A JSON file {song: {title, artist, split, license, attribution}}, each of them optional.
+        songs: Songs from `find_songs`.
+        path: Path of a JSON file {song: {title, artist, split, license, attribution}}. All facts are
+            optional.
 
     Returns:
-        The songs with these facts.
+        Songs with these facts.
 
     Raises:
-        InputError: When the file is no such list, for songs that are not there and facts that no song has.
+        InputError: When the file is not such a list, and for unknown songs and facts.
     """
     try:
         facts_of = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -200,7 +201,7 @@ def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
     if not isinstance(facts_of, dict) or not all(isinstance(facts, dict) for facts in facts_of.values()):
         raise InputError(f"{path}: must be JSON {{song: {{fact: text}}}}")
     facts_of = {_composed(name): facts for name, facts in facts_of.items()}
-    names = {_composed(song.name) for song in found}
+    names = {_composed(song.name) for song in songs}
     for name, facts in facts_of.items():
         if name not in names:
             raise InputError(f"{path}: no song is named {name}")
@@ -212,9 +213,9 @@ def with_facts(found: list[FoundSong], path: str | Path) -> list[FoundSong]:
                 f"{path}: {name} has {wrong[0]} {facts[wrong[0]]!r}; "
                 f"known are {', '.join(FACTS)}, and the splits {', '.join(SPLITS)}"
             )
-    return [replace(song, **facts_of.get(_composed(song.name), {})) for song in found]
+    return [replace(song, **facts_of.get(_composed(song.name), {})) for song in songs]
 
 
 def _composed(name: str) -> str:
-    """An "é" is one character in some file systems and two in others."""
+    """Compose accents: "é" is one character in some file systems and two in others."""
     return unicodedata.normalize("NFC", name)

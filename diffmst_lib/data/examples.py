@@ -1,4 +1,4 @@
-"""Data sets to learn from: Method 1 and Method 2 of section 3. Chapter: Data."""
+"""Data sets for training: Method 1 and Method 2 of section 3. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from .songs import Song
 
 
 class Method1(Dataset):
-    """Segments of songs, tracks only: half A becomes a reference by a random mix, half B is mixed like it.
+    """Data set of segments without references.
 
-    Item i is a function of `seed` and i alone, for any i from 0 on: the same with any number of workers, and
-    where training goes on after a stop. To validate, take the first items of another split each time. Songs
-    without a segment that fits are left out, and an `InputNote` names them.
+    Training mixes the first half (A) of a segment at random. This mix is the reference of the second half
+    (B).
+
+    Item i, for any i from 0 on, depends on `seed` and i only. So it is the same with any number of workers,
+    and when training continues after a stop. Each validation can use the first items of another split. Songs
+    in which no segment fits are left out, and an `InputNote` names them.
 
     Args:
-        songs: Songs with stems, as `SongIndex.multitracks` gives them.
-        sampling: How segments are drawn.
-        seed: Another seed gives other examples.
+        songs: Songs with stems, as `SongIndex.multitracks` returns them.
+        sampling: Settings with which segments are drawn.
+        seed: Random seed.
 
     Raises:
         InputError: When no song is left.
@@ -48,17 +51,17 @@ class Method1(Dataset):
 
 
 class Method2(Method1):
-    """Segments of songs with real songs as references: cut at random, without offset, at `reference_lufs`.
+    """Data set of segments with real songs as references.
 
-    As in the paper the two have nothing to do with each other, except that a song is never its own reference,
-    nor is its
-    master: a finished song of the same artist and title, whatever stands in brackets behind it.
+    A reference is a random segment without its DC offset, at `reference_lufs`. As in the paper, it is drawn
+    independently of the tracks. But a song is never its own reference, and neither is its master: a finished
+    song of the same artist and title, whatever follows the title in brackets.
 
     Args:
-        songs: Songs with stems, as `SongIndex.multitracks` gives them.
-        references: Finished songs, as `SongIndex.references` gives them.
-        sampling: How segments are drawn.
-        seed: Another seed gives other examples.
+        songs: Songs with stems, as `SongIndex.multitracks` returns them.
+        references: Finished songs, as `SongIndex.references` returns them.
+        sampling: Settings with which segments are drawn.
+        seed: Random seed.
 
     Raises:
         InputError: When no song or no reference is left.
@@ -82,7 +85,7 @@ class Method2(Method1):
 
 
 def _songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[SongWindows]:
-    """Songs with their windows; those without any are named in a note."""
+    """Find the windows of songs. A note names the songs without any."""
     if not songs:
         raise InputError(
             "no songs with stems are given" if min_tracks else "no references are given; mono ones are none"

@@ -1,4 +1,4 @@
-"""The song index: what a data set holds, measured once and kept as JSON. Chapter: Data."""
+"""The song index: the songs of a data set with their measurements, saved as JSON. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ VERSION = 1
 
 
 class SongIndex:
-    """The songs of a data set.
+    """Index of the songs of a data set.
 
     Attributes:
-        songs: The songs, sorted by name.
-        problems: What was left out, and why.
+        songs: Songs, sorted by name.
+        problems: Files and folders that were left out, with reasons.
 
     Example:
         >>> import diffmst_lib as dm
@@ -109,16 +109,16 @@ class SongIndex:
         return pd.DataFrame(rows).set_index("song") if rows else pd.DataFrame()
 
     def save(self, path: str | Path) -> Path:
-        """Write the index as JSON, a song a line, whole or not at all.
+        """Write the index as JSON, one line per song. The file is written whole or not at all.
 
         Args:
-            path: The file; songs' files below its folder are named relative to it.
+            path: Path of the file. Audio files below its folder are named by their relative path.
 
         Returns:
-            The file.
+            Path of the file.
 
         Raises:
-            InputError: When it cannot be written.
+            InputError: When the file cannot be written.
         """
         path = Path(path)
         lines = ",\n".join(
@@ -138,13 +138,13 @@ class SongIndex:
         """Read an index.
 
         Args:
-            path: The file, or the folder that holds `index.json`.
+            path: Path of the file, or of the folder that holds `index.json`.
 
         Returns:
-            The index.
+            Index that the file holds.
 
         Raises:
-            InputError: When there is none.
+            InputError: When the file is missing or is not an index.
         """
         path = index_file(path)
         if not path.is_file():
@@ -164,13 +164,13 @@ class SongIndex:
 
 
 def check_names(songs: Sequence[Song] | Sequence[FoundSong]) -> None:
-    """Raise InputError when two songs have one name."""
+    """Raise InputError when two songs have the same name."""
     twice = [name for name, count in Counter(song.name for song in songs).items() if count > 1]
     if twice:
         raise InputError(f"two songs are named {twice[0]}")
 
 
 def index_file(path: str | Path) -> Path:
-    """The index that a folder holds, or the file itself."""
+    """Return the path of the index in a folder, or the file itself."""
     path = Path(path)
     return path if path.suffix == ".json" else path / "index.json"

@@ -1,4 +1,4 @@
-"""Measuring a song once: levels of every second are kept, samples forgotten. Chapter: Data."""
+"""Measurement of songs: the levels of every second. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..audio.loudness import OFFSET_DB, SAMPLE_RATE, filter_block, k_weighting
 from ..disk import why
 from .songs import Problem, Source, Track
 
-MONO_DB = -60.0  # two channels whose difference lies that far below their sum are one
+MONO_DB = -60.0  # two channels are mono when their difference is this far below their sum
 
 
 class _FileMeter:
-    """Measures one file, second by second."""
+    """Meter of one file, which measures second by second."""
 
     def __init__(self, name: str, source: Source) -> None:
         self.name, self.source = name, source
@@ -30,7 +30,7 @@ class _FileMeter:
             raise ValueError(f"{self._file.channels} channels; a stem is mono or stereo")
 
     def seconds(self) -> Iterator[np.ndarray]:
-        """Blocks (channels, 44100) at 44.1 kHz, the last one shorter; what passes is measured."""
+        """Measure and yield blocks (channels, 44100) at 44.1 kHz; the last one may be shorter."""
         state = np.zeros((2, self._file.channels, 2))
         for block in _rebuffered(self._file.resampled(SAMPLE_RATE)):
             self.num_samples += block.shape[1]
@@ -45,7 +45,7 @@ class _FileMeter:
             raise ValueError("no audio in it (length 0)")
 
     def track(self) -> Track:
-        """The track with all that was measured."""
+        """Return the track with its measurements."""
         mono = bool(self._file.channels == 1 or self.difference <= 10 ** (MONO_DB / 10) * self.total)
         num_samples = round(self.num_samples / SAMPLE_RATE * self._file.sample_rate)
         return Track(
@@ -67,7 +67,7 @@ class _FileMeter:
 
 
 def _rebuffered(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same samples in blocks of a second, the last one shorter."""
+    """Yield the same samples in blocks of one second; the last one may be shorter."""
     rest = None
     for block in blocks:
         rest = block if rest is None else np.concatenate([rest, block], axis=1)
@@ -79,16 +79,16 @@ def _rebuffered(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[Problem]]:
-    """Measure files that sound together.
+    """Measure the files of a song together.
 
-    Memory stays at about a second of each file, however long they are. A file that turns out to be broken is
-    left out, and the others are measured again without it.
+    About one second of each file is in memory at a time. When a file turns out to be broken, the others are
+    measured again without it.
 
     Args:
-        sources: The files by name.
+        sources: Files by name.
 
     Returns:
-        The tracks, the power of their sum by second in dB, and the files that could not be used.
+        Tracks, the power of their sum in each second in dB, and the files that could not be used.
     """
     sources, problems = dict(sources), []
     while sources:
@@ -120,7 +120,7 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
 
 
 def decibels(powers: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Turn powers into dB, float32, -inf for 0."""
+    """Convert powers to dB, float32, with -inf for 0."""
     with np.errstate(divide="ignore"):
         return (10 * np.log10(np.asarray(powers, np.float64))).astype(np.float32)
 

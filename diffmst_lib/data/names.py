@@ -1,4 +1,4 @@
-"""What names tell: spellings of one artist, versions of one song, an artist's split. Chapter: Data."""
+"""Names of artists and songs: their spellings, versions and splits. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .songs import Song
 
 
 def letters(name: str) -> str:
-    """What two spellings of one name share: no case, accents, spaces, punctuation or guests.
+    """Reduce a name to what its spellings share: no case, accents, spaces, punctuation or guests.
 
     Args:
-        name: The name of an artist or of a song.
+        name: Name of an artist or of a song.
 
     Returns:
-        Lower-case letters and digits; the name itself where it has none.
+        Lower-case letters and digits, or the name itself where it has none.
 
     Example:
         >>> letters("Triviul feat. The Fiend")
@@ -30,12 +30,12 @@ def letters(name: str) -> str:
 def split_of(name: str) -> str:
     """Compute the split of an artist: 80 % train, 10 % validation, 10 % test.
 
-    It depends on the `letters` of the name alone: not on the data set, its order or its size. So "A Classic
-    Education" of one data set and "AClassicEducation" of another share a split, and an artist and the same
-    one "feat." a guest.
+    The split depends on the `letters` of the name only, not on the data set, its order or its size. So "A
+    Classic Education" of one data set and "AClassicEducation" of another have the same split. An artist has
+    the same split with and without a guest ("feat.").
 
     Args:
-        name: The artist, or the song where nobody knows the artist.
+        name: Name of the artist, or of the song where the artist is unknown.
 
     Returns:
         "train", "validation" or "test".
@@ -50,14 +50,14 @@ def split_of(name: str) -> str:
 
 
 def same_song(one: Song, other: Song) -> bool:
-    """Whether one song may be the other, or its master.
+    """Tell whether two songs may be the same song, or one the master of the other.
 
     Args:
-        one: A song.
-        other: Another one.
+        one: First song.
+        other: Second song.
 
     Returns:
-        True for one name, and for one artist with one title, whatever stands in brackets behind the title.
+        True for the same name, and for the same artist and title, whatever follows the title in brackets.
     """
     return one.name == other.name or _version_key(one.artist, one.title, one.name) == _version_key(
         other.artist, other.title, other.name
@@ -66,7 +66,7 @@ def same_song(one: Song, other: Song) -> bool:
 
 @cache
 def _version_key(artist: str, title: str, name: str) -> tuple[str, str]:
-    """What is the same for all versions of a song: its name where nobody knows the artist."""
+    """Return a key that all versions of a song share; where the artist is unknown, it is the song's name."""
     return (letters(artist), letters(re.split(r"(?<=.)[(\[]", title)[0])) if artist else ("", name)
 
 

@@ -1,4 +1,4 @@
-"""How segments of songs are drawn, for Method 1 and Method 2 of section 3. Chapter: Data."""
+"""Random draws of segments of songs, for Method 1 and Method 2 of section 3. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from .names import same_song
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
 from .songs import Song, Track
 
-DRAWS = 50  # segments tried before a data set is called empty
+DRAWS = 50  # segments tried before an error says that nothing fits
 
-SongWindows = tuple[Song, Windows]  # a song, and where segments of it may lie
-StemStart = tuple[Song, Track, float]  # a song, a stem of it, and the second where a segment starts
+SongWindows = tuple[Song, Windows]  # a song and the windows in which its segments may lie
+StemStart = tuple[Song, Track, float]  # a song, one of its stems, and the start of a segment in seconds
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How segments are drawn.
+    """Settings with which segments are drawn.
 
     Args:
-        track_lufs: Level of every track, -100 to 0 LUFS, that of the model's config: -48 in the paper, -30 in
+        track_lufs: Level of every track, -100 to 0 LUFS, as in the model's config: -48 in the paper, -30 in
             `small` and `tiny`.
-        seconds: Length of a segment and of a reference, at least 1 s.
-        min_tracks: The fewest tracks of an example, at least 1.
-        max_tracks: The most tracks; the number is drawn between the two, and a stereo stem is two tracks.
-        mixed_songs: How often (0 to 1) stems of one example come from anywhere in the set and not from one
-            song.
+        seconds: Length of a segment and of a reference in seconds, at least 1.
+        min_tracks: Minimum of tracks in an example, at least 1.
+        max_tracks: Maximum of tracks in an example. A stereo stem counts as two tracks. The number is drawn
+            between `min_tracks` and `max_tracks`.
+        mixed_songs: Probability (0 to 1) that the stems of an example come from several songs.
         energy: Mean square that the mix of a segment must reach, above 0; 0.001 in the paper.
-        silence_lufs: Stems below it in a segment are skipped.
-        reference_lufs: Level of references, -100 to 0; the paper's "-16 dBFS" are LUFS.
-        sample_rate: Samples a second, in Hz.
+        silence_lufs: Loudness below which a stem is skipped in a segment.
+        reference_lufs: Level of references, -100 to 0 LUFS. The paper writes "-16 dBFS" and means LUFS.
+        sample_rate: Sample rate in Hz.
 
     Raises:
-        ValueError: For values out of these limits.
+        ValueError: For values out of these ranges.
 
     Example:
         >>> Sampling(track_lufs=-30).max_tracks
@@ -62,14 +62,14 @@ class Sampling:
             raise ValueError(f"min_tracks cannot be {self.min_tracks} with max_tracks {self.max_tracks}")
 
     def windows(self, song: Song, *, min_tracks: int = 0) -> Windows:
-        """Find where segments of a song may lie.
+        """Find the windows of a song in which segments may lie.
 
         Args:
-            song: A song of an index.
-            min_tracks: Sounding tracks that a segment needs.
+            song: Song of an index.
+            min_tracks: Minimum of sounding tracks in a segment.
 
         Returns:
-            The windows; none where no segment fits.
+            Windows. There are none where no segment fits.
         """
         return find_windows(
             song, self.seconds, energy=self.energy, silence_lufs=self.silence_lufs, min_tracks=min_tracks
@@ -86,15 +86,15 @@ def draw(
 
     Args:
         songs: Songs with stems, each with its windows.
-        sampling: How segments are drawn.
-        rng: The source of chance.
+        sampling: Settings of the draw.
+        rng: Random number generator.
         references: Finished songs with their windows; None for Method 1.
 
     Returns:
-        The example.
+        Example of a song and, for Method 2, of a reference.
 
     Raises:
-        InputError: When `DRAWS` in a row were no use.
+        InputError: When no example was found in `DRAWS` draws.
     """
     for _ in range(DRAWS):
         others, reference = songs, None
@@ -127,14 +127,14 @@ def draw_example(
     """Draw one segment of a song, with tracks chosen at random.
 
     Args:
-        song: The song.
-        windows: Where its segments may lie.
-        sampling: How segments are drawn.
-        rng: The source of chance.
-        others: Songs to take every stem from, each at a place of its own; None takes the stems of `song`.
+        song: Song that the segment comes from.
+        windows: Windows in which its segments may lie.
+        sampling: Settings of the draw.
+        rng: Random number generator.
+        others: Songs from which the stems come, each stem with a start of its own. None: the stems of `song`.
 
     Returns:
-        The example, without a reference. It may have fewer than `min_tracks` tracks: a channel can be silent
+        Example without a reference. It may have fewer than `min_tracks` tracks: a channel can be silent
         although its stem sounds.
     """
     window, start_s = draw_start(song, windows, sampling.seconds, rng)
@@ -170,7 +170,7 @@ def draw_example(
 def _choose_stems(
     stems: list[StemStart], wanted: int, sampling: Sampling, mixed: bool
 ) -> list[tuple[str, Track, float]]:
-    """Stems that make `wanted` tracks, or one less where a stereo stem does not fit; none if too few fit."""
+    """Choose stems for `wanted` tracks, or one less where a stereo stem does not fit; none if too few fit."""
     chosen: dict[str, tuple[str, Track, float]] = {}
     count = 0
     for limit, enough in ((wanted, wanted), (sampling.max_tracks, sampling.min_tracks)):
@@ -188,14 +188,14 @@ def draw_reference(
     """Draw a segment of a finished song.
 
     Args:
-        song: The song, with its mix.
-        windows: Where its segments may lie.
-        sampling: How segments are drawn.
-        rng: The source of chance.
+        song: Song with its mix.
+        windows: Windows in which its segments may lie.
+        sampling: Settings of the draw.
+        rng: Random number generator.
 
     Returns:
-        The audio (2, num_samples) without its offset at `reference_lufs`, None where the segment is silent,
-        and the second of the song in which it starts.
+        Audio (2, num_samples) at `reference_lufs`, without its DC offset, and its start in the song in
+        seconds. The audio is None where the segment is silent.
     """
     _, start_s = draw_start(song, windows, sampling.seconds, rng)
     audio = read_segment(song.mix, start_s, sampling.seconds, sample_rate=sampling.sample_rate)
@@ -206,16 +206,19 @@ def draw_reference(
 
 
 def draw_start(song: Song, windows: Windows, seconds: float, rng: np.random.Generator) -> tuple[int, float]:
-    """Draw where a segment starts: any start as likely as any other, on a grid of whole samples at any rate.
+    """Draw the start of a segment.
+
+    All starts on a grid of `1 / GRID` s are equally likely. They are whole samples at every usual sample
+    rate.
 
     Args:
-        song: The song.
-        windows: Where its segments may lie.
-        seconds: Length of the segment.
-        rng: The source of chance.
+        song: Song that the segment comes from.
+        windows: Windows in which its segments may lie.
+        seconds: Length of the segment in seconds.
+        rng: Random number generator.
 
     Returns:
-        The number of the window, and the start in seconds.
+        Number of the window, and the start in seconds.
     """
     while True:
         window, late = int(rng.integers(len(windows.starts))), int(rng.integers(GRID))
@@ -225,7 +228,7 @@ def draw_start(song: Song, windows: Windows, seconds: float, rng: np.random.Gene
 
 
 def _draw_stem(others: list[SongWindows], seconds: float, rng: np.random.Generator) -> StemStart:
-    """A sounding stem from anywhere."""
+    """Draw a sounding stem of any song."""
     song, windows = others[rng.integers(len(others))]
     window, start_s = draw_start(song, windows, seconds, rng)
     return song, song.stems[rng.choice(np.flatnonzero(windows.sounding[:, window]))], start_s

@@ -1,4 +1,4 @@
-"""Segments of songs: where there is something to hear, and reading just that part. Chapter: Data."""
+"""Segments of songs: the windows in which they may lie, and reading them. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from ..inputs import InputError
 from .songs import Song, Track
 
 ENERGY = 0.001  # the energy threshold of section 3.1: the mean square that the mix of a segment must reach
-SILENCE_LUFS = -60.0  # a stem below it in a segment is skipped: brought to level, it would be its own noise
+SILENCE_LUFS = -60.0  # a stem below it in a segment is skipped: normalization would only raise its noise
 GRID = 25  # segments start on multiples of 1/25 s, a whole number of samples at every usual rate
 MARGIN_S = 2 / GRID  # read on both sides of a part that is resampled
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Where a song can be cut.
+    """Windows of a song in which segments may lie.
 
     Attributes:
-        starts: Starts of windows in whole seconds (num_windows,).
-        sounding: Which stems sound there, (num_stems, num_windows).
-        slack_s: How much later a segment may begin, in seconds (num_windows,): a second where the next window
-            is good as well, otherwise not at all, and after the last window what is left of the song.
+        starts: Starts of the windows in whole seconds (num_windows,).
+        sounding: Whether a stem sounds in a window (num_stems, num_windows).
+        slack_s: Longest delay of a segment after the start of its window, in seconds (num_windows,). It is 1
+            where the next window fits as well and 0 otherwise. After the last window it is the rest of the
+            song.
     """
 
     starts: np.ndarray
@@ -47,20 +48,20 @@ def find_windows(
 ) -> Windows:
     """Find all windows in which the mix has a mean square of at least `energy` (paper, section 3.1).
 
-    The index decides, at whole seconds; no file is read.
+    Windows start at whole seconds. Their levels come from the index, so no file is read.
 
     Args:
-        song: A song of an index.
-        seconds: Length of a window, at least 1 s.
+        song: Song of an index.
+        seconds: Length of a window in seconds, at least 1.
         energy: Mean square that the mix of a window must reach.
-        silence_lufs: A stem sounds where it reaches this loudness.
-        min_tracks: Sounding tracks that a window needs besides.
+        silence_lufs: Loudness from which on a stem counts as sounding.
+        min_tracks: Minimum of sounding tracks in a window.
 
     Returns:
-        The windows; none where nothing fits.
+        Windows. There are none where nothing fits.
 
     Raises:
-        ValueError: Below 1 s.
+        ValueError: For `seconds` below 1.
 
     Example:
         >>> import diffmst_lib as dm
@@ -81,7 +82,7 @@ def find_windows(
 
 
 def _window_level_db(levels_db: np.ndarray, seconds: float, count: int) -> np.ndarray:
-    """Mean level of the windows that start in second 0, 1, ... `count - 1`."""
+    """Compute the mean level of the windows that start at 0, 1, ... `count - 1` seconds."""
     powers = np.zeros(count + math.ceil(seconds) + 1)
     known = 10 ** (np.asarray(levels_db[: len(powers)], np.float64) / 10)
     powers[: len(known)] = known
@@ -98,18 +99,19 @@ def read_segment(
 ) -> torch.Tensor:
     """Read a part of a file.
 
-    Of WAV, AIFF and FLAC files only this part is decoded, of MP3, Ogg, Opus and AAC all that comes before it
-    as well: a compressed set that is read many times wants a cache, from `build_cache` or the command
-    `diffmst data cache`.
+    Of WAV, AIFF and FLAC files, only this part is decoded. Of MP3, Ogg, Opus and AAC files, everything before
+    it is decoded as well. For a compressed set that is read many times, build a cache with `build_cache` or
+    the command `diffmst data cache`.
 
     Args:
-        track: A track of an index.
-        start_s: Where the part starts, in seconds.
-        seconds: Its length.
-        sample_rate: The rate of the result, in Hz; a file of another rate is resampled.
+        track: Track of an index.
+        start_s: Start of the part in seconds.
+        seconds: Length of the part in seconds.
+        sample_rate: Sample rate of the result in Hz. A file of another rate is resampled.
 
     Returns:
-        Audio, float32 (1 or 2, num_samples), one channel for a mono track; silence where the file has ended.
+        Audio, float32 (1 or 2, num_samples), one channel for a mono track. It is silent after the end of the
+        file.
 
     Raises:
         InputError: When the file cannot be read, or is shorter than the index says.
@@ -139,7 +141,7 @@ def read_segment(
 
 
 def _read_resampled(file: AudioFile, start_s: float, seconds: float, sample_rate: int) -> np.ndarray:
-    """From `start_s` on, and a little more than asked for."""
+    """Read from `start_s` on, resample, and return a little more than `seconds`."""
     before = min(MARGIN_S, start_s)
     samples = file.read(
         round((start_s - before) * file.sample_rate),

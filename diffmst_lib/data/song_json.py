@@ -11,18 +11,18 @@ import numpy as np
 
 from .songs import SPLITS, Song, Source, Track
 
-SILENCE_DB = -120.0  # stands for silence in the file
+SILENCE_DB = -120.0  # what the file has for silence
 
 
 def song_to_json(song: Song, root: Path) -> dict[str, Any]:
-    """Describe a song as an index writes it.
+    """Convert a song into a dictionary for JSON.
 
     Args:
-        song: The song.
-        root: The folder of the index: files below it get their relative path.
+        song: Song of an index.
+        root: Folder of the index. Files below it are named by their relative path.
 
     Returns:
-        What `json.dumps` takes and `song_from_json` reads.
+        Dictionary for `json.dumps`, which `song_from_json` reads.
     """
 
     def track_to_json(track: Track) -> dict[str, Any]:
@@ -47,12 +47,12 @@ def song_to_json(song: Song, root: Path) -> dict[str, Any]:
 
 
 def _rounded(levels_db: np.ndarray) -> list[float]:
-    """A decimal, and nothing below -120 dB: that is silence, or what a filter left of it."""
+    """Round levels to one decimal. Levels below -120 dB, silence or what a filter left of it, become -120."""
     return np.maximum(levels_db, SILENCE_DB).astype(np.float64).round(1).tolist()
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """Parse JSON with its levels as arrays."""
+    """Parse JSON and convert its levels to arrays."""
 
     def levels_as_arrays(content: dict[str, Any]) -> dict[str, Any]:
         for key in content.keys() & {"loudness_lufs", "power_db"}:
@@ -65,17 +65,19 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def song_from_json(content: dict[str, Any], root: Path) -> Song:
-    """Make the song again that `song_to_json` described.
+    """Make a song from the dictionary of `song_to_json`.
 
     Args:
-        content: The song, from `parse_json`.
-        root: The folder of the index.
+        content: Dictionary of a song, from `parse_json`.
+        root: Folder of the index.
 
     Returns:
-        The song.
+        Song with the same values.
 
     Raises:
-        ValueError: For what is no song, as KeyError and TypeError do.
+        KeyError: For a dictionary that lacks a key.
+        TypeError: For a dictionary with a key that is unknown.
+        ValueError: For values that a song cannot have.
     """
 
     def track_from_json(facts: dict[str, Any]) -> Track:
@@ -100,6 +102,6 @@ def song_from_json(content: dict[str, Any], root: Path) -> Song:
 
 
 def relative_path(path: Any, root: Path) -> str:
-    """Name a file by its POSIX path below `root`, or by the absolute one where it lies elsewhere."""
+    """Return the POSIX path of a file: relative for a file below `root`, absolute for any other."""
     path, root = Path(os.path.abspath(path)), Path(os.path.abspath(root))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

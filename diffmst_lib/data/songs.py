@@ -1,23 +1,26 @@
-"""What a song is to a data set: files found, then measured. Chapter: Data."""
+"""Songs of a data set: as files, and as measured. Chapter: Data."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from ..inputs import InputError
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a sound is.
+    """Source of a sound.
 
     Attributes:
-        path: A file, or its content.
-        stream: Which audio stream of it: MUSDB18 keeps five in one file.
+        path: Path of a file, or its content.
+        stream: Number of the audio stream in the file. MUSDB18 has five streams in one file.
     """
 
     path: Path | io.BytesIO
@@ -26,18 +29,18 @@ class Source:
 
 @dataclass
 class FoundSong:
-    """A song in a folder, before anything was read: its stems, its finished mix, or both.
+    """A song in a folder, before its audio is read: its stems, its finished mix, or both.
 
     Attributes:
-        name: Unique in its data set, such as "train/Artist - Title".
-        title: The song's title.
-        layout: The layout of its data set.
-        artist: "" where nothing tells it, as `license` and `attribution`.
-        stems: Its stems by name.
-        mix: Its finished mix, where there is one.
-        license: Name of the license.
-        attribution: Line that the license asks for.
-        split: "" unless a published list gives it.
+        name: Name of the song, unique in its data set, such as "train/Artist - Title".
+        title: Title of the song.
+        layout: Layout of its data set.
+        artist: Name of the artist, "" where it is unknown.
+        stems: Sources of the stems by name.
+        mix: Source of the finished mix, or None.
+        license: Name of the license, "" where it is unknown.
+        attribution: Line that the license requires, "" where it is unknown.
+        split: Split in a published list, "" without one.
     """
 
     name: str
@@ -56,8 +59,8 @@ class Problem:
     """A file or folder that was left out.
 
     Attributes:
-        path: Its path, or a name.
-        reason: Why, in one line.
+        path: Path or name of the file or folder.
+        reason: Reason in one line.
     """
 
     path: str
@@ -69,16 +72,17 @@ class Track:
     """A measured file of a song: a stem, or its mix.
 
     Attributes:
-        name: The stem's name.
-        source: Where it is.
-        sample_rate: In Hz.
-        num_samples: Its length at that rate.
-        channels: 1 or 2.
+        name: Name of the stem.
+        source: Source of the audio.
+        sample_rate: Sample rate in Hz.
+        num_samples: Length in samples at that rate.
+        channels: Number of channels, 1 or 2.
         mono: Whether there is one channel, or two that differ by less than -60 dB.
-        peak: The largest magnitude of a sample, linear.
-        loudness_lufs: One value a second: ITU-R BS.1770 without gates, -inf for silence, so that values add
-            up as powers.
-        gain: A factor that the samples of the file still need, 1 except in a cache and in shards.
+        peak: Largest magnitude of a sample, linear.
+        loudness_lufs: Loudness of each second, -inf for silence. It is measured as in ITU-R BS.1770, but
+            without gates, so that the values add up as powers.
+        gain: Factor by which the samples of the file must be multiplied. It is 1 except in a cache and in
+            shards.
     """
 
     name: str
@@ -93,7 +97,7 @@ class Track:
 
     @property
     def duration_s(self) -> float:
-        """Length in seconds."""
+        """The length in seconds."""
         return self.num_samples / self.sample_rate
 
 
@@ -102,19 +106,19 @@ class Song:
     """A song of an index: stems, or a finished mix, or both.
 
     Attributes:
-        name: Unique in its data set, such as "train/Artist - Title".
-        title: The song's title.
-        layout: The layout of its data set.
-        artist: "" where nobody knows, as `license` and `attribution`.
+        name: Name of the song, unique in its data set, such as "train/Artist - Title".
+        title: Title of the song.
+        layout: Layout of its data set.
+        artist: Name of the artist, "" where it is unknown.
         split: "train", "validation" or "test".
-        license: Name of the license.
-        attribution: Line that the license asks for.
-        stems: Its stems.
-        mix: Its finished mix, where there is one.
-        power_db: Mean square of the mix by second, over both channels, in dB; where there is no finished mix,
-            the mix is the plain sum of the stems.
-        signature: A text that changes when a file does.
-        offset_s: Where a piece of a song begins in it, in seconds (0 except in shards).
+        license: Name of the license, "" where it is unknown.
+        attribution: Line that the license requires, "" where it is unknown.
+        stems: Measured stems.
+        mix: Measured finished mix, or None.
+        power_db: Mean square of the mix in each second, over both channels, in dB. Without a finished mix,
+            the mix is the sum of the stems.
+        signature: Text that changes when a file changes.
+        offset_s: Start of a piece within its song, in seconds (0 except in shards).
     """
 
     name: str
@@ -132,15 +136,28 @@ class Song:
 
     @property
     def tracks(self) -> list[Track]:
-        """All of its files: the stems, then the mix."""
+        """All tracks: the stems, then the mix."""
         return [*self.stems, self.mix] if self.mix else list(self.stems)
 
     @property
     def num_tracks(self) -> int:
-        """Tracks that its stems make: a stereo stem is two."""
+        """The number of tracks of the stems. A stereo stem counts as two."""
         return sum(1 if stem.mono else 2 for stem in self.stems)
 
     @property
     def duration_s(self) -> float:
-        """Length of its longest file in seconds."""
+        """The length of the longest file in seconds."""
         return max(track.duration_s for track in self.tracks)
+
+
+def refuse_stems(records: Iterable[Source], stems: Iterable[Source], folder: str | Path) -> None:
+    """Raise InputError when one of the records is a stem of one of the songs.
+
+    Args:
+        records: Sources of finished songs, which are to serve as references.
+        stems: Sources of the stems of all songs.
+        folder: Folder of the records, for the message.
+    """
+    paths = {stem.path.resolve() for stem in stems if isinstance(stem.path, Path)}
+    if any(isinstance(record.path, Path) and record.path.resolve() in paths for record in records):
+        raise InputError(f"{folder}: holds stems of the songs, which are no references")

@@ -1,4 +1,4 @@
-"""Threads that decode, encode and render, where an error in one ends them all. Chapter: Data."""
+"""Pools of threads that decode, encode and render. An error in one thread ends them all. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Result = TypeVar("Result")
 
 @contextmanager
 def thread_pool(workers: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool of threads; when the block fails, jobs that have not begun are dropped.
+    """Open a pool of threads. When the block fails, jobs that have not started are canceled.
 
     Args:
-        workers: Threads; as many as there are cores by default.
+        workers: Number of threads. Default: the number of cores.
 
     Yields:
         The pool.
@@ -40,14 +40,13 @@ def in_order(
     """Compute results in a pool and yield them in order.
 
     Args:
-        pool: The threads.
-        function: What they call.
-        arguments: The arguments of each call.
-        ahead: How many calls are begun before the first of their results is taken; the results wait in
-            memory.
+        pool: Pool of threads.
+        function: Function that the threads call.
+        arguments: Arguments of each call.
+        ahead: Number of calls that start before the first result is yielded. Their results wait in memory.
 
     Yields:
-        The results.
+        Results in the order of the calls.
     """
     waiting = deque()
     for values in arguments:

@@ -12,14 +12,14 @@ import torch
 from tqdm.auto import tqdm
 
 from ..audio.loudness import loudest_window, normalize_loudness
-from ..audio.multitrack import Multitrack, check_song, check_stereo
+from ..audio.multitrack import Multitrack, check_song
 from ..console.mixing_console import MixingConsole, uses_fx_bus
 from ..console.params import ConsoleParams
 from ..console.table import knob_index
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .baselines import neutral_params
-from .result import MixResult, reference_features, render_mix
+from .result import MixResult, check_reference, render_mix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,7 @@ def optimize_mix(
         True
     """
     check_song(song)
-    reference, lufs = check_stereo(reference, sample_rate=song.sample_rate)
+    target = check_reference(reference, sample_rate=song.sample_rate)
     if start not in ("spread", "center"):
         raise ValueError(f"start must be 'spread' or 'center', not {start!r}")
     if steps < 0 or not fit_seconds > 0:
@@ -83,7 +83,6 @@ def optimize_mix(
         raise ValueError(
             f"init is a console for {', '.join(init.names)}, the song has {', '.join(song.names)}"
         )
-    target = reference_features(reference.detach(), lufs, sample_rate=song.sample_rate)
     return fit_console(
         song,
         target,

@@ -11,7 +11,7 @@ import torch
 
 from ..audio.loading import save_audio
 from ..audio.loudness import MIX_LUFS, loudness
-from ..audio.multitrack import Multitrack
+from ..audio.multitrack import Multitrack, check_stereo
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.table import knob_index
@@ -134,6 +134,25 @@ def render_mix(
     return MixResult(audio, params, song, history, level, loss)
 
 
-def reference_features(reference: torch.Tensor, lufs: float, *, sample_rate: int) -> dict[str, torch.Tensor]:
-    """Compute the audio features of a reference (2, num_samples) at `lufs`, brought to -16 LUFS."""
+def reference_features(
+    reference: torch.Tensor, lufs: float, *, sample_rate: float
+) -> dict[str, torch.Tensor]:
+    """Measure the audio features of a reference (2, num_samples) of known loudness, brought to -16 LUFS."""
     return audio_features(reference * 10.0 ** ((MIX_LUFS - lufs) / 20.0), sample_rate=sample_rate)
+
+
+def check_reference(reference: torch.Tensor, *, sample_rate: float) -> dict[str, torch.Tensor]:
+    """Check a reference, and measure its audio features at -16 LUFS.
+
+    Args:
+        reference: A stereo mix (2, num_samples).
+        sample_rate: Sample rate in Hz.
+
+    Returns:
+        The features, without gradient.
+
+    Raises:
+        InputError: About the "reference", for anything that is not a stereo mix.
+    """
+    reference, lufs = check_stereo(reference, sample_rate=sample_rate)
+    return reference_features(reference.detach(), lufs, sample_rate=sample_rate)

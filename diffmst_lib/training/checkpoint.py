@@ -48,7 +48,13 @@ class Progress:
     scaler: dict[str, float] = field(default_factory=dict)
 
     def add(self, loss: float, norm: float, seconds: float) -> None:
-        """Count one more step, with its loss, the norm of its gradient and its time in seconds."""
+        """Count one more step, and whether its update was skipped.
+
+        Args:
+            loss: Its loss.
+            norm: The norm of its gradient; not finite when the update was skipped.
+            seconds: Time that it took, in seconds.
+        """
         self.step, self.seconds = self.step + 1, self.seconds + seconds
         self.skipped += not math.isfinite(norm)
         self.losses.append(loss)
@@ -76,7 +82,17 @@ class Progress:
 
 
 def identity_of(recipe: Recipe, seed: int, names: Iterable[str], devices: int) -> Identity:
-    """Identify a training: its recipe, seed, a digest of the names of its songs, number of devices."""
+    """Identify a training: by these, a checkpoint is known to belong to it.
+
+    Args:
+        recipe: The recipe.
+        seed: Seed of all random choices.
+        names: Names of its songs, in any order; a digest of them is kept.
+        devices: Number of processes.
+
+    Returns:
+        The fields of the recipe, its model's configuration, and "seed", "data" and "devices".
+    """
     of_recipe = json.loads(json.dumps(asdict(recipe) | {"model": asdict(recipe.config)}))
     songs = hashlib.sha256("\n".join(sorted(names)).encode("utf-8", errors="surrogateescape")).hexdigest()
     return of_recipe | {"seed": seed, "data": songs, "devices": devices}

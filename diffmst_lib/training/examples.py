@@ -5,7 +5,7 @@ Chapter: Training at scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from ..data.batches import Batch, loader
@@ -101,7 +101,7 @@ def examples_to_judge_by(
 
 def read_batches(
     examples: Method1, recipe: Recipe, hardware: Hardware, fabric: Fabric, first_step: int
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Read the batches of a training from a step on, each process its share.
 
     Args:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +75,7 @@ class Logs:
             step: Number of steps done.
 
         Raises:
-            InputError: In one line, when a sound cannot be written.
+            InputError: In one line, when a file cannot be written; nothing of it is left.
         """
         folder, rate = self.folder / EXAMPLES, params.sample_rate
         folder.mkdir(exist_ok=True)
@@ -83,7 +84,7 @@ class Logs:
             write_ogg(target, example.task.target[0], rate)
         name = f"{number}-step{step:07d}"
         write_ogg(folder / f"{name}.ogg", mix, rate)
-        _of_real_tracks(example, params).to_frame().to_csv(folder / f"{name}.csv")
+        _write(folder / f"{name}.csv", _of_real_tracks(example, params).to_frame().to_csv)
         if self.board:
             mono = mix.mean(dim=0, keepdim=True).clamp(-1, 1)
             self.board.add_audio(f"example {number}", mono, step, sample_rate=rate)
@@ -95,11 +96,27 @@ class Logs:
 
 
 def write_ogg(path: Path, audio: torch.Tensor, sample_rate: int) -> None:
-    """Write the first ten seconds of a sound (2, T), turned down if it is above full scale."""
+    """Write the first ten seconds of a sound as Ogg Vorbis, turned down if it is above full scale.
+
+    Args:
+        path: The file.
+        audio: Audio (2, T).
+        sample_rate: Sample rate in Hz.
+
+    Raises:
+        InputError: In one line, when the file cannot be written; nothing of it is left.
+    """
     audio = audio[:, : EXAMPLE_SECONDS * sample_rate]
+    samples = (audio / audio.abs().amax().clamp(min=1.0)).T.numpy()
+    data = io.BytesIO()  # to be written by Python, which says why a write failed, as libsndfile does not
+    soundfile.write(data, samples, sample_rate, format="OGG", subtype="VORBIS")
+    _write(path, lambda part: part.write_bytes(data.getbuffer()))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
     try:
-        soundfile.write(path, (audio / audio.abs().amax().clamp(min=1.0)).T.numpy(), sample_rate)
-    except soundfile.SoundFileError as error:
+        write_whole(path, write)
+    except OSError as error:
         raise InputError(f"{path}: not written ({why(error)})") from None
 
 

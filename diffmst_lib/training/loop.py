@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +105,7 @@ def train(
         ...     dm.DiffMST.from_pretrained(folder).config.name, list(run.validation.columns)[:4]
         ('tiny', ['step', 'seconds', 'right', 'right_median'])
     """
-    from .devices import any_process, start_processes  # importing lightning takes a second
+    from .devices import any_process  # importing lightning takes a second
 
     _check(recipe, init, hardware, validation_examples)
     folder, resumed = training_folder(output, resume=resume)
@@ -113,66 +113,50 @@ def train(
         raise InputError(
             f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init"
         )
-
-    fabric = start_processes(hardware)
-    progress = progress and fabric.is_global_zero
-    examples = examples_of(recipe, index, references, seed=seed)
-    judged = examples_to_judge_by(
-        recipe, index, references, validation_examples, seed=seed + 1, progress=progress
-    )
-    model = init or new_model(recipe, examples, seed, look=not resumed, progress=progress)
-    model.train()
-    adam = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    if hardware.compiled:
-        for encoder in (model.track_encoder, model.mix_encoder):
-            encoder.embed = torch.compile(encoder.embed)
-    network, optimizer = fabric.setup(model, adam)
-    names = [song.name for songs in (index, references or []) for song in songs]
-    identity = identity_of(recipe, seed, names, fabric.world_size)
-    done = load_checkpoint(folder, model, optimizer, identity) if resumed else Progress()
-    if done.scaler:
-        fabric.strategy.precision.load_state_dict(done.scaler)
-    recorder = Recorder(
-        fabric,
+    training = _set_up(
         recipe,
+        index,
         folder,
-        model,
-        optimizer,
-        identity=identity,
-        progress=done,
-        judged=judged,
-        bar=progress,
+        references=references,
+        init=init,
+        resumed=resumed,
+        seed=seed,
+        hardware=hardware,
+        validation_examples=validation_examples,
+        progress=progress,
     )
-    batches = read_batches(examples, recipe, hardware, fabric, done.step)
-
+    state, recorder = training.state, training.recorder
     try:
         with stop_request() as stop:
             recorder.start()
-            for step in range(done.step, recipe.steps):
-                if any_process(fabric, stop.is_set()):
+            for step in range(state.step, recipe.steps):
+                if any_process(training.fabric, stop.is_set()):
                     recorder.save()
                     raise Stopped(f"stopped after step {step} of {recipe.steps}; {folder} can be resumed")
                 began = time.perf_counter()
-                loss, norm = update(fabric, network, optimizer, recipe, batches, step, seed)
-                done.add(loss, norm, time.perf_counter() - began)
+                loss, norm = update(
+                    training.fabric, training.network, training.optimizer, recipe, training.batches, step, seed
+                )
+                state.add(loss, norm, time.perf_counter() - began)
                 recorder.log(norm)
-                if done.step % recipe.validate_every == 0 or done.step == recipe.steps:
+                if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
                     recorder.validate()
                     recorder.save()
-                done.check_skipped(hardware.precision)
+                state.check_skipped(hardware.precision)
     except NotFinite as error:
-        raise InputError(f"step {done.step + 1}: {error}; a lower learning rate may keep it finite") from None
+        raise InputError(
+            f"step {state.step + 1}: {error}; a lower learning rate may keep it finite"
+        ) from None
     except RuntimeError:
         if not stop.is_set():
             raise  # otherwise the signal has ended the processes that read ahead, perhaps during an update
         raise Stopped(
-            f"stopped in step {done.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint"
+            f"stopped in step {state.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint"
         ) from None
     finally:
-        batches.close()  # and with them the processes that read ahead
+        training.batches.close()  # and with them the processes that read ahead
         recorder.close()
-    tables = (recorder.logs.frame(name) if recorder.logs else pd.DataFrame() for name in (LOG, VALIDATION))
-    return Run(model.eval(), *tables, folder)
+    return Run(training.model.eval(), recorder.frame(LOG), recorder.frame(VALIDATION), folder)
 
 
 def update(
@@ -223,6 +207,68 @@ def update(
     if math.isfinite(norm) or scaled:
         optimizer.step()
     return total, norm
+
+
+@dataclass
+class _Training:
+    """What the loop of `train` works with."""
+
+    fabric: Fabric
+    model: DiffMST
+    network: torch.nn.Module  # the model, set up by `fabric`
+    optimizer: torch.optim.Optimizer
+    batches: Generator[Batch]
+    state: Progress
+    recorder: Recorder
+
+
+def _set_up(
+    recipe: Recipe,
+    index: SongIndex,
+    folder: Path,
+    *,
+    references: SongIndex | None,
+    init: DiffMST | None,
+    resumed: bool,
+    seed: int,
+    hardware: Hardware,
+    validation_examples: int,
+    progress: bool,
+) -> _Training:
+    """Start the processes, and make everything that `train` needs, new or from the checkpoint in `folder`."""
+    from .devices import start_processes
+
+    fabric = start_processes(hardware)
+    progress = progress and fabric.is_global_zero
+    examples = examples_of(recipe, index, references, seed=seed)
+    judged = examples_to_judge_by(
+        recipe, index, references, validation_examples, seed=seed + 1, progress=progress
+    )
+    model = init or new_model(recipe, examples, seed, look=not resumed, progress=progress)
+    model.train()
+    adam = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    if hardware.compiled:
+        for encoder in (model.track_encoder, model.mix_encoder):
+            encoder.embed = torch.compile(encoder.embed)
+    network, optimizer = fabric.setup(model, adam)
+    names = [song.name for songs in (index, references or []) for song in songs]
+    identity = identity_of(recipe, seed, names, fabric.world_size)
+    state = load_checkpoint(folder, model, optimizer, identity) if resumed else Progress()
+    if state.scaler:
+        fabric.strategy.precision.load_state_dict(state.scaler)
+    recorder = Recorder(
+        fabric,
+        recipe,
+        folder,
+        model,
+        optimizer,
+        identity=identity,
+        state=state,
+        judged=judged,
+        progress=progress,
+    )
+    batches = read_batches(examples, recipe, hardware, fabric, state.step)
+    return _Training(fabric, model, network, optimizer, batches, state, recorder)
 
 
 def _check(recipe: Recipe, init: DiffMST | None, hardware: Hardware, validation_examples: int) -> None:

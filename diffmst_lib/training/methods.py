@@ -11,14 +11,14 @@ from ..audio.loudness import normalize_loudness, normalize_tracks
 from ..console import effects
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
-from ..console.table import SECTIONS, param_table
+from ..console.table import SECTIONS, knob_index, normalize, param_table
 from ..data.batches import Batch
 from ..network.controller import start_console
 from ..style.features import audio_features
 from ..style.losses import feature_distance, mrstft_loss
 from .recipes import GAIN_DB, Recipe
 
-FADERS = ("input_gain_db", "output_gain_db")
+FADERS = {"track": ("input_gain_db",), "fx_bus": (), "master_bus": ("input_gain_db", "output_gain_db")}
 EQ_CENTERS_HZ = (60.0, 150.0, 600.0, 2500.0, 6000.0, 8000.0)  # of the equalizer that makes another master
 
 
@@ -70,17 +70,19 @@ def random_params(
 
     Example:
         >>> params = random_params(3, np.random.default_rng(0))
-        >>> params.tracks.shape, bool((params.tracks[:, 0].abs() <= 12).all())
+        >>> params.tracks.shape, bool((params.values("track")["input_gain_db"].abs() <= 12).all())
         (torch.Size([3, 27]), True)
     """
     unit = []
     for section, rows in zip(SECTIONS, ((num_tracks,), (), ()), strict=True):
         specs = param_table(section, preset, sample_rate)
         drawn = rng.random((*rows, len(specs)))
-        for i, spec in enumerate(specs):
-            if spec.name in FADERS:
-                span = gain_db / (spec.high - spec.low) if section == "track" else 0.0
-                drawn[..., i] = 0.5 + span * (2.0 * drawn[..., i] - 1.0)
+        reach_db = gain_db if section == "track" else 0.0
+        for name in FADERS[section]:
+            i = knob_index(name, section, preset)
+            ends_db = torch.tensor([[-reach_db], [reach_db]], dtype=torch.float64)
+            low, high = normalize(ends_db, specs[i : i + 1]).flatten().tolist()
+            drawn[..., i] = low + (high - low) * drawn[..., i]
         unit.append(torch.tensor(drawn, dtype=torch.float32))
     return ConsoleParams.from_unit(*unit, preset=preset, sample_rate=sample_rate)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -31,9 +32,9 @@ class Recorder:
         model: The model.
         optimizer: The optimizer of its weights.
         identity: Which training it is.
-        progress: How far it is.
+        state: How far it is.
         judged: Examples to judge the model by.
-        bar: Whether to show a progress bar.
+        progress: Whether to show a progress bar.
     """
 
     def __init__(
@@ -45,28 +46,28 @@ class Recorder:
         optimizer: torch.optim.Optimizer,
         *,
         identity: Identity,
-        progress: Progress,
+        state: Progress,
         judged: list[HeldOut],
-        bar: bool,
+        progress: bool,
     ):
         self.fabric, self.recipe, self.folder = fabric, recipe, folder
         self.model, self.optimizer = model, optimizer
-        self.identity, self.progress, self.judged = identity, progress, judged
-        self.logs = Logs(folder, progress.step) if fabric.is_global_zero else None
-        self.bar = tqdm(total=recipe.steps, initial=progress.step, unit="step", disable=not bar)
+        self.identity, self.state, self.judged = identity, state, judged
+        self.logs = Logs(folder, state.step) if fabric.is_global_zero else None
+        self.bar = tqdm(total=recipe.steps, initial=state.step, unit="step", disable=not progress)
 
     def start(self) -> None:
         """Validate a new training; for a resumed one write the model, in case the stopped run did not."""
-        if self.logs and self.progress.step:
+        if self.logs and self.state.step:
             self.model.save_pretrained(self.folder)
         else:
             self.validate()
 
     def log(self, norm: float) -> None:
         """Advance the bar; every ten steps and at the end, add a row with the mean loss of all processes."""
-        step = self.progress.step
+        step = self.state.step
         if step % LOG_EVERY == 0 or step == self.recipe.steps:
-            row = self.progress.row(self.recipe.rate(step - 1), norm)
+            row = self.state.row(self.recipe.rate(step - 1), norm)
             row["loss"] = float(self.fabric.all_reduce(torch.tensor(row["loss"]), reduce_op="mean"))
             if self.logs:
                 self.logs.add(LOG, row)
@@ -77,22 +78,26 @@ class Recorder:
         """Judge the model; write a row, and mixes and consoles of the first examples."""
         if not self.logs:
             return
-        progress = self.progress
+        state = self.state
         self.model.eval()
         table, answers = judge(self.model, self.judged)
         self.model.train()
-        row = {"step": progress.step, "seconds": round(progress.seconds, 1)} | summary(table)
+        row = {"step": state.step, "seconds": round(state.seconds, 1)} | summary(table)
         self.logs.add(VALIDATION, row)
         for i, (mix, params) in enumerate(answers[:EXAMPLES_KEPT]):
-            self.logs.add_example(i + 1, self.judged[i], mix, params, progress.step)
+            self.logs.add_example(i + 1, self.judged[i], mix, params, state.step)
 
     def save(self) -> None:
         """Write the checkpoint, and the model for `DiffMST.from_pretrained`."""
         if not self.logs:
             return
-        self.progress.scaler = self.fabric.strategy.precision.state_dict()
-        save_checkpoint(self.folder, self.model, self.optimizer, self.identity, self.progress)
+        self.state.scaler = self.fabric.strategy.precision.state_dict()
+        save_checkpoint(self.folder, self.model, self.optimizer, self.identity, self.state)
         self.model.save_pretrained(self.folder)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return one of the two tables of the logs; it is empty in a process that does not write."""
+        return self.logs.frame(name) if self.logs else pd.DataFrame()
 
     def close(self) -> None:
         """Write what has not been written yet, and end the bar."""

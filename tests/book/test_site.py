@@ -11,6 +11,7 @@ import pytest
 from api import listing
 from bs4 import BeautifulSoup
 from build import build
+from hanging import HANGS_MS
 from layout import BOOK, address, chapters, pages
 
 PAGES = [page.stem for page in pages()] + ["genindex", "search"]
@@ -48,6 +49,7 @@ class Visit:
     def __init__(self, chromium, server, name, width):
         self.outside, self.errors = [], []
         self.tab = chromium.new_page(viewport={"width": width, "height": 900})
+        self.tab.set_default_timeout(HANGS_MS)
         self.tab.route("**/*", lambda route: self.guard(route, server))
         self.tab.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -57,7 +59,7 @@ class Visit:
         )
         self.tab.goto(f"{server}/{name}.html", wait_until="load")
         # Formulas and widgets are drawn after the load event; what they ask for must be seen as well.
-        self.tab.wait_for_function(READY, timeout=20_000)
+        self.tab.wait_for_function(READY)
         self.tab.wait_for_load_state("networkidle")
 
     def guard(self, route, server):
@@ -75,12 +77,12 @@ READY = """() => {
     && [...document.querySelectorAll("script[type='application/vnd.jupyter.widget-view+json']")].every(drawn);
 }"""
 
-PLAY = """async player => {
+PLAY = """async (player, hangs_ms) => {
   const until = (condition, what) => new Promise((resolve, reject) => {
     const start = Date.now();
     const look = setInterval(() => {
       if (condition()) { clearInterval(look); resolve(); }
-      else if (Date.now() - start > 10000) { clearInterval(look); reject(new Error(what)); }
+      else if (Date.now() - start > hangs_ms) { clearInterval(look); reject(new Error(what)); }
     }, 20);
   });
   player.muted = true;
@@ -124,7 +126,7 @@ def test_page_works_without_the_network(visit, name):
     page = visit(name)
     assert page.outside == []
     for player in page.tab.query_selector_all("audio"):
-        player.evaluate(PLAY)
+        player.evaluate(PLAY, HANGS_MS)
     assert (
         page.tab.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)")
         == []

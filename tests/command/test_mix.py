@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from command_helpers import DIFFMST, MIX_FILES, notes, tree
+from hanging import HANGS_S
 
 import diffmst_lib as dm
 from diffmst_lib import ConsoleParams, load_audio, loudness
@@ -388,7 +389,7 @@ def test_control_c_while_fitting(inputs, existing):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr.read(1)  # the progress bar: the fit has begun
         process.send_signal(signal.SIGINT)
-        err = process.communicate(timeout=60)[1]
+        err = process.communicate(timeout=HANGS_S)[1]
     assert process.returncode == 130
     assert err.splitlines()[-1] == "diffmst: stopped" and "Traceback" not in err
     assert tree(inputs) == before

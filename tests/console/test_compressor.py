@@ -88,7 +88,7 @@ def test_hard_knee_and_no_attack_are_finite():
 
 
 def test_times_are_those_of_a_plain_loop_down_to_a_hundredth_of_a_millisecond():
-    """The whole compressor, look-ahead 0, against the equations of chapter 4 written out."""
+    """The whole compressor, look-ahead 0, against the chapter's equations written out."""
     x = noise(1, 400, seed=3).double()
     for attack_ms, release_ms in ((0.02, 0.1), (0.0, 5.0), (3.0, 0.5)):
         knobs = DYNAMICS | {"attack_ms": attack_ms, "release_ms": release_ms}

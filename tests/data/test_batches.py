@@ -13,12 +13,6 @@ def examples(index, sampling=SHORT, **options):
     return Method2(index.multitracks(), index.references(), sampling, **options)
 
 
-def test_the_sum_of_an_example():
-    tracks = torch.tensor([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]])
-    example = Example(tracks, torch.tensor([-1.0, 1.0, 0.0]), ["a.L", "a.R", "b"], "song", 0.0)
-    assert example.sum().tolist() == [[51.0, 102.0], [60.0, 120.0]]
-
-
 def same(a, b):
     return (
         torch.equal(a.tracks, b.tracks)

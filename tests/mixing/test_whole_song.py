@@ -176,21 +176,6 @@ def test_attention_is_of_the_loudest_window(reference, noise):
     assert (first - second).abs().max() > 1e-3
 
 
-def test_what_the_papers_preset_says_beside_its_size():
-    paper = dm.ModelConfig.preset("paper")
-    assert (paper.track_lufs, paper.hop, paper.chunk, paper.views, paper.console) == (
-        -48.0,
-        512,
-        4,
-        "left/right",
-        "reference",
-    )
-    assert not (paper.style or paper.sides or paper.neutral_start or paper.norm_first)
-    with torch.device("meta"):
-        encoder = dm.DiffMST(paper).mix_encoder
-    assert (encoder.hop, encoder.chunk, encoder.n_fft, encoder.min_samples) == (512, 4, 2048, 65_024)
-
-
 def test_attention_names_the_tokens_of_what_sounds(tiny, song, reference):
     audio = torch.cat([song.audio, torch.zeros(1, song.audio.shape[-1])])
     maps, names = tiny.attention(Multitrack([*song.names, "empty"], audio), reference)

@@ -4,11 +4,9 @@ import re
 
 import pytest
 from desk_page import SECURE
+from hanging import HANGS_MS
 
 from diffmst_lib.notebook.desk.desk import SCRIPT
-
-# Tests wait for events. After this time a page hangs, however much else the machine has to do.
-HANGS_MS = 300_000
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What a training logs: CSV, TensorBoard, sounds and knobs; one line for missing packages and full disks."""
 
+import dataclasses
+import resource
 import sys
 
 import pandas as pd
@@ -99,6 +101,39 @@ def test_knobs_bear_their_names(index, unbroken):
 def test_long_examples_are_cut(tmp_path):
     write_ogg(tmp_path / "long.ogg", torch.zeros(2, 60 * 8000), 8000)
     assert dm.load_audio(tmp_path / "long.ogg", sample_rate=8000).shape == (2, 80_000)
+
+
+@pytest.fixture
+def little_room():
+    """little_room(size): from now on a file may have so many bytes at most."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_sound_that_cannot_be_written_leaves_nothing(tmp_path, little_room):
+    little_room(1000)
+    with pytest.raises(InputError) as caught:
+        write_ogg(tmp_path / "mix.ogg", torch.zeros(2, 800), 8000)
+    assert one_line(caught, "mix.ogg: not written (File too large)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_knobs_that_cannot_be_written_leave_nothing(index, unbroken, tmp_path, monkeypatch, little_room):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # which would write as well
+    example = held_out(examples_of(short(), index, split="validation", seed=1), short(), 1, seed=1)[0]
+    params = random_params(len(example.names), np.random.default_rng(0)).batch()
+    with pytest.warns(InputNote, match="TensorBoard"):
+        logs = Logs(tmp_path, 0)
+    logs.add_example(1, example, torch.zeros(2, 800), params, 0)
+    size = max(path.stat().st_size for path in (tmp_path / "examples").iterdir())
+    before = set((tmp_path / "examples").iterdir())
+    little_room(size)
+    named = dataclasses.replace(example, names=[name + size * "x" for name in example.names])
+    with pytest.raises(InputError) as caught:
+        logs.add_example(1, named, torch.zeros(2, 800), params, 3)
+    assert one_line(caught, "1-step0000003.csv: not written (File too large)")
+    assert set((tmp_path / "examples").iterdir()) == before | {tmp_path / "examples" / "1-step0000003.ogg"}
 
 
 def test_an_example_that_cannot_be_written_is_one_line(tmp_path):

@@ -4,7 +4,6 @@ import errno
 import itertools
 import sys
 import tarfile
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +19,6 @@ from diffmst_lib.data.index import SongIndex
 from diffmst_lib.data.layouts.finding import find_songs
 from diffmst_lib.data.scale import shards as module
 from diffmst_lib.data.scale.shards import shard_arithmetic, write_shards
-from diffmst_lib.data.threads import in_order, thread_pool
 from diffmst_lib.inputs import InputError
 
 
@@ -254,31 +252,6 @@ def test_nothing_to_write_is_told(index, tmp_path):
 def test_wrong_arguments_of_write(index, tmp_path, wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong)))):
         write(index, tmp_path, **wrong)
-
-
-def test_few_pieces_are_in_memory_while_shards_are_written(index, tmp_path, monkeypatch):
-    packed, written, pack, put = [], [], module._pack, webdataset.TarWriter.write
-    monkeypatch.setattr(module, "_pack", lambda *piece: packed.append(1) or pack(*piece))
-
-    def write_one(self, sample):
-        time.sleep(0 if written else 0.5)  # a slow disk
-        assert len(packed) <= len(written) + 2
-        written.append(1)
-        return put(self, sample)
-
-    monkeypatch.setattr(webdataset.TarWriter, "write", write_one)
-    write(index, tmp_path, workers=1)
-    assert len(packed) == len(written) == 9
-
-
-def test_at_most_so_many_pieces_wait():
-    started, taken = [], 0
-    with thread_pool(2) as pool:
-        for value in in_order(pool, lambda i: started.append(i) or i, ((i,) for i in range(50)), ahead=4):
-            assert value == taken
-            assert len(started) <= taken + 4
-            taken += 1
-    assert taken == 50
 
 
 def test_the_missing_package_is_named(index, tmp_path, monkeypatch):

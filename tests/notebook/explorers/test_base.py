@@ -161,7 +161,7 @@ def test_an_executed_notebook_is_small_and_quiet():
     cell = nbformat.v4.new_code_cell("\n".join(line.strip() for line in code.strip().splitlines()))
     notebook = nbformat.v4.new_notebook(cells=[cell])
     NotebookClient(
-        notebook, timeout=600, kernel_name="python3", extra_arguments=["--log-level=ERROR"]
+        notebook, timeout=HANGS_S, kernel_name="python3", extra_arguments=["--log-level=ERROR"]
     ).execute()
     outputs = notebook.cells[0].outputs
     assert [output.output_type for output in outputs] == ["display_data"] * 3
