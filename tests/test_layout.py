@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hanging import HANGS_S
 from layout import BOOK, ROOT, chapters, files, title
 
 import diffmst_lib

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from hanging import HANGS_S
 from layout import ROOT, chapters, files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name

@@ -1,4 +1,4 @@
-"""Measurements of time and memory: `diffmst bench`. Ratios within one run count.
+"""Measurements of time and memory for `diffmst bench`. Only ratios within one run can be compared.
 
 Chapters: The console, Losses, The controller, Data, Training at scale.
 """

@@ -1,4 +1,4 @@
-"""Time and memory of the console, beside the released code's and pedalboard. Chapter: The console."""
+"""Time and memory of the console, of the released console and of pedalboard. Chapter: The console."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def training_step(preset: str, num_tracks: int, seconds: float) -> Job:
 
     Args:
         preset: "default" or "reference".
-        num_tracks: How many tracks.
-        seconds: Their length.
+        num_tracks: Number of tracks.
+        seconds: Length of the tracks in seconds.
 
     Returns:
-        The job.
+        Job to measure.
     """
     tracks, unit = noise(num_tracks, seconds), [u.requires_grad_() for u in _unit(num_tracks)]
     console = MixingConsole(SAMPLE_RATE, preset=preset)
@@ -40,17 +40,17 @@ def training_step(preset: str, num_tracks: int, seconds: float) -> Job:
 
 
 def rendering(system: str, num_tracks: int, seconds: float) -> Job:
-    """Make a job that renders a mix once, without gradients. Both presets go track by track.
+    """Make a job that renders a mix once, without gradients. Both presets render track by track.
 
-    Pedalboard, a library of compiled effects without gradients, gets the chain nearest to ours.
+    Pedalboard, a library of compiled effects without gradients, runs the chain most similar to ours.
 
     Args:
         system: "default", "reference" or "pedalboard".
-        num_tracks: How many tracks.
-        seconds: Their length.
+        num_tracks: Number of tracks.
+        seconds: Length of the tracks in seconds.
 
     Returns:
-        The job.
+        Job to measure.
     """
     tracks = noise(num_tracks, seconds)
     if system == "pedalboard":
@@ -62,14 +62,14 @@ def rendering(system: str, num_tracks: int, seconds: float) -> Job:
 
 
 def pedalboard_mix(tracks: np.ndarray, params: ConsoleParams) -> np.ndarray:
-    """Mix by pedalboard: gain, six filters, compressor, pan; it has no knee and no look-ahead.
+    """Mix with pedalboard: gain, six filters, compressor without knee and look-ahead, pan.
 
     Args:
-        tracks: (N, T).
-        params: The console; its effects bus is left out.
+        tracks: Tracks (N, T).
+        params: Parameters of the console. The effects bus is left out.
 
     Returns:
-        The mix (2, T).
+        Mix (2, T).
     """
     mix = np.zeros((2, tracks.shape[1]), dtype=np.float32)
     for name, track in zip(params.names, tracks, strict=True):
@@ -96,7 +96,7 @@ def _pedalboard_chain(strip: Strip) -> pedalboard.Pedalboard:
 
 
 def _unit(num_tracks: int) -> list[torch.Tensor]:
-    """Knobs at random in the unit interval, the same every time."""
+    """Draw random knobs in the unit interval, the same at each call."""
     generator = torch.Generator().manual_seed(0)
     shapes = [
         (num_tracks, len(param_table("track"))),
@@ -107,16 +107,16 @@ def _unit(num_tracks: int) -> list[torch.Tensor]:
 
 
 def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int = 3) -> pd.DataFrame:
-    """Forward and backward of the console: median seconds on one thread, and peak memory in GB.
+    """Measure the console, forward and backward: median seconds on one thread, and peak memory in GB.
 
     Args:
         num_tracks: Numbers of tracks.
-        seconds: Their length.
-        repeats: Alternating runs that count.
+        seconds: Length of the tracks in seconds.
+        repeats: Number of alternating runs, after one warm-up run.
 
     Returns:
-        One row a number of tracks. Columns: seconds and memory of "reference" and "default", and how many
-        times faster the default is.
+        Table with one row per number of tracks. Columns: seconds and memory of "reference" and "default", and
+        how many times faster the default is.
 
     Raises:
         InputError: When there is too little memory for a measuring process.
@@ -142,16 +142,17 @@ def render_table(
     repeats: int = 3,
     systems: tuple[str, ...] = ("default", "pedalboard"),
 ) -> pd.DataFrame:
-    """Rendering without gradients: median seconds on one thread, times real time, peak memory in GB.
+    """Measure rendering without gradients: median seconds on one thread, times real time, peak memory in GB.
 
     Args:
-        num_tracks: How many tracks.
-        seconds: Their length.
-        repeats: Alternating runs that count.
-        systems: "default", "reference", "pedalboard"; the last is left out where it is not installed.
+        num_tracks: Number of tracks.
+        seconds: Length of the tracks in seconds.
+        repeats: Number of alternating runs, after one warm-up run.
+        systems: Some of "default", "reference" and "pedalboard". Pedalboard is left out where it is not
+            installed.
 
     Returns:
-        One row a system.
+        Table with one row per system.
 
     Raises:
         InputError: When there is too little memory for a measuring process.

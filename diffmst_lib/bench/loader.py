@@ -1,4 +1,4 @@
-"""Whether a loader keeps up with training: `diffmst bench --data INDEX`. Chapter: Data."""
+"""Speed of a loader, compared with training: `diffmst bench --data INDEX`. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -32,23 +32,22 @@ def data_table(
     batches: int = 32,
     workers: tuple[int, ...] = (0, 1, 2),
 ) -> pd.DataFrame:
-    """What examples of Method 2 take to draw, beside a training step on them.
+    """Measure the loading of examples of Method 2, and a training step on them.
 
     Args:
-        index: Songs with stems, and finished songs as references.
-        preset: Of the model that is trained.
-        num_tracks: Of every example, or one less where all stems are stereo.
-        seconds: Length of the examples.
-        batch_size: Examples of a batch.
-        steps: Of the training that waits for the loader.
-        batches: Of the loader alone.
+        index: Index with multitracks and references.
+        preset: Preset of the model that is trained.
+        num_tracks: Number of tracks of every example. Examples have one less where all stems are stereo.
+        seconds: Length of the examples in seconds.
+        batch_size: Number of examples per batch.
+        steps: Number of training steps in the run with both the loader and the training.
+        batches: Number of batches in the run of the loader alone.
         workers: Numbers of processes that read ahead.
 
     Returns:
-        One row a number of workers. Columns: seconds an example of the loader alone, over `batches` batches
-        after the first ones, and of the training step alone; their ratio, how many times faster the loader
-        is; and the share of the time that training waits for the loader when both run together, over `steps`
-        steps.
+        Table with one row per number of workers. Columns: seconds per example of the loader alone, seconds
+        per example of the training step alone, their ratio, and the percentage of the time for which training
+        waits for the loader when both run together.
     """
     config = ModelConfig.preset(preset)
     sampling = Sampling(
@@ -74,7 +73,7 @@ def data_table(
 
 
 def _training_step(preset: str) -> Callable[[Batch], None]:
-    """A function that trains a model on a batch once: forward, audio-feature loss, backward, Adam."""
+    """Make a function that trains a model on a batch once: forward, audio-feature loss, backward, Adam."""
     model = DiffMST(preset)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 
@@ -88,19 +87,19 @@ def _training_step(preset: str) -> Callable[[Batch], None]:
 
 
 def _loader_seconds(examples: Method2, batch_size: int, batches: int, workers: int) -> float:
-    """Seconds an example."""
-    ahead = 1 + 2 * workers  # what is prepared while the processes start does not count
+    """Measure the loader alone, in seconds per example."""
+    ahead = 1 + 2 * workers  # batches that are loaded while the processes start do not count
     read = iter(loader(examples, batch_size, steps=ahead + batches, workers=workers))
     for _ in range(ahead):
         next(read)
-    drop_each = deque(maxlen=0).extend  # as training does: no batch is kept
+    drop_each = deque(maxlen=0).extend  # frees every batch, as training does
     return seconds_of(lambda: drop_each(read)) / (batches * batch_size)
 
 
 def _waiting(
     examples: Method2, batch_size: int, steps: int, workers: int, step: Callable[[Batch], None]
 ) -> float:
-    """Share of the time spent in waiting for batches."""
+    """Measure the share of the time in which training waits for batches."""
     batches, waited = iter(loader(examples, batch_size, steps=steps + 1, workers=workers)), 0.0
     step(next(batches))
     started = time.perf_counter()

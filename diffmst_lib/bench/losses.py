@@ -1,4 +1,4 @@
-"""Time of the audio-feature loss, beside the released code's. Chapter: Losses."""
+"""Time of the audio-feature loss, compared with that of the released code. Chapter: Losses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ def loss_step(preset: str, seconds: float, *, rebuild: bool = False) -> Job:
 
     Args:
         preset: "default" or "reference".
-        seconds: Length of the pair.
-        rebuild: Whether the Bark filterbank is made anew for each of the two sounds, as in the released code.
+        seconds: Length of the pair in seconds.
+        rebuild: Whether to build the Bark filterbank again for each of the two sounds, as the released code
+            does.
 
     Returns:
-        The job.
+        Job to measure.
     """
     mix, target = noise(4, seconds).view(2, 2, -1)
     mix = mix.clone().requires_grad_()
@@ -37,15 +38,15 @@ def loss_step(preset: str, seconds: float, *, rebuild: bool = False) -> Job:
 
 
 def loss_times(*, seconds: float = 10.0, repeats: int = 9) -> pd.DataFrame:
-    """Forward and backward of the audio-feature loss of a stereo pair: median seconds on one thread.
+    """Measure the audio-feature loss of a stereo pair, forward and backward: median seconds on one thread.
 
     Args:
-        seconds: Length of the pair.
-        repeats: Alternating runs that count.
+        seconds: Length of the pair in seconds.
+        repeats: Number of alternating runs, after one warm-up run.
 
     Returns:
-        Rows: the reference with its filterbank built at each call, as in the released code; the reference;
-        the default. Columns: seconds, and how many times faster than the first row.
+        Table with three rows: the preset "reference" with its filterbank built at each call, as in the
+        released code; "reference"; "default". Columns: seconds, and how many times faster than the first row.
     """
     jobs = {
         "reference, filterbank built anew": loss_step("reference", seconds, rebuild=True),

@@ -1,4 +1,4 @@
-"""What all measurements share: noise, one thread, medians of alternating runs, peak memory, the machine.
+"""Shared parts of the measurements: noise, one thread, medians, peak memory, the machine.
 
 Chapter: Training at scale.
 """
@@ -25,7 +25,7 @@ Job = Callable[[], object]
 
 
 def machine() -> str:
-    """One line on the machine that the numbers come from: processor, cores, versions.
+    """Describe the machine in one line: processor, cores, versions.
 
     Example:
         >>> "torch" in machine()
@@ -40,14 +40,14 @@ def machine() -> str:
 
 
 def noise(num_tracks: int, seconds: float) -> torch.Tensor:
-    """White noise at -20 dB, (num_tracks, T), the same every time."""
+    """Make white noise (num_tracks, T) at -20 dB, the same at each call."""
     noise = torch.randn(num_tracks, int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
     return noise.mul_(0.1)  # in place: a copy would count as peak memory
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread inside, on as many as before afterwards."""
+    """Compute on one thread inside the block, and restore the number of threads afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -66,15 +66,15 @@ def seconds_of(job: Job, clock: Callable[[], float] = time.perf_counter) -> floa
 def median_seconds(
     jobs: dict[str, Job], repeats: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """Measure jobs that take turns on one thread, after one run each that compiles and fills caches.
+    """Measure jobs in turn on one thread, after one warm-up run each, which compiles and fills caches.
 
     Args:
         jobs: Jobs by name.
-        repeats: Runs of each that count.
-        clock: Gives the time in seconds.
+        repeats: Number of measured runs per job.
+        clock: Function that returns the time in seconds.
 
     Returns:
-        The median of each job, in seconds.
+        Median time of each job in seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     with one_thread():
@@ -96,25 +96,25 @@ def peak_memory_gb(
 ) -> dict[str, float]:
     """Measure the peak memory of one run of each system, without that of its inputs.
 
-    Each runs in a process of its own. What a first, short run loads does not count; it is of the same system,
-    or of `first` where that is a large one.
+    Each system runs in a process of its own. Memory that a first, short run takes does not count. The first
+    run is of the same system, or of the system `first` where the same one takes much memory.
 
     Args:
-        maker: A function of a module that makes a job, `maker(system, num_tracks, seconds)`.
-        systems: The systems.
-        num_tracks: How many tracks.
-        seconds: Their length.
-        first: The system of the first run; None for the same.
+        maker: Function of a module that makes a job, `maker(system, num_tracks, seconds)`.
+        systems: Names of the systems.
+        num_tracks: Number of tracks.
+        seconds: Length of the tracks in seconds.
+        first: System of the first run; None: the same.
 
     Returns:
-        The peak of each system in GB.
+        Peak memory of each system in GB.
 
     Raises:
-        InputError: In one line, when the system ends a measuring process: it does so for want of memory.
-        RuntimeError: When one fails otherwise. Its traceback is on stderr.
+        InputError: When a signal ends a measuring process, most likely because memory ran out.
+        RuntimeError: When a measuring process fails for another reason. Its traceback is on stderr.
     """
     processes = {}
-    for system in systems:  # side by side: they wait for imports most of the time
+    for system in systems:  # in parallel, since most of the time goes into imports
         code = (
             "import torch; torch.set_num_threads(1)\n"
             f"from {maker.__module__} import {maker.__name__} as maker\n"
@@ -143,7 +143,7 @@ def peak_memory_gb(
 
 
 def maximum_rss_gb() -> float:
-    """Return the most memory that this process has had, in GB."""
+    """Return the peak memory of this process in GB."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux, where ru_maxrss starts at the peak of the process that started this one
         return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e9

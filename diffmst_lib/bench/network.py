@@ -1,4 +1,4 @@
-"""Time and memory of a network beside its console. Chapter: The controller."""
+"""Time and memory of a network, compared with its console. Chapter: The controller."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def training_step_of_model(preset: str, num_tracks: int, seconds: float) -> Job:
 
     Args:
         preset: "tiny", "small" or "paper".
-        num_tracks: How many tracks.
-        seconds: Their length, and that of the reference.
+        num_tracks: Number of tracks.
+        seconds: Length of the tracks and of the reference in seconds.
 
     Returns:
-        The job.
+        Job to measure.
     """
     tracks, reference = noise(num_tracks, seconds), noise(2, seconds)
 
@@ -40,19 +40,19 @@ def training_step_of_model(preset: str, num_tracks: int, seconds: float) -> Job:
 def model_table(
     presets: Iterable[str] = ("small",), *, num_tracks: int = 8, seconds: float = 10.0, repeats: int = 3
 ) -> pd.DataFrame:
-    """What a model takes, in time and memory.
+    """Measure the time and memory of models.
 
     Args:
-        presets: "tiny", "small", "paper".
-        num_tracks: How many tracks.
-        seconds: Their length, and that of the reference.
-        repeats: Alternating runs that count.
+        presets: Some of "tiny", "small" and "paper".
+        num_tracks: Number of tracks.
+        seconds: Length of the tracks and of the reference in seconds.
+        repeats: Number of alternating runs, after one warm-up run.
 
     Returns:
-        One row a preset. Columns: parameters; median seconds of the network (`DiffMST.predict`) and of its
-        console on one thread, without gradients, and their ratio; peak memory in GB of a training step at
-        batch 1 on clips of half the length, as the paper's method 1 has them, weights, gradients and Adam's
-        state included.
+        Table with one row per preset. Columns: the number of parameters; median seconds of the network
+        (`DiffMST.predict`) and of its console on one thread, without gradients, and their ratio; peak memory
+        in GB of a training step at batch size 1, with weights, gradients and Adam's state, on clips of half
+        the length, as in the paper's method 1.
 
     Raises:
         InputError: When there is too little memory for a measuring process.

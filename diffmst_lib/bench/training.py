@@ -1,4 +1,4 @@
-"""What a training step costs, part by part, beside the same step through the released console.
+"""Time of the parts of a training step, with our console and with the released one.
 
 Chapter: Training at scale.
 """
@@ -25,15 +25,15 @@ CONSOLES = ("reference", "default")
 
 
 def noise_task(batch_size: int, num_tracks: int, seconds: float) -> Task:
-    """A task of Method 2 on noise: tracks at about -30 dB, a stereo reference at about -16.
+    """Make a task of Method 2 from noise: tracks at about -30 dB, a stereo reference at about -16 dB.
 
     Args:
-        batch_size: How many examples.
-        num_tracks: Tracks of each, left and right by turns.
-        seconds: Their length.
+        batch_size: Number of examples.
+        num_tracks: Number of tracks per example, alternately left and right.
+        seconds: Length of the tracks in seconds.
 
     Returns:
-        The task.
+        Task for a training step.
     """
     generator, length = torch.Generator().manual_seed(0), round(seconds * SAMPLE_RATE)
     tracks = 0.03 * torch.randn(batch_size, num_tracks, length, generator=generator)
@@ -45,15 +45,15 @@ def noise_task(batch_size: int, num_tracks: int, seconds: float) -> Task:
 def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]]:
     """Make a job that updates a new model on a task, once for each number of passes.
 
-    Training takes these by turns.
+    Training uses these numbers of passes in turn.
 
     Args:
-        config: Of the model.
-        task: What it learns from.
+        config: Configuration of the model.
+        task: Task to learn from.
 
     Returns:
-        The job. It returns the mean seconds of each part of an update. What the network takes includes the
-        mixes that it listens to.
+        Job that returns the mean seconds of each part of an update. The part "network" includes the rendering
+        of mixes between its passes.
 
     Example:
         >>> parts = step_parts(ModelConfig.preset("tiny"), noise_task(1, 2, 0.5))()
@@ -97,20 +97,21 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
 def step_table(
     preset: str = "small", *, batch_size: int = 1, num_tracks: int = 8, seconds: float = 5.0, repeats: int = 3
 ) -> pd.DataFrame:
-    """A training step of Method 2 through the released console and through ours.
+    """Measure a training step of Method 2 with the released console and with ours.
 
-    Median seconds of alternating runs on one thread, after a run of each that compiles.
+    The table has median seconds of alternating runs on one thread, after one warm-up run each, which
+    compiles.
 
     Args:
-        preset: Of the model.
-        batch_size: How many examples.
-        num_tracks: Tracks of each.
-        seconds: Their length.
-        repeats: Runs that count.
+        preset: Preset of the model.
+        batch_size: Number of examples.
+        num_tracks: Number of tracks per example.
+        seconds: Length of the tracks in seconds.
+        repeats: Number of measured runs per console.
 
     Returns:
-        One row a console. Columns: the parts of a step in seconds, their sum, and how many times more steps a
-        second ours does.
+        Table with one row per console. Columns: the parts of a step in seconds, their sum, and the number of
+        steps per second relative to the released console.
     """
     task, config = noise_task(batch_size, num_tracks, seconds), ModelConfig.preset(preset)
     steps = {console: step_parts(replace(config, console=console), task) for console in CONSOLES}

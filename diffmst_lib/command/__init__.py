@@ -1,1 +1,4 @@
-"""The command line, one file a verb."""
+"""The command line: one module per command.
+
+Chapters: A first mix, Data, Training at scale.
+"""

@@ -1,4 +1,7 @@
-"""Types of arguments that several verbs share."""
+"""Types of arguments that several commands share.
+
+Chapters: A first mix, Data, Training at scale.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ def count(text: str, least: int = 1) -> int:
     """Read a whole number.
 
     Args:
-        text: What was typed.
-        least: The lowest number that is allowed.
+        text: Text of the argument.
+        least: Lowest number that is allowed.
 
     Returns:
-        The number.
+        Number that the text says.
 
     Raises:
         argparse.ArgumentTypeError: For anything else.
@@ -24,7 +27,7 @@ def count(text: str, least: int = 1) -> int:
 
 
 def count_from_zero(text: str) -> int:
-    """Read a whole number that may be 0."""
+    """Read a whole number of at least 0."""
     return count(text, least=0)
 
 
@@ -40,7 +43,7 @@ def seconds(text: str) -> float:
 
 
 def folder(text: str) -> str:
-    """Read the name of a folder to write in, which a shell's empty variable is not."""
+    """Read the name of an output folder. It is empty where a variable of the shell is empty."""
     if not text:
         raise argparse.ArgumentTypeError("is empty: name a folder")
     return text

@@ -56,13 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure, and print each table as soon as it is there.
+    """Measure, and print each table when it is complete.
 
     Args:
-        options: Of `diffmst bench`.
+        options: Options of `diffmst bench`.
 
     Raises:
-        InputError: For options that do not go together, and an index that cannot be read.
+        InputError: For options that exclude each other, and an index that cannot be read.
     """
     from ..bench.measuring import machine
     from ..inputs import InputError
@@ -76,13 +76,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def plan(options: argparse.Namespace) -> list[Callable[[], pd.DataFrame]]:
-    """List the measurements that the options ask for.
+    """List the measurements that the options select.
 
     Args:
-        options: Of `diffmst bench`.
+        options: Options of `diffmst bench`.
 
     Returns:
-        Functions without arguments (`functools.partial`), each of which measures and gives a table.
+        Functions without arguments (`functools.partial`). Each of them measures and returns a table.
 
     Raises:
         InputError: For an index that cannot be read.

@@ -1,4 +1,4 @@
-"""`diffmst data`: index folders of songs, cache, the open set, shards. Chapter: Data."""
+"""`diffmst data`: index, cache, open set and shards of songs. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -113,13 +113,13 @@ def _add_shard(parser: argparse.ArgumentParser) -> None:
 
 
 def run_index(options: argparse.Namespace) -> None:
-    """`diffmst data index`: find, measure, report.
+    """Run `diffmst data index`: find songs, measure them, report.
 
     Args:
-        options: Of the command.
+        options: Options of the command.
 
     Raises:
-        InputError: In one line, for folders without songs and indexes that are not to be replaced.
+        InputError: For folders without songs, and for indexes that must not be replaced.
     """
     from ..data.building import build_index, with_facts
     from ..data.layouts.finding import find_songs
@@ -142,7 +142,7 @@ def run_index(options: argparse.Namespace) -> None:
 
 
 def _refuse_made_sets(output: str) -> None:
-    """The index of a cache or of the open set knows more than its files tell."""
+    """Refuse to replace the index of a cache or of the open set, which has more facts than the files."""
     from ..data.index import SongIndex, index_file
     from ..data.layouts.folders import CACHE_MARK
     from ..inputs import InputError
@@ -153,7 +153,7 @@ def _refuse_made_sets(output: str) -> None:
             f"{path.parent}: a cache, which has its index; index the songs that it was made from"
         )
     songs = []
-    with suppress(InputError):  # none, or none that anybody can read
+    with suppress(InputError):  # no index, or one that cannot be read
         songs = SongIndex.load(path).songs
     if any(song.layout == "open" for song in songs):
         raise InputError(
@@ -162,7 +162,7 @@ def _refuse_made_sets(output: str) -> None:
 
 
 def _renamed(songs: list[FoundSong], taken: set[str], records: Path) -> list[FoundSong]:
-    """Songs whose name is taken are named with their folder, and a number if need be."""
+    """Rename songs whose name is taken: put their folder in front, and a number behind where necessary."""
     from ..data.layouts.folders import unique
 
     named = []
@@ -176,13 +176,13 @@ def _renamed(songs: list[FoundSong], taken: set[str], records: Path) -> list[Fou
 
 
 def run_cache(options: argparse.Namespace) -> None:
-    """`diffmst data cache`: size, decoding, report.
+    """Run `diffmst data cache`: print the size, decode the files, report.
 
     Args:
-        options: Of the command.
+        options: Options of the command.
 
     Raises:
-        InputError: In one line, for an index that cannot be read, or a folder that cannot be written.
+        InputError: For an index that cannot be read, and a folder that cannot be written.
     """
     from ..data.index import SongIndex
     from ..data.scale.cache import build_cache, cache_size
@@ -202,13 +202,13 @@ def run_cache(options: argparse.Namespace) -> None:
 
 
 def run_open(options: argparse.Namespace) -> None:
-    """`diffmst data open`: gather, render, measure, report.
+    """Run `diffmst data open`: gather files, render songs, measure them, report.
 
     Args:
-        options: Of the command.
+        options: Options of the command.
 
     Raises:
-        InputError: In one line, for a folder that holds none of the set's songs.
+        InputError: For a folder without songs of the open set.
     """
     from ..data.building import build_index
     from ..data.open_set.gathering import build_open_set
@@ -223,13 +223,13 @@ def run_open(options: argparse.Namespace) -> None:
 
 
 def run_shard(options: argparse.Namespace) -> None:
-    """`diffmst data shard`: cut, pack, report.
+    """Run `diffmst data shard`: cut songs into pieces, pack them into shards, report.
 
     Args:
-        options: Of the command.
+        options: Options of the command.
 
     Raises:
-        InputError: In one line, for a split without songs, and lengths that do not fit.
+        InputError: For a split without songs, and for segments longer than the pieces.
     """
     from ..data.index import SongIndex
     from ..data.sampling import Sampling
@@ -270,7 +270,7 @@ def run_shard(options: argparse.Namespace) -> None:
 
 
 def report(index: SongIndex) -> None:
-    """Print songs and hours by split, then what was left out."""
+    """Print the number and hours of songs by split, then the files and folders that were left out."""
     import pandas as pd
 
     from ..data.songs import SPLITS
@@ -304,7 +304,7 @@ def report(index: SongIndex) -> None:
 
 
 def report_problems(problems: list[Problem], place: str) -> None:
-    """Print the first of what was left out; `place` has all of it."""
+    """Print the first problems; `place` says where all of them are."""
     if problems:
         print(f"left out, {len(problems)}:")
         for problem in problems[:SHOWN]:

@@ -1,4 +1,4 @@
-"""The command line: the verbs, notes and errors in one line each, exit codes. Chapter: A first mix."""
+"""The command `diffmst`: its parser, notes and errors in one line each, exit codes. Chapter: A first mix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib import import_module
 
 from .. import __version__
 
-VERBS = {  # a file each, and what `diffmst --help` says of it
+VERBS = {  # the commands, each in a module of its own, and their texts in `diffmst --help`
     "mix": "stems and a reference in, a stereo mix and console settings out",
     "train": "train a model on multitracks and reference songs",
     "data": "data sets: index folders of songs, cache, open set, shards",
@@ -21,13 +21,13 @@ VERBS = {  # a file each, and what `diffmst --help` says of it
 
 
 def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
-    """Build the command's parser.
+    """Build the parser of the command line.
 
     Args:
-        verb: The verb whose options are wanted; those of the others are not loaded.
+        verb: Command whose options are added. The options of other commands are not loaded.
 
     Returns:
-        The parser.
+        Parser of the command line.
     """
     parser = argparse.ArgumentParser(
         prog="diffmst", description="Mix stems in the style of a reference song."
@@ -42,21 +42,21 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command.
+    """Run the command line.
 
     Args:
-        arguments: The words after `diffmst`; those of the shell by default.
+        arguments: Words after `diffmst`. Default: those of the shell.
 
     Returns:
-        The exit code: 0, 2 for bad input, 130 when stopped. argparse itself exits with 2 for bad options.
+        Exit code: 0 for success, 2 for bad input, 130 when stopped. For bad options, argparse exits with 2.
     """
     words = sys.argv[1:] if arguments is None else arguments
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a name may have letters that the terminal does not have
+        sys.stdout.reconfigure(errors="replace")  # names may have letters that the terminal cannot show
     try:
         verb = next((word for word in words if not word.startswith("-")), None)
         return _run(build_parser(verb).parse_args(words))
-    except BrokenPipeError:  # whoever read the report has closed: what was written is whole
+    except BrokenPipeError:  # the reader of the report has closed the pipe; the files are complete
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as stopped:
@@ -86,7 +86,7 @@ def _say(message: str, code: int) -> int:
 
 @contextmanager
 def _notes_on_stderr() -> Iterator[None]:
-    """Turn the library's InputNotes into plain lines; other warnings pass as they are."""
+    """Print the library's InputNotes as plain lines. Other warnings stay as they are."""
     from ..inputs import InputNote
 
     def show(message: Warning, category: type[Warning], *rest: object, **options: object) -> None:

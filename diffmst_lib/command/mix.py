@@ -54,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Mix a song: everything is read and checked before anything is written.
+    """Mix a song. All input is read and checked before anything is written.
 
     Args:
-        options: Of `diffmst mix`.
+        options: Options of `diffmst mix`.
 
     Raises:
-        InputError: In one line that begins with the file that is meant.
+        InputError: For bad input, in one line that begins with the name of the file.
     """
     from ..audio.loading import load_audio, load_multitrack
     from ..audio.loudness import SAMPLE_RATE
@@ -117,7 +117,7 @@ def _files_named(options: argparse.Namespace, song: Multitrack) -> Iterator[None
 
 
 def _method(options: argparse.Namespace) -> str:
-    """The method asked for, or the one that the other options mean; options of another method are refused."""
+    """Return the chosen method, or the one that the other options imply. Refuse options of another method."""
     from ..inputs import InputError
 
     asks_model = options.model is not None or options.refine is not None
@@ -139,7 +139,7 @@ def _method(options: argparse.Namespace) -> str:
 
 
 def _keep_the_users_files(options: argparse.Namespace, written: tuple[str, ...]) -> None:
-    """Refuse an output folder where a stem or the reference would be overwritten."""
+    """Refuse an output folder in which the mix would overwrite a stem or the reference."""
     from ..inputs import InputError
 
     if Path(options.output).resolve() == Path(options.tracks).resolve():

@@ -1,4 +1,4 @@
-"""`diffmst train`: a model from folders of audio. Chapter: Training at scale."""
+"""`diffmst train`: training of a model on folders of audio. Chapter: Training at scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..training.loop import Run
     from ..training.recipes import Recipe
 
-CHANGES = (  # options that change a field of the recipe
+CHANGES = (  # options that change fields of the recipe
     "steps",
     "batch_size",
     "accumulate",
@@ -126,14 +126,14 @@ def _add_how(add: Callable[..., object]) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train a model: recipe, data, loop, report.
+    """Train a model: make the recipe, index the data, run the loop, report.
 
     Args:
-        options: Of `diffmst train`.
+        options: Options of `diffmst train`.
 
     Raises:
-        InputError: In one line, for options and folders that do not fit.
-        KeyboardInterrupt: When it was stopped, saying how to go on.
+        InputError: For options and folders that do not fit.
+        KeyboardInterrupt: When the training was stopped. The message says how to continue.
     """
     from ..training.hardware import Hardware
     from ..training.loop import train
@@ -150,7 +150,7 @@ def run(options: argparse.Namespace) -> None:
         workers=options.workers,
         compiled=options.compile,
     )
-    first_process = os.environ.get("LOCAL_RANK", "0") == "0"  # one of several reports
+    first_process = os.environ.get("LOCAL_RANK", "0") == "0"  # only the first process reports
     progress = first_process and not options.quiet
     index, references = _indexes(options, progress)
     if progress:
@@ -189,7 +189,7 @@ def _report(finished: Run, output: str) -> None:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    """The recipe by its name, or by method, loss and number of tracks, with the options' changes."""
+    """Return the recipe by its name, or by method, loss and number of tracks, with the options' changes."""
     from ..inputs import InputError
     from ..training.recipes import recipe
 
@@ -197,7 +197,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     loss = options.loss or ("mrstft" if method == 1 else "af")
     name = options.recipe
     if name and (options.method or options.loss or options.max_tracks):
-        raise InputError(f"--recipe {name} says it all: leave out --method, --loss and --max-tracks")
+        raise InputError(f"--recipe {name} sets all of these: leave out --method, --loss and --max-tracks")
     changes = {key: getattr(options, key) for key in CHANGES if getattr(options, key) is not None}
     if not name:
         if method == 2 and loss == "mrstft":
@@ -215,7 +215,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _check_fit(options: argparse.Namespace, recipe: Recipe) -> None:
-    """Refuse options that mean nothing to the recipe."""
+    """Refuse options that have no meaning for the recipe."""
     from ..inputs import InputError
 
     for option, method in (("varied", 1), ("random_gain_db", 2)):
@@ -230,7 +230,7 @@ def _check_fit(options: argparse.Namespace, recipe: Recipe) -> None:
 
 
 def _init(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
-    """The model to start from."""
+    """Load the model whose weights are the start."""
     if not options.init:
         return None
     from ..inputs import InputError
@@ -245,7 +245,7 @@ def _init(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
 
 
 def _indexes(options: argparse.Namespace, progress: bool) -> tuple[SongIndex, SongIndex | None]:
-    """The indexes of the tracks and of the references, where those have one of their own."""
+    """Return the index of the tracks, and the index of the references where --references names one."""
     from ..data.songs import refuse_stems
 
     output = Path(options.output)
@@ -262,7 +262,7 @@ def _indexes(options: argparse.Namespace, progress: bool) -> tuple[SongIndex, So
 
 
 def _index(source: str, layout: str, output: Path, resume: bool, progress: bool) -> SongIndex:
-    """The index that a folder holds, or one made of its audio and kept in the output folder."""
+    """Load the index of a folder, or build one from its audio in the output folder."""
     from ..data.building import build_index
     from ..data.index import SongIndex, index_file
     from ..data.layouts.finding import find_songs
@@ -272,7 +272,7 @@ def _index(source: str, layout: str, output: Path, resume: bool, progress: bool)
     if resume and output.is_file():
         return SongIndex.load(output)
     songs, problems = find_songs(source, layout)
-    ours = output.parent.resolve()  # the sounds of an earlier training are no songs
+    ours = output.parent.resolve()  # the sounds that a training writes are not songs
     songs = [song for song in songs if not any(ours in path.resolve().parents for path in _paths(song))]
     return build_index(songs, output, problems=problems, progress=progress)
 

@@ -198,7 +198,5 @@ class _BatchItems:
 
 
 def _ignore_ctrl_c(worker: int) -> None:
-    """Ignore Ctrl-C, which reaches every process of a terminal. The process that trains decides when to
-    stop.
-    """
+    """Ignore Ctrl-C, which reaches every process of a terminal: the one that trains decides when to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

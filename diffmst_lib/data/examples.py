@@ -88,7 +88,9 @@ def _songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) 
     """Find the windows of songs. A note names the songs without any."""
     if not songs:
         raise InputError(
-            "no songs with stems are given" if min_tracks else "no references are given; mono ones are none"
+            "no songs with stems are given"
+            if min_tracks
+            else "no references are given; mono ones do not count"
         )
     windows = [sampling.windows(song, min_tracks=min_tracks) for song in songs]
     fitting = [(song, w) for song, w in zip(songs, windows, strict=True) if len(w.starts)]

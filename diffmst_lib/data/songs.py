@@ -154,10 +154,10 @@ def refuse_stems(records: Iterable[Source], stems: Iterable[Source], folder: str
     """Raise InputError when one of the records is a stem of one of the songs.
 
     Args:
-        records: Sources of finished songs, which are to serve as references.
+        records: Sources of finished songs, the references.
         stems: Sources of the stems of all songs.
         folder: Folder of the records, for the message.
     """
     paths = {stem.path.resolve() for stem in stems if isinstance(stem.path, Path)}
     if any(isinstance(record.path, Path) and record.path.resolve() in paths for record in records):
-        raise InputError(f"{folder}: holds stems of the songs, which are no references")
+        raise InputError(f"{folder}: holds stems of the songs, which cannot be references")

@@ -1,4 +1,7 @@
-"""For notebooks: sheets, players, explorers, the desk, exercises."""
+"""Tools for notebooks: comparisons, players, explorers, the desk, exercises.
+
+Chapters: A first mix, Gain and pan, The equalizer, The compressor, The console, Losses.
+"""
 
 import lazy_loader as lazy
 

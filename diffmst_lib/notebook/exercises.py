@@ -1,4 +1,7 @@
-"""Answers to the book's exercises, checked at once."""
+"""Checks of the answers to the book's exercises. Every chapter uses them.
+
+Chapter: A first mix.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a check: shows itself as one line, and is true when the answer is right.
+    """Result of a check. It prints as one line, and it is true when the answer is right.
 
     Attributes:
         right: Whether the answer is right.
-        message: What there is to say about it, one line.
+        message: Explanation in one line.
     """
 
     right: bool
@@ -30,18 +33,18 @@ class Verdict:
 
 
 def check(answer: Any, expected: Any, *, tolerance: float = 1e-3, hint: str = "") -> Verdict:
-    """Compare an answer with the expected one; never raises, whatever the answer is.
+    """Compare an answer with the expected one. No answer raises an error.
 
-    Complex numbers and -inf are compared too.
+    Complex numbers and -inf can be compared, too.
 
     Args:
-        answer: A number, an array, a tensor, or whatever a reader hands in.
-        expected: A number, an array or a tensor.
-        tolerance: The largest difference allowed, absolute.
-        hint: What a wrong answer is told beside the difference.
+        answer: Answer of the reader: a number, an array, a tensor, or any other object.
+        expected: Right answer: a number, an array or a tensor.
+        tolerance: Largest absolute difference that is allowed.
+        hint: Hint that the message shows for a wrong answer.
 
     Returns:
-        The verdict.
+        Verdict with the largest difference, or with the reason why the answer cannot be compared.
 
     Example:
         >>> check(3.01, 3.0, tolerance=0.1)
@@ -69,13 +72,13 @@ def check(answer: Any, expected: Any, *, tolerance: float = 1e-3, hint: str = ""
 
 
 def checker(function: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
-    """Decorate a function that checks a reader's answer: whatever the answer raises becomes a verdict.
+    """Decorate a function that checks a reader's answer. An error in the answer becomes a verdict.
 
     Args:
-        function: Takes an answer and returns a verdict.
+        function: Function that takes an answer and returns a verdict.
 
     Returns:
-        The same function, which never raises.
+        Function that does the same and never raises.
 
     Example:
         >>> @checker
@@ -89,7 +92,7 @@ def checker(function: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
     def guarded(answer: Any) -> Verdict:
         try:
             return function(answer)
-        except Exception as error:  # an answer can fail in any way, and a lesson must go on
+        except Exception as error:  # an answer can fail in any way, and the notebook must not stop
             return Verdict(False, f"The answer raised {type(error).__name__}: {error}")
 
     return guarded

@@ -1,4 +1,4 @@
-"""A mix beside its reference on one sheet: `compare`.
+"""Comparison of a mix with its reference: `compare`.
 
 Chapter: Losses.
 """
@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `compare` returns. Shows itself as a picture in a notebook, as two tables elsewhere.
+    """Comparison of a mix with its reference. It is a picture in a notebook and two tables elsewhere.
 
     Attributes:
-        labels: What the mix and the reference are called.
-        features: One row per number (its unit in the name), a column for the mix and one for the reference.
-        bark: The Bark spectra in dB; one row per band by its center in Hz, columns (label, "mid" or "side").
-        terms: The audio-feature loss, one row per term: distance, weight, loss, and share of the total.
-        total: The audio-feature loss.
-        compared_at: At which level the two were compared, in words.
+        labels: Labels of the mix and of the reference.
+        features: Features, one row per number with its unit in the name, one column for the mix and one for
+            the reference.
+        bark: Bark spectra in dB, one row per band by its center in Hz; columns (label, "mid" or "side").
+        terms: Terms of the audio-feature loss, one row per term: distance, weight, loss, and share of the
+            total.
+        total: Audio-feature loss.
+        compared_at: Level at which the two were compared, in words.
     """
 
     labels: tuple[str, str]
@@ -46,7 +48,7 @@ class Comparison:
 
     @property
     def figure(self) -> Figure:
-        """The sheet as a matplotlib figure, new at each call: `sheet.figure.savefig("sheet.pdf")`."""
+        """A new matplotlib figure of the comparison: `sheet.figure.savefig("sheet.pdf")`."""
         from ..plots.comparison import plot_comparison
 
         return plot_comparison(
@@ -81,27 +83,27 @@ def compare(
     labels: tuple[str, str] = ("mix", "reference"),
     match_lufs: float | None = MIX_LUFS,
 ) -> Comparison:
-    """Put a mix beside its reference on one sheet: features, Bark spectra, loudness, stereo image, the loss.
+    """Compare a mix with its reference: features, Bark spectra, loudness, stereo image, and the loss.
 
-    Loudness and peak are those of the sounds as they come. Everything else is measured after both were
-    brought to `match_lufs`, since a volume knob is not style. Content and length may differ. An InputNote
-    warns of an offset.
+    Loudness and peak are those of the sounds as given. Everything else is measured after both sounds are
+    scaled to `match_lufs`, since the overall level is not part of the style. Content and length may differ.
+    An InputNote warns of a DC offset.
 
     Args:
         mix: Stereo audio (2, num_samples) or (1, 2, num_samples), in [-1, 1], or a `MixResult`.
-        reference: The same.
-        sample_rate: Hz, of both; when left out that of a `MixResult`, or 44,100.
-        labels: What to call the two.
-        match_lufs: The common loudness, -70 to 0 LUFS; None compares the sounds as they come.
+        reference: Reference in the same form as `mix`.
+        sample_rate: Sample rate of both sounds in Hz. Default: that of a `MixResult`, otherwise 44,100.
+        labels: Labels of the mix and of the reference.
+        match_lufs: Loudness to which both are scaled, -70 to 0 LUFS; None: both stay as given.
 
     Returns:
-        A `Comparison` with `.features`, `.bark`, `.terms` (DataFrames), `.total` and `.figure`, which shows
-        itself in a notebook.
+        `Comparison` with `.features`, `.bark`, `.terms` (DataFrames), `.total` and `.figure`. A notebook
+        shows it as a picture.
 
     Raises:
-        InputError: Naming which of the two, for audio that is not stereo, silent or not finite.
-        ValueError: For sample rates that contradict each other, labels that are not two different words, and
-            a loudness that is no number.
+        InputError: For audio that is not stereo, silent or not finite. The message names the sound.
+        ValueError: For different sample rates, labels that are not two different words, and a `match_lufs`
+            out of range.
 
     Example:
         >>> import diffmst_lib as dm
@@ -159,7 +161,7 @@ def _two_labels(labels: tuple[str, str]) -> tuple[str, str]:
 
 
 def _one_rate(*sounds: torch.Tensor | MixResult, sample_rate: float | None) -> float:
-    """The one sample rate of the sounds, or ValueError."""
+    """Return the common sample rate of the sounds. Raise ValueError where they differ."""
     rates: set[float] = {sound.sample_rate for sound in sounds if isinstance(sound, MixResult)}
     if sample_rate is not None:
         check_rate(sample_rate)
@@ -171,7 +173,7 @@ def _one_rate(*sounds: torch.Tensor | MixResult, sample_rate: float | None) -> f
 
 
 def _numbers(audio: torch.Tensor, features: dict[str, torch.Tensor]) -> dict[str, float]:
-    """The features of one sound and its correlation, as the sheet's table names them."""
+    """List the features of one sound and its correlation, by their names in the table."""
     rms_db = (20 * features["rms"].log10()).tolist()
     crest_db = features["crest_factor"].tolist()
     left, right = audio.double()

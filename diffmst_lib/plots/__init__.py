@@ -1,4 +1,7 @@
-"""Figures, for notebooks, reports and tables alike: a file an idea, a function a figure, which it returns."""
+"""Figures for notebooks and reports. Each function draws one figure and returns it.
+
+Chapters: A first mix, Gain and pan, The equalizer, The compressor, Audio features, Losses.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""A mix beside its reference on one sheet: numbers, terms of the loss, Bark spectra, goniometers.
+"""The figure of `compare`: numbers, terms of the loss, Bark spectra, goniometers.
 
 Chapter: Losses.
 """
@@ -27,7 +27,7 @@ _TERMS = {
     "stereo_imbalance": "imbalance",
     "bark_spectrum": "Bark spectrum",
 }
-_THREE_DIGITS = ("stereo width", "stereo imbalance", "correlation")  # the other numbers are in dB: one digit
+_THREE_DIGITS = ("stereo width", "stereo imbalance", "correlation")  # the others are in dB, with one digit
 
 
 def plot_comparison(
@@ -39,18 +39,19 @@ def plot_comparison(
     total: float,
     compared_at: str,
 ) -> Figure:
-    """The sheet that `compare` shows, of two sounds.
+    """Draw the comparison of two sounds that `compare` shows.
 
     Args:
-        features: One row per number, its unit in the name, "correlation" among them; one column per sound.
+        features: Features, one row per number with its unit in the name, one column per sound. The row
+            "correlation" is required.
         bark: Bark spectra in dB, one row per band by its center in Hz; columns (label, "mid" or "side").
-        terms: The audio-feature loss, one row per term, with a column "loss".
+        terms: Terms of the audio-feature loss, one row per term, with a column "loss".
         sounds: The two sounds (2, num_samples), in the order of the columns of `features`.
-        total: The audio-feature loss.
-        compared_at: At which level the two were compared.
+        total: Audio-feature loss.
+        compared_at: Level at which the two were compared, in words.
 
     Returns:
-        The figure.
+        Figure with six panels.
     """
     labels = list(features.columns)
     figure, axes = new_figure(3, 9.0, columns=2, height_ratios=(1.2, 1.1, 1.0))
@@ -113,7 +114,7 @@ def _draw_terms(axis: Axes, terms: pd.DataFrame, total: float, compared_at: str)
 
 
 def _draw_goniometer(axis: Axes, audio: torch.Tensor, color: str) -> None:
-    """Where the sound is, sample by sample: mid upward, side to the left as seen from the listener."""
+    """Draw the density of the samples: mid upward, the left channel on the left as seen by the listener."""
     left, right = audio.numpy()
     mid, side = (left + right) / np.sqrt(2), (right - left) / np.sqrt(2)
     reach = max(1.01 * float(np.percentile(np.abs(np.concatenate([mid, side])), 99.9)), 1e-6)
@@ -131,7 +132,7 @@ def _minus(number: str) -> str:
 
 
 def _short(label: str, length: int) -> str:
-    """A label whose middle is left out where it is too long, since beginnings and ends tell labels apart."""
+    """Shorten a long label in its middle, since labels differ at their beginnings and ends."""
     return label if len(label) <= length else f"{label[: length - length // 2]}…{label[1 - length // 2 :]}"
 
 
@@ -144,5 +145,5 @@ def _two_lines(label: str) -> str:
 
 
 def _plain(label: str) -> str:
-    """A label in which matplotlib takes nothing for mathematics, and which it shows in legends."""
+    """Escape a label, so that matplotlib shows it in legends and reads no part of it as mathematics."""
     return (" " if label.startswith("_") else "") + label.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""The compressor: its static curve, and what it does to a sound over time.
+"""Figures of the compressor: its static curve, and its gain over time.
 
 Chapter: The compressor.
 """
@@ -19,14 +19,14 @@ from .figure import COLORS, new_figure
 
 
 def plot_static_curve(curves: dict[str, Mapping[str, float]]) -> Figure:
-    """The compressor's static curve, level in to level out in dB; the knee is drawn thick.
+    """Draw the compressor's static curve: level out over level in, in dB. The knee is thick.
 
     Args:
-        curves: {label: settings}; the settings hold threshold_db, ratio and knee_db. They may hold
-            makeup_gain_db (0 dB when it is left out), attack_ms and release_ms.
+        curves: Settings by label. They hold threshold_db, ratio and knee_db. They may hold makeup_gain_db
+            (default: 0 dB), attack_ms and release_ms.
 
     Returns:
-        The figure.
+        Figure with one curve per label.
 
     Raises:
         ValueError: When threshold, ratio or knee is missing.
@@ -45,8 +45,8 @@ def draw_static_curves(axis: Axes, curves: dict[str, Mapping[str, float]]) -> No
     """Draw static curves as `plot_static_curve` does.
 
     Args:
-        axis: Where to draw.
-        curves: {label: settings}.
+        axis: Axes to draw on.
+        curves: Settings by label, as in `plot_static_curve`.
 
     Raises:
         ValueError: When threshold, ratio or knee is missing.
@@ -68,21 +68,21 @@ def draw_static_curves(axis: Axes, curves: dict[str, Mapping[str, float]]) -> No
 
 
 def plot_gain_reduction(x: torch.Tensor, y: torch.Tensor, sample_rate: float = SAMPLE_RATE) -> Figure:
-    """Two levels over time, and the gain that leads from one to the other, in dB.
+    """Draw the levels of a sound before and after an effect, and the gain between them, over time in dB.
 
-    The gain of a block of 10 ms (longer in long sounds) is the ratio of the two powers; where `x` is below
-    -80 dBFS it is left out.
+    The gain of a block of 10 ms (longer in long sounds) is the ratio of the two powers. It is not drawn where
+    `x` is below -80 dBFS.
 
     Args:
-        x: The sound before, (num_samples,) or (channels, num_samples).
-        y: The sound after, of the same shape.
-        sample_rate: Hz.
+        x: Sound before the effect, (num_samples,) or (channels, num_samples).
+        y: Sound after the effect, of the same shape.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        The figure, peak levels above and the gain below.
+        Figure with the peak levels above and the gain below.
 
     Raises:
-        ValueError: When the shapes differ, and for sounds of no samples.
+        ValueError: When the shapes differ, and for sounds without samples.
     """
     figure, axes = new_figure(2, 3.6, sharex=True)
     draw_gain_reduction(axes, x, y, sample_rate)
@@ -94,12 +94,12 @@ def draw_gain_reduction(axes: Sequence[Axes], x: torch.Tensor, y: torch.Tensor, 
 
     Args:
         axes: Two axes, for the peak levels and for the gain.
-        x: The sound before, (num_samples,) or (channels, num_samples).
-        y: The sound after, of the same shape.
-        sample_rate: Hz.
+        x: Sound before the effect, (num_samples,) or (channels, num_samples).
+        y: Sound after the effect, of the same shape.
+        sample_rate: Sample rate in Hz.
 
     Raises:
-        ValueError: When the shapes differ, and for sounds of no samples.
+        ValueError: When the shapes differ, and for sounds without samples.
     """
     if x.shape != y.shape or x.ndim not in (1, 2) or 0 in x.shape:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"

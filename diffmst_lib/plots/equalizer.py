@@ -1,4 +1,4 @@
-"""The equalizer's gain over frequency: of a console's strips, or of settings alone.
+"""Figures of the equalizer: its gain over frequency.
 
 Chapter: The equalizer.
 """
@@ -20,19 +20,19 @@ from ..console.params import ConsoleParams
 from ..console.table import EQ_BANDS
 from .figure import COLORS, frequency_axis, new_figure
 
-EQ_KEYS = ("gain_db", "frequency_hz", "q")  # of a band
+EQ_KEYS = ("gain_db", "frequency_hz", "q")  # the settings of a band
 
 
 def plot_eq(params: ConsoleParams, names: Sequence[str] | None = None) -> Figure:
-    """Equalizer curves of tracks and of the master bus, in dB over frequency.
+    """Draw the equalizer curves of tracks and of the master bus, in dB over frequency.
 
     Args:
-        params: The console.
-        names: Tracks and stems, all tracks when left out; a stereo stem is drawn as the mean of the settings
-            of its two channels.
+        params: Parameters of the console.
+        names: Names of tracks and stems. Default: all tracks. The curve of a stereo stem has the mean
+            settings of its two tracks.
 
     Returns:
-        The figure, the master bus thick.
+        Figure with one line per name, and a thick one for the master bus.
     """
     figure, axis = new_figure(1, 3.0)
     strips = {name: params.track(name) for name in names or params.names} | {"master bus": params.master_bus}
@@ -48,16 +48,16 @@ def plot_eq(params: ConsoleParams, names: Sequence[str] | None = None) -> Figure
 def plot_eq_response(
     settings: dict[str, Any] | list[tuple[str, dict[str, Any]]], sample_rate: float = SAMPLE_RATE
 ) -> Figure:
-    """The equalizer's gain in dB over frequency.
+    """Draw the equalizer's gain in dB over frequency.
 
     Args:
-        settings: {"gain_db", "frequency_hz", "q"} as `effects.parametric_eq` takes them, six values each: one
-            equalizer, its bands thin, all of them together thick. A list of (label, settings) compares
-            several, one curve each.
-        sample_rate: Hz.
+        settings: Settings {"gain_db", "frequency_hz", "q"} of one equalizer as in `effects.parametric_eq`,
+            six values each. Its bands are thin, the whole curve is thick. A list of (label, settings)
+            compares several equalizers, one curve each.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        The figure.
+        Figure with one panel.
 
     Raises:
         ValueError: For settings that are not six bands.
@@ -80,12 +80,12 @@ def plot_eq_response(
 
 
 def draw_bands(axis: Axes, settings: dict[str, Any], sample_rate: float) -> None:
-    """Draw one equalizer: all bands together thick, each that does something thin.
+    """Draw one equalizer: the whole curve thick, each band with a gain other than 0 dB thin.
 
     Args:
-        axis: Where to draw.
-        settings: {"gain_db", "frequency_hz", "q"}, six values each.
-        sample_rate: Hz.
+        axis: Axes to draw on.
+        settings: Settings {"gain_db", "frequency_hz", "q"}, six values each.
+        sample_rate: Sample rate in Hz.
 
     Raises:
         ValueError: For settings that are not six bands.
@@ -105,10 +105,10 @@ def draw_eq(axis: Axes, settings: dict[str, Any], sample_rate: float, **line: An
     """Draw the gain of one equalizer over frequency as one line.
 
     Args:
-        axis: Where to draw.
-        settings: {"gain_db", "frequency_hz", "q"}, six values each.
-        sample_rate: Hz.
-        line: What else `matplotlib.axes.Axes.plot` takes.
+        axis: Axes to draw on.
+        settings: Settings {"gain_db", "frequency_hz", "q"}, six values each.
+        sample_rate: Sample rate in Hz.
+        line: Further options of `matplotlib.axes.Axes.plot`.
 
     Raises:
         ValueError: For settings that are not six bands.
@@ -121,13 +121,13 @@ def draw_eq(axis: Axes, settings: dict[str, Any], sample_rate: float, **line: An
 
 
 def six_bands(settings: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """An equalizer's settings as tensors (1, 6), on the CPU and without gradients.
+    """Convert an equalizer's settings to tensors (1, 6) on the CPU, without gradients.
 
     Args:
-        settings: {"gain_db", "frequency_hz", "q"}, six values each.
+        settings: Settings {"gain_db", "frequency_hz", "q"}, six values each.
 
     Returns:
-        The same as `effects.parametric_eq` takes them.
+        The same settings, as arguments of `effects.parametric_eq`.
 
     Raises:
         ValueError: For other names, and for another number of values.

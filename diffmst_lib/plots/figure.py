@@ -1,4 +1,7 @@
-"""What every figure here shares: its colors, its axes, and its way into a page."""
+"""Shared parts of the figures: colors, axes, and HTML.
+
+Chapter: A first mix.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,17 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#44
 def new_figure(
     rows: int, height: float, *, width: float = 7.0, columns: int = 1, **options: Any
 ) -> tuple[Figure, Any]:
-    """An empty figure, which the caller returns and a notebook shows once.
+    """Make an empty figure. A notebook shows it once, when a cell returns it.
 
     Args:
-        rows: Rows of axes.
+        rows: Number of rows of axes.
         height: Height of the figure in inches.
         width: Width of the figure in inches.
-        columns: Columns of axes.
-        options: What else `matplotlib.pyplot.subplots` takes.
+        columns: Number of columns of axes.
+        options: Further options of `matplotlib.pyplot.subplots`.
 
     Returns:
-        The figure, and its axes: one, or an array of them.
+        Figure, and its axes: one, or an array of several.
 
     Example:
         >>> figure, axes = new_figure(2, 3.0)
@@ -38,7 +41,7 @@ def new_figure(
         (2, [7.0, 3.0])
     """
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
-    plt.close(figure)  # the returned figure is shown once, not a second time by the inline backend
+    plt.close(figure)  # or the inline backend would show the returned figure a second time
     for axis in np.atleast_1d(axes).flat:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -48,7 +51,7 @@ def frequency_axis(axis: Axes) -> None:
     """Make the x axis one of frequency, logarithmic from 20 Hz to 20 kHz.
 
     Args:
-        axis: The axes to change.
+        axis: Axes to change.
     """
     axis.set_xscale("log")
     axis.set(xlim=(20, 20_000), xlabel="frequency (Hz)")
@@ -57,14 +60,14 @@ def frequency_axis(axis: Axes) -> None:
 
 
 def figure_html(figure: Figure, alt: str) -> str:
-    """A figure as an image element, with a text for those who do not see it.
+    """Convert a figure to an HTML image element with a text alternative.
 
     Args:
-        figure: The figure.
-        alt: The text, of any characters.
+        figure: Figure to convert.
+        alt: Text for readers who do not see the picture, with any characters.
 
     Returns:
-        HTML with the picture in it.
+        HTML that contains the picture.
 
     Example:
         >>> image = figure_html(new_figure(1, 1.0)[0], "an empty axis")

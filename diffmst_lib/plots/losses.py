@@ -1,4 +1,4 @@
-"""Losses: step by step, term by term, and their gradients.
+"""Figures of losses: their values by step, their terms, and their gradients.
 
 Chapter: Losses.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def plot_history(histories: dict[str, pd.DataFrame], *, goal: float | None = None) -> Figure:
-    """Loss by step of one or several fits, on a log axis.
+    """Draw the loss of one or several fits by step, on a log axis.
 
     Args:
-        histories: {label: history}, the histories as in `MixResult.history`, with a column "total".
-        goal: A loss to reach, drawn as a line.
+        histories: Histories by label, as in `MixResult.history`, with a column "total".
+        goal: Loss to reach, drawn as a line.
 
     Returns:
-        The figure.
+        Figure with one line per history.
     """
     figure, axis = new_figure(1, 3.0)
     for (label, history), color in zip(histories.items(), cycle(COLORS)):
@@ -42,13 +42,13 @@ def plot_history(histories: dict[str, pd.DataFrame], *, goal: float | None = Non
 
 
 def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]) -> Figure:
-    """The weighted terms of the audio-feature loss for several mixes, side by side on a log axis.
+    """Draw the weighted terms of the audio-feature loss for several mixes, on a log axis.
 
     Args:
-        losses: {label: terms}, the terms as `audio_feature_loss` returns them.
+        losses: Terms by label, as `audio_feature_loss` returns them.
 
     Returns:
-        The figure, a group of bars a term, a bar a mix.
+        Figure with a group of bars per term and a bar per mix.
     """
     names = list(next(iter(losses.values())))
     figure, axis = new_figure(1, 3.0)
@@ -65,15 +65,15 @@ def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]) -> Figure:
 
 
 def plot_gradients(table: pd.DataFrame) -> Figure:
-    """The size of gradients on a log axis: one row per parameter, one mark for each column of the table.
+    """Draw the size of gradients on a log axis.
 
-    Gradients of exactly 0 stand at the left edge, those that are not finite at the right edge as a cross.
+    Gradients of exactly 0 are at the left edge. Gradients that are not finite are crosses at the right edge.
 
     Args:
         table: Gradients, one row per parameter.
 
     Returns:
-        The figure.
+        Figure with one row per parameter and one mark per column of the table.
     """
     sizes = table.abs().to_numpy(dtype=float)
     good = np.isfinite(sizes) & (sizes > 0)

@@ -1,4 +1,4 @@
-"""Faders and pans: those of a console, and the pan law.
+"""Figures of faders and pans: those of a console, and the pan law.
 
 Chapter: Gain and pan.
 """
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 
 def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None) -> Figure:
-    """Faders and pans of every track.
+    """Draw the fader and the pan of every track.
 
     Args:
-        params: The console.
-        start: Another console of the same tracks; a thin line leads from each of its knobs.
+        params: Parameters of the console.
+        start: Parameters of another console of the same tracks. A thin line connects each of its knobs with
+            that of `params`.
 
     Returns:
-        The figure, one row per track.
+        Figure with one row per track.
     """
     figure, axes = new_figure(1, 0.26 * len(params.names) + 1.0, columns=2, sharey=True)
     rows = np.arange(len(params.names))
@@ -47,13 +48,13 @@ def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None) -> 
 
 
 def plot_pan_law(pan: float | None = None) -> Figure:
-    """What the panner does to each side, and the total power, in dB over pan.
+    """Draw the pan law: the gain of each side, and the total power, in dB over pan.
 
     Args:
-        pan: A position to mark, 0 (left) to 1 (right).
+        pan: Position to mark, 0 (left) to 1 (right).
 
     Returns:
-        The figure.
+        Figure with three curves.
 
     Example:
         >>> plot_pan_law(0.25).axes[0].get_xlabel()
@@ -68,8 +69,8 @@ def draw_pan_law(axis: Axes, pan: float | None) -> None:
     """Draw the pan law as `plot_pan_law` does.
 
     Args:
-        axis: Where to draw.
-        pan: A position to mark, 0 to 1.
+        axis: Axes to draw on.
+        pan: Position to mark, 0 (left) to 1 (right), or None.
     """
     positions = np.linspace(0.0, 1.0, 401)
     for curve, color, style in zip(("left", "right", "total power"), COLORS, ("-", "-", "--"), strict=False):
@@ -84,13 +85,14 @@ def draw_pan_law(axis: Axes, pan: float | None) -> None:
 
 
 def pan_db(pan: ArrayLike) -> dict[str, np.ndarray]:
-    """The pan law in dB.
+    """Compute the pan law in dB.
 
     Args:
         pan: Positions, 0 (left) to 1 (right), a number or an array.
 
     Returns:
-        {"left", "right", "total power"}, each in dB and shaped like `pan`; -inf for a side that is off.
+        Gains {"left", "right", "total power"} in dB, each with the shape of `pan`; -inf for a side that is
+        off.
 
     Example:
         >>> round(float(pan_db(0.5)["left"]), 2)

@@ -1,4 +1,4 @@
-"""Spectra of sounds: in thirds of an octave, and in the Bark bands of equation 5.
+"""Figures of spectra, in thirds of an octave and in the Bark bands of equation 5.
 
 Chapter: Audio features.
 """
@@ -19,14 +19,14 @@ from .figure import COLORS, frequency_axis, new_figure
 
 
 def plot_bark(sounds: dict[str, torch.Tensor], *, sample_rate: float = SAMPLE_RATE) -> Figure:
-    """Bark spectra of mid and side of several stereo sounds over each other. Equation 5.
+    """Draw the Bark spectra of mid and side of several stereo sounds. Equation 5.
 
     Args:
-        sounds: {label: audio (2, num_samples)}.
-        sample_rate: Hz.
+        sounds: Audio (2, num_samples) by label.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        The figure, mid on the left and side on the right.
+        Figure with mid on the left and side on the right.
     """
     figure, axes = new_figure(1, 2.9, columns=2, sharey=True)
     centers = bark_edges_hz()[1:-1]
@@ -44,14 +44,15 @@ def plot_bark(sounds: dict[str, torch.Tensor], *, sample_rate: float = SAMPLE_RA
 
 
 def plot_spectrum(sounds: dict[str, torch.Tensor], sample_rate: float = SAMPLE_RATE) -> Figure:
-    """The level of several sounds over frequency: the power in bands of a third of an octave, in dBFS.
+    """Draw the spectra of several sounds: the power in bands of a third of an octave, in dBFS.
 
     Args:
-        sounds: {label: audio}, (num_samples,) or (channels, num_samples); the channels' power is averaged.
-        sample_rate: Hz.
+        sounds: Audio (num_samples,) or (channels, num_samples) by label. The power is the mean of the
+            channels.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        The figure.
+        Figure with one line per sound.
     """
     figure, axis = new_figure(1, 3.0)
     draw_spectra(axis, sounds, sample_rate)
@@ -62,9 +63,9 @@ def draw_spectra(axis: Axes, sounds: dict[str, torch.Tensor], sample_rate: float
     """Draw spectra as `plot_spectrum` does.
 
     Args:
-        axis: Where to draw.
-        sounds: {label: audio}.
-        sample_rate: Hz.
+        axis: Axes to draw on.
+        sounds: Audio by label, as in `plot_spectrum`.
+        sample_rate: Sample rate in Hz.
     """
     for (label, audio), color in zip(sounds.items(), cycle(COLORS)):
         samples = np.atleast_2d(audio.detach().cpu().numpy())

@@ -1,4 +1,4 @@
-"""A song's stems: their waveforms and their levels.
+"""Figures of a song's stems: their waveforms and their levels.
 
 Chapter: A first mix.
 """
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def plot_tracks(song: Multitrack) -> Figure:
-    """The waveform of every stem over time, on one scale.
+    """Draw the waveform of every stem over time, on one scale.
 
     Args:
-        song: The song; the two channels of a stereo stem lie over each other.
+        song: Song whose stems are drawn, the two channels of a stereo stem over each other.
 
     Returns:
-        The figure, one row per stem.
+        Figure with one row per stem.
     """
     stems = song.stems
     figure, axes = new_figure(len(stems), 0.55 * len(stems) + 0.5, sharex=True, sharey=True, squeeze=False)
@@ -47,10 +47,10 @@ def draw_waveform(axis: Axes, audio: torch.Tensor, sample_rate: float, color: st
     """Draw a sound's highest and lowest samples over time.
 
     Args:
-        axis: Where to draw.
+        axis: Axes to draw on.
         audio: Audio (channels, num_samples).
-        sample_rate: Hz.
-        color: Of every channel.
+        sample_rate: Sample rate in Hz.
+        color: Color of all channels.
     """
     step = max(1, audio.shape[-1] // 1500)
     blocks = audio[:, : audio.shape[-1] // step * step].reshape(audio.shape[0], -1, step)
@@ -60,13 +60,13 @@ def draw_waveform(axis: Axes, audio: torch.Tensor, sample_rate: float, color: st
 
 
 def plot_levels(levels: pd.DataFrame) -> Figure:
-    """Loudness and peak of every stem: the peak says little about how loud it is.
+    """Draw the loudness and the peak of every stem.
 
     Args:
-        levels: What `Multitrack.levels` returns.
+        levels: Table of levels from `Multitrack.levels`.
 
     Returns:
-        The figure, one row per stem, the loudest on top.
+        Figure with one row per stem, the loudest on top.
     """
     figure, axis = new_figure(1, 0.35 * len(levels) + 0.9)
     order = levels.sort_values("loudness_lufs")

@@ -101,7 +101,7 @@ def examples_to_judge_by(
 
 def read_batches(
     examples: Method1, recipe: Recipe, hardware: Hardware, fabric: Fabric, first_step: int
-) -> Generator[Batch]:
+) -> Generator[Batch, None, None]:
     """Read the batches of a training from a step on, each process its share.
 
     Args:

@@ -125,17 +125,17 @@ def train(
         validation_examples=validation_examples,
         progress=progress,
     )
-    state, recorder = training.state, training.recorder
+    fabric, state, recorder = training.fabric, training.state, training.recorder
     try:
         with stop_request() as stop:
             recorder.start()
             for step in range(state.step, recipe.steps):
-                if any_process(training.fabric, stop.is_set()):
+                if any_process(fabric, stop.is_set()):
                     recorder.save()
                     raise Stopped(f"stopped after step {step} of {recipe.steps}; {folder} can be resumed")
                 began = time.perf_counter()
                 loss, norm = update(
-                    training.fabric, training.network, training.optimizer, recipe, training.batches, step, seed
+                    fabric, training.network, training.optimizer, recipe, training.batches, step, seed
                 )
                 state.add(loss, norm, time.perf_counter() - began)
                 recorder.log(norm)
@@ -217,7 +217,7 @@ class _Training:
     model: DiffMST
     network: torch.nn.Module  # the model, set up by `fabric`
     optimizer: torch.optim.Optimizer
-    batches: Generator[Batch]
+    batches: Generator[Batch, None, None]
     state: Progress
     recorder: Recorder
 

@@ -1,1 +1,1 @@
-"""Layouts of data sets: songs found by the names of folders and files. Chapter: Data."""
+"""Layouts of data sets, recognized by the names of folders and files. Chapter: Data."""

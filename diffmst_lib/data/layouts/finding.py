@@ -1,4 +1,4 @@
-"""Finding songs: which layout a folder has, and reading it by names alone. Chapter: Data."""
+"""Search for songs: recognize the layout of a folder and read its names. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -40,43 +40,43 @@ LAYOUTS = ("auto", "folders", "medleydb", "cambridge", "musdb18hq", "musdb18", "
 
 
 def find_songs(folder: str | Path, layout: str = "auto") -> SongsAndProblems:
-    """Find the songs of a data set. Only names are read: no audio file is opened.
+    """Find the songs of a data set. Only names are read, no audio file is opened.
 
     The layouts:
 
-    - "folders": a folder that holds audio files is a song, each file a stem. One named mix, mixture, mixdown
-      or master (or <folder>_mix, ...) is its mix. A folder `stems`, `tracks`, `raw`, ... belongs to the song
-      above it.
-    - "medleydb": MedleyDB 1 and 2. The stems are the `_RAW` files, `_STEMS` where there are none. Artist,
-      title and instruments come from `*_METADATA.yaml`, beside the song or in a folder `Metadata`.
+    - "folders": a folder that holds audio files is a song, and each file is a stem. A file named mix,
+      mixture, mixdown or master (or <folder>_mix, ...) is its mix. A folder `stems`, `tracks`, `raw`, ...
+      belongs to the song above it.
+    - "medleydb": MedleyDB 1 and 2. The stems are the `_RAW` files, or the `_STEMS` files where there are no
+      `_RAW` files. Artist, title and instruments come from `*_METADATA.yaml`, beside the song or in a folder
+      `Metadata`.
     - "cambridge": unzipped `Artist_Title_Full` folders of the Cambridge-MT library. An `_Excerpt` is used
       where its full song is missing. `Title_Full_Preview.mp3`, inside or beside the folders, is the mix.
     - "musdb18hq": `train|test/Artist - Title/{mixture,drums,bass,other,vocals}.wav`. The folders give no
       split, since some artists are in both.
     - "musdb18": `train|test/Artist - Title.stem.mp4`, with five streams.
-    - "songs": every file is a finished song, at any depth; in Artist/Album/Title the folder names the artist.
-      The artists of MTG-Jamendo come from a table such as raw_30s.tsv in the folder, in its parent, or in a
-      folder `data` of either.
-    - "auto": the layout whose signs are there: `.stem.mp4` files; `X/X_RAW`, `X/X_STEMS` or `X/X_MIX`;
+    - "songs": every file is a finished song, at any depth. In Artist/Album/Title, the folder names the
+      artist. The artists of MTG-Jamendo come from a table such as raw_30s.tsv in the folder, in its parent,
+      or in a folder `data` of either.
+    - "auto": the layout is recognized by its names: `.stem.mp4` files; `X/X_RAW`, `X/X_STEMS` or `X/X_MIX`;
       folders with the five files of MUSDB18-HQ; at least half of the folders named `_Full`, `_Excerpt`, or
-      `Artist_Title` with numbered files. Without such signs, MTG-Jamendo's folders 00 to 99 and files
-      directly in `folder` are "songs" (but "folders" where one of them is named mix), files in folders are
-      "folders": call a collection of albums "songs".
+      `Artist_Title` with numbered files. Otherwise, MTG-Jamendo's folders 00 to 99 and files directly in
+      `folder` are "songs" (but "folders" where one of them is named mix), and files in folders are "folders".
+      For a collection of albums, give the layout "songs".
 
     Folders and songs named "Artist - Title" or "Artist_-_Title" give the artist. Hidden files and __MACOSX
-    are skipped, links to folders followed.
+    are skipped. Links to folders are followed.
 
     Args:
-        folder: The folder of the data set.
+        folder: Folder of the data set.
         layout: One of `LAYOUTS`.
 
     Returns:
-        Songs, sorted by name, and what was left out.
+        Songs, sorted by name, and the files and folders that were left out.
 
     Raises:
         InputError: For a missing folder, an unknown layout, a folder without audio or without a song in this
-        layout,
-            and where "auto" cannot decide.
+            layout, and where "auto" cannot decide.
 
     Example:
         >>> from diffmst_lib import data_dir
@@ -108,7 +108,7 @@ def find_songs(folder: str | Path, layout: str = "auto") -> SongsAndProblems:
 
 
 def _recognize(folders: list[Folder]) -> str:
-    """The layout by its signs."""
+    """Recognize the layout by its names."""
     root, with_audio = printable(str(folders[0].path)), [folder for folder in folders if folder.audio]
     signs = {
         "musdb18": any(map(is_musdb18, with_audio)),
@@ -136,7 +136,7 @@ def _recognize(folders: list[Folder]) -> str:
 
 
 def _read_folders(folders: list[Folder]) -> SongsAndProblems:
-    """A folder a song."""
+    """Read a data set in which each folder is a song."""
     groups, songs, problems = defaultdict(list), [], []
     for folder in folders:
         if folder.audio:
@@ -149,7 +149,7 @@ def _read_folders(folders: list[Folder]) -> SongsAndProblems:
 
 
 def _read_songs(folders: list[Folder]) -> SongsAndProblems:
-    """A file a finished song."""
+    """Read a data set in which each file is a finished song."""
     artists, problems = jamendo_artists(folders[0].path)
     songs, unlisted = [], 0
     for folder in folders:

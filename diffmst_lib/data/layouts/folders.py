@@ -1,4 +1,4 @@
-"""The folders of a data set, and what the names in them say. Chapter: Data."""
+"""Folders of a data set, and the meaning of the names in them. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ...audio.loading import AUDIO_SUFFIXES
 from ...disk import printable, why
 from ..songs import FoundSong, Problem, Source
 
-MIX_NAMES = ("mix", "mixture", "mixdown", "master")  # the first one there is the mix
+MIX_NAMES = ("mix", "mixture", "mixdown", "master")  # the first one that exists is the mix
 STEM_FOLDERS = {"stems", "tracks", "multitrack", "multitracks", "raw", "audio", "wav"}  # of the song above
-CACHE_MARK = ".diffmst-cache"  # lies in a folder that `build_cache` has written
+CACHE_MARK = ".diffmst-cache"  # a file that marks a folder as written by `build_cache`
 SongsAndProblems = tuple[list[FoundSong], list[Problem]]
 
 
@@ -23,8 +23,8 @@ class Folder:
     """A folder with the names of its files.
 
     Attributes:
-        parts: The names that lead to it from the data set, whose own are ().
-        path: Its path.
+        parts: Names of the folders on the way from the data set to this one, () for the data set itself.
+        path: Path of the folder.
         audio: Names of its audio files, sorted.
         others: Names of its other files, sorted.
     """
@@ -36,24 +36,24 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """Its own name, also of "."."""
+        """The name of the folder, also for the path "."."""
         return os.path.basename(os.path.abspath(self.path))
 
     def files(self) -> list[tuple[str, Path]]:
-        """List its audio files by stem name."""
+        """List the names, without suffix, and the paths of its audio files."""
         return [(os.path.splitext(name)[0], self.path / name) for name in self.audio]
 
 
 def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
-    """List every folder from `root` down, each once, however many links lead to it.
+    """List `root` and every folder below it. A folder with several links to it is listed once.
 
     Hidden folders and files, __MACOSX and caches of `build_cache` below `root` are skipped.
 
     Args:
-        root: The folder of a data set.
+        root: Folder of a data set.
 
     Returns:
-        Folders, `root` first, and what cannot be read.
+        Folders, `root` first, and folders that cannot be read.
     """
     folders, problems, seen = [], [], {_identity(root)}
 
@@ -63,7 +63,7 @@ def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
     for path, names, files in os.walk(root, followlinks=True, onerror=unreadable):
         below = [name for name in names if not _is_hidden(name)]
         names.clear()
-        if CACHE_MARK in files and Path(path) != root:  # the same songs once more
+        if CACHE_MARK in files and Path(path) != root:  # a cache holds the same songs again
             continue
         links = {name for name in below if os.path.islink(os.path.join(path, name))}
         for name in [*sorted(set(below) - links), *sorted(links)]:
@@ -99,7 +99,7 @@ def problem(path: str | Path, reason: str) -> Problem:
 
 
 def left_out(folder: Folder, names: list[str], reason: str) -> list[Problem]:
-    """Make one problem for all these files of a folder, none without files."""
+    """Make one problem for several files of a folder, or none without files."""
     if not names:
         return []
     files = f"{len(names)} audio file{'s' * (len(names) > 1)}"
@@ -107,7 +107,7 @@ def left_out(folder: Folder, names: list[str], reason: str) -> list[Problem]:
 
 
 def unique(name: str, taken: Container[str]) -> str:
-    """The name, with a number after it where it is taken."""
+    """Return the name, with a number after it where it is taken."""
     free, number = name, 2
     while free in taken:
         free, number = f"{name} ({number})", number + 1
@@ -115,12 +115,15 @@ def unique(name: str, taken: Container[str]) -> str:
 
 
 def name_of_song(parts: tuple[str, ...], folders: list[Folder]) -> str:
-    """Name a song after the folders that lead to it; a data set of one song is named after its own folder."""
+    """Name a song after the folders that lead to it, or after its own folder in a data set of one song."""
     return printable("/".join(parts) or folders[0].name)
 
 
 def artist_title(name: str) -> tuple[str, str]:
-    """The artist, "" if unknown, and the title: "Artist - Title", "Artist_-_Title", "01 - Artist - Title"."""
+    """Split a name into the artist, "" if unknown, and the title.
+
+    Names are "Artist - Title", "Artist_-_Title" or "01 - Artist - Title".
+    """
     name = printable(name)
     if "_-_" in name:
         name = name.replace("_", " ")
@@ -130,7 +133,7 @@ def artist_title(name: str) -> tuple[str, str]:
 
 
 def words(name: str) -> str:
-    """AClassicEducation as "A Classic Education"; what is not clearly words, such as ANiMAL, as it is."""
+    """Split AClassicEducation into "A Classic Education". Names such as ANiMAL stay as they are."""
     words = re.findall(r"(?:Mc)?[A-Z][a-z]+|[AI](?=[A-Z][a-z])|\d+[a-z]*", name)
     return " ".join(words) if "".join(words) == name else printable(name)
 
@@ -139,8 +142,8 @@ def mix_rank(name: str, folder: str) -> int:
     """Tell mixes from stems.
 
     Args:
-        name: Name of a file, without its ending.
-        folder: Name of its song's folder.
+        name: Name of a file, without its suffix.
+        folder: Name of the folder of its song.
 
     Returns:
         0 for a stem; for a mix, its rank in `MIX_NAMES`, from 1.
@@ -150,13 +153,13 @@ def mix_rank(name: str, folder: str) -> int:
 
 
 def stems_by_name(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Source], list[Problem]]:
-    """Take files as stems; the second of two files of one name (kick.flac, kick.wav) is a problem.
+    """Collect files as stems. The second of two files with the same name (kick.flac, kick.wav) is a problem.
 
     Args:
-        files: Names and paths.
+        files: Names and paths of files.
 
     Returns:
-        Sources by a name that can be printed, and problems.
+        Sources by printable names, and problems.
     """
     stems: dict[str, Source] = {}
     first: dict[str, Path] = {}
@@ -173,15 +176,15 @@ def stems_by_name(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Source],
 def song_in_folder(
     parts: tuple[str, ...], files: list[tuple[str, Path]], folders: list[Folder]
 ) -> tuple[FoundSong, list[Problem]]:
-    """Make the song of a folder: its mix, if one of the files is named so, and its stems.
+    """Make the song of a folder: its stems, and its mix where the name of a file says so.
 
     Args:
-        parts: The names that lead to the song's folder.
+        parts: Names of the folders on the way to the song's folder.
         files: Names and paths of its audio files.
         folders: All folders of the data set.
 
     Returns:
-        The song and problems.
+        Song of the folder, and problems.
     """
     own_name = parts[-1] if parts else folders[0].name
     mixes = sorted((rank, path) for name, path in files if (rank := mix_rank(name, own_name)))
@@ -193,5 +196,5 @@ def song_in_folder(
 
 
 def song_folder(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """The folder of the song that a folder belongs to: for `stems`, `tracks`, `raw`, ... the one above."""
+    """Return the folder of the song of a folder: for `stems`, `tracks`, `raw`, ... the one above."""
     return parts[:-1] if len(parts) > 1 and parts[-1].lower() in STEM_FOLDERS else parts

@@ -1,4 +1,4 @@
-"""Layouts of the libraries that many know: MedleyDB, Cambridge-MT, MUSDB18, MTG-Jamendo. Chapter: Data."""
+"""Layouts of well-known libraries: MedleyDB, Cambridge-MT, MUSDB18, MTG-Jamendo. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MUSDB_STEMS = ("drums", "bass", "other", "vocals")  # streams 1 to 4 of a .stem.
 
 
 def medleydb_songs(folders: list[Folder]) -> list[Folder]:
-    """The folders of songs: X with X_RAW, X_STEMS or X_MIX in it, where X is Artist_Title."""
+    """Find the folders of songs: X with X_RAW, X_STEMS or X_MIX in it, where X is Artist_Title."""
     all_parts = {folder.parts for folder in folders}
     return [
         folder
@@ -77,7 +77,7 @@ def read_medleydb(folders: list[Folder]) -> SongsAndProblems:
 
 
 def _medleydb_metadata(path: Path) -> dict[str, Any]:
-    """Artist, title, and instruments by file, of a METADATA.yaml."""
+    """Read artist, title, and instruments by file from a METADATA.yaml."""
     metadata = yaml.safe_load(path.read_bytes())
     if not isinstance(metadata, dict):
         raise ValueError("no keys in it")
@@ -91,7 +91,7 @@ def _medleydb_metadata(path: Path) -> dict[str, Any]:
 
 
 def _medleydb_stem(name: str, song: str, instruments: dict[str, str]) -> str:
-    """The stem's name: "01_02 electric guitar" for Artist_Title_RAW_01_02."""
+    """Name a stem: "01_02 electric guitar" for Artist_Title_RAW_01_02."""
     number = name.removeprefix(f"{song}_RAW_").removeprefix(f"{song}_STEM_")
     return f"{number} {instruments.get(name, '')}".strip().replace("/", "-")
 
@@ -101,7 +101,7 @@ PREVIEW = re.compile(r"(?is)(?P<song>.+?)(?P<version>(_(Full|Excerpt))*)_Preview
 
 
 def is_cambridge(folder: Folder) -> bool:
-    """Whether it lies in Artist_Title_Full or _Excerpt, or is Artist_Title with numbered files."""
+    """Tell whether a folder lies in Artist_Title_Full or _Excerpt, or is Artist_Title with numbered files."""
     numbered = 2 * sum(bool(re.match(r"\d\d_", name)) for name in folder.audio) > len(folder.audio)
     is_artist_title = re.fullmatch(r"[A-Z0-9][^\W_]*_[A-Z0-9][^\W_]*", folder.name)
     return any(map(_version, (folder.name, *folder.parts))) or bool(numbered and is_artist_title)
@@ -126,7 +126,7 @@ def read_cambridge(folders: list[Folder]) -> SongsAndProblems:
         copies.append((_is_excerpt(name["version"]), -len(song.stems), song.name, song))
         problems += doubles
 
-    # By their letters; full songs come first, then those of most stems.
+    # By their letters. Full songs come first, then those with the most stems.
     songs: dict[str, tuple[FoundSong, bool]] = {}
     owners = defaultdict(list)  # of previews
     for excerpt, _, _, song in sorted(copies, key=lambda copy: copy[:3]):
@@ -163,12 +163,12 @@ def _is_excerpt(version: str) -> bool:
 
 
 def _plain_letters(name: str) -> str:
-    """What two spellings in this library share: unlike `names.letters`, accents and guests count."""
+    """Reduce a name to what its spellings here share. Unlike `names.letters`, it keeps accents and guests."""
     return re.sub(r"[\W_]+", "", name).lower()
 
 
 def _cambridge_song_folder(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """The folder of the song that a folder belongs to: some archives hold it twice, or folders in it."""
+    """Return the folder of the song of a folder. Some archives repeat it, or have folders in it."""
     parts = tuple(part for i, part in enumerate(parts) if i == 0 or part != parts[i - 1])
     versions = [i for i, part in enumerate(parts) if _version(part)]
     return parts[: versions[-1] + 1] if versions else song_folder(parts)
@@ -182,7 +182,7 @@ def _cambridge_artist_title(name: str) -> tuple[str, str]:
 
 
 def is_musdb18(folder: Folder) -> bool:
-    """Whether files of five streams lie in it."""
+    """Tell whether a folder holds files of five streams."""
     return any(map(_is_stem_mp4, folder.audio))
 
 
@@ -191,7 +191,7 @@ def _is_stem_mp4(name: str) -> bool:
 
 
 def read_musdb18(folders: list[Folder]) -> SongsAndProblems:
-    """Read MUSDB18: a file of five streams for every song."""
+    """Read MUSDB18: one file of five streams per song."""
     songs, problems = [], []
     for folder in folders:
         for file in filter(_is_stem_mp4, folder.audio):
@@ -206,12 +206,12 @@ def read_musdb18(folders: list[Folder]) -> SongsAndProblems:
 
 
 def is_musdb18hq(folder: Folder) -> bool:
-    """Whether the five files of a song lie in it."""
+    """Tell whether a folder holds the five files of a song."""
     return {"mixture", *MUSDB_STEMS} <= {name for name, _ in folder.files()}
 
 
 def read_musdb18hq(folders: list[Folder]) -> SongsAndProblems:
-    """Read MUSDB18-HQ: a folder of five WAV files for every song."""
+    """Read MUSDB18-HQ: one folder of five WAV files per song."""
     songs, problems = [], []
     for folder in folders:
         known = {name: path for name, path in folder.files() if name in ("mixture", *MUSDB_STEMS)}
@@ -230,20 +230,20 @@ def read_musdb18hq(folders: list[Folder]) -> SongsAndProblems:
 
 
 def jamendo_key(folder: str, name: str) -> str:
-    """What MTG-Jamendo calls a track: "14/214" for 14/214.mp3 and for its smaller version 14/214.low.mp3."""
+    """Return MTG-Jamendo's key of a track: "14/214" for 14/214.mp3 and its smaller version 14/214.low.mp3."""
     return f"{folder}/{name.removesuffix('.low')}"
 
 
 def jamendo_artists(root: Path) -> tuple[dict[str, str], list[Problem]]:
-    """Read the artists of MTG-Jamendo from its tables in or beside a folder.
+    """Read the artists of MTG-Jamendo from its tables in a folder or beside it.
 
-    The fields of these tables are never quoted.
+    The fields of these tables are not quoted.
 
     Args:
-        root: The folder of the songs.
+        root: Folder of the songs.
 
     Returns:
-        Artists by `jamendo_key`, none without a table, and problems.
+        Artists by `jamendo_key`, and problems. Without a table there are no artists.
     """
     above = Path(os.path.abspath(root)).parent
     folders = [folder / data for folder in (root, above) for data in ("", "data")]

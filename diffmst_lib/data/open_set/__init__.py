@@ -1,1 +1,1 @@
-"""The recipe for one set that anybody can have. Chapter: Data."""
+"""The open set, a data set that anybody can build. Chapter: Data."""

@@ -1,4 +1,4 @@
-"""The open set: multitracks and finished songs from a published list, for anybody. Chapter: Data."""
+"""The open set: multitracks and finished songs from a published list. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def published_list() -> Published:
     """Read the list of the open set.
 
     Returns:
-        "songs" and "references" that are copied, "midi" that is rendered, and "albums" besides. Of each:
-        name, title, artist, license, attribution, source, split, and its files by size and SHA-256. An album
-        is the music of a Debian package, in whatever version: its finished songs are more references for
-        training.
+        Lists of "songs" and "references", which are copied, of "midi" songs, which are rendered, and of
+        "albums". Each entry has name, title, artist, license, attribution, source and split. All but albums
+        have files with size and SHA-256. An album is the music of a Debian package, in any version. Its
+        finished songs are more references for training.
 
     Example:
         >>> [song["name"] for song in published_list()["songs"] if song["split"] == "test"]
@@ -52,28 +52,28 @@ def build_open_set(
 ) -> tuple[list[FoundSong], list[Problem]]:
     """Gather the open set in a folder: multitracks/<song>/<stem>, references/<name> and SOURCES.md.
 
-    Files of the list are recognized by their SHA-256, whatever they are called and however deep they lie in
-    `source`; links to folders are followed. Albums are copied from where Debian installs them, but for files
-    that the list has by themselves. What is in `output` already is not written again, and counts: another
-    call with another source adds to it. An `InputNote` counts the files that were not recognized.
+    Files of the list are recognized by their SHA-256, whatever their name and their depth in `source`. Links
+    to folders are followed. Albums are copied from where Debian installs them, without the files that the
+    list names as references. MIDI songs are rendered where FluidSynth and a SoundFont are installed.
+
+    Files that are already in `output` are used and not written again, so another call with another source
+    adds to them. An `InputNote` counts the files that were not recognized.
 
     Args:
-        source: The folder with the music.
-        output: The folder of the open set.
-        midi: A folder with the MIDI songs; where Debian puts them by default. They may lie in `source` as
-            well, and are rendered where FluidSynth and a SoundFont are installed.
-        soundfont: A SoundFont file; the best of the usual ones by default.
-        published: The list, `published_list()` by default.
+        source: Folder with the music.
+        output: Folder of the open set.
+        midi: Folder with the MIDI songs, which may also lie in `source`. Default: where Debian installs them.
+        soundfont: Path of a SoundFont. Default: the best of those in the usual folders.
+        published: Published list. Default: `published_list()`.
         progress: Whether to show a progress bar.
 
     Returns:
-        The songs, and a problem for each that is missing, which says where to get it.
+        Songs, and one problem for each missing song, which says where to get it.
 
     Raises:
-        InputError: For a missing folder, for `source` and `output` inside each other, where `output` cannot
-        be written
-            or the disk is full (what was written is whole, and stays), and where no finished song or no song
-            with stems results.
+        InputError: For a missing folder, for `source` inside `output` or the reverse, and when no finished
+            song or no song with stems results. Also when `output` cannot be written or the disk is full; the
+            files written so far are complete and stay.
 
     Example:
         >>> songs, problems = build_open_set("music", "open_set")  # doctest: +SKIP
@@ -103,7 +103,7 @@ def build_open_set(
             for entry in published["references"]:
                 for mix in _collect(entry, files, output / "references", problems).values():
                     references.append(_listed_song(entry, mix=mix))
-            if not references:  # an error before minutes of rendering
+            if not references:  # raise before the rendering, which takes minutes
                 raise InputError(_nothing("finished song", source, published["references"]))
             for album in published["albums"]:
                 references += _album(album, published, output / "references" / album["name"], problems)
@@ -131,7 +131,7 @@ def _check_folders(source: Path, output: Path, midi: str | Path | None) -> None:
 
 
 def _recognize(source: Path, midi_folders: list[Path], published: Published) -> tuple[dict[str, Path], int]:
-    """The files of the list by SHA-256, and how many others of `source` look like some."""
+    """Find the files of the list by SHA-256, and count other files of `source` with the same suffixes."""
     entries = [*published["songs"], *published["references"], *published["midi"]]
     listed = [file for entry in entries for file in entry["files"]]
     sizes = {file["bytes"] for file in listed}
@@ -150,7 +150,7 @@ def _recognize(source: Path, midi_folders: list[Path], published: Published) -> 
 
 
 def files_below(root: Path) -> Iterator[tuple[Path, int]]:
-    """Yield every file below a folder with its size in bytes, links to folders followed once."""
+    """Yield every file below a folder with its size in bytes. Links to folders are followed once."""
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         status = os.stat(folder)
@@ -170,7 +170,7 @@ def files_below(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal, "" where it cannot be read."""
+    """Compute the file's SHA-256 in hexadecimal; "" where the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -181,7 +181,7 @@ def _sha256(path: Path) -> str:
 def _collect(
     entry: Entry, files: dict[str, Path], folder: Path, problems: list[Problem]
 ) -> dict[str, Source]:
-    """Copy an entry's files into `folder`: {stem: Source}, or {} and a problem where some are missing."""
+    """Copy an entry's files into `folder`. Where some are missing, return {} and add a problem."""
     wanted = {file["file"]: file for file in entry["files"]}
     to_copy = {name: file for name, file in wanted.items() if not _is_whole(folder / name, file)}
     missing = [name for name, file in to_copy.items() if file["sha256"] not in files]
@@ -198,7 +198,7 @@ def _collect(
 
 
 def _album(entry: Entry, published: Published, folder: Path, problems: list[Problem]) -> list[FoundSong]:
-    """Copy all music of a package that the list does not have by itself."""
+    """Copy all music of a package, without the files that the list names as references."""
     listed = {file["sha256"] for song in published["references"] for file in song["files"]}
     songs = []
     for root in [Path(path) for pattern in entry["folders"] for path in sorted(glob.glob(pattern))]:
@@ -232,7 +232,7 @@ def _render(
     soundfont: str | Path | None,
     progress: bool,
 ) -> list[FoundSong]:
-    """The MIDI songs of the list that are there and can be rendered; what is missing goes into `problems`."""
+    """Render the MIDI songs of the list that exist. Add what is missing to `problems`."""
     paths = {entry["name"]: files.get(entry["files"][0]["sha256"]) for entry in entries}
     absent = [entry for entry in entries if paths[entry["name"]] is None]
     if not entries:
@@ -280,7 +280,7 @@ def _nothing(what: str, source: Path, entries: list[Entry]) -> str:
 
 
 def _write_sources(path: Path, songs: list[FoundSong]) -> None:
-    """Licenses and attributions beside the sounds, for whoever gets a copy of the folder."""
+    """Write licenses and attributions beside the sounds, so that copies of the folder have them."""
     rows = [f"| {song.name} | {song.split} | {song.license} | {song.attribution} |" for song in songs]
     lines = [
         "# The open set: licenses and attributions",

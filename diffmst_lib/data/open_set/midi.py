@@ -1,4 +1,4 @@
-"""MIDI files: one for every channel with notes, as a mixer would get its tracks. Chapter: Data."""
+"""MIDI files, split into one file per channel with notes. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...inputs import InputError
 if TYPE_CHECKING:
     import mido
 
-RELEASE_S = 5.0  # what sounds on after the last note is kept for so long
+RELEASE_S = 5.0  # length of the stems after the last note
 SUSTAIN_PEDAL, ALL_NOTES_OFF = 64, 123
 DRUM_CHANNEL = 9  # channel 10 of General MIDI, counted from 0
-# Balance, pan, reverb and chorus sends: a mixer's work, which raw tracks do not hold.
+# Balance, pan, and the sends to reverb and chorus: they belong to the mix, not to raw tracks.
 PLACEMENT = {8, 10, 91, 93}
 
 # In the order of their programs, as General MIDI numbers them.
@@ -44,11 +44,11 @@ def instrument_name(program: int, channel: int = 0) -> str:
     """Name a stem after its instrument in General MIDI.
 
     Args:
-        program: The program, 0 to 127.
-        channel: The channel, 0 to 15; whatever plays on channel 9 is "drums".
+        program: Number of the program, 0 to 127.
+        channel: Number of the channel, 0 to 15. Everything on channel 9 is "drums".
 
     Returns:
-        The name.
+        Name of the instrument.
 
     Example:
         >>> instrument_name(32), instrument_name(0, channel=9)
@@ -58,20 +58,19 @@ def instrument_name(program: int, channel: int = 0) -> str:
 
 
 def split_channels(path: str | Path) -> dict[str, mido.MidiFile]:
-    """Split a MIDI file into one for every channel with notes.
+    """Split a MIDI file into one file per channel with notes.
 
-    Tempo, programs, volume and expression stay; pan, balance and the sends to reverb and chorus go. Channels
-    count, not tracks: what shares a channel is one stem. All files last until `RELEASE_S` after the song's
-    last note.
+    Tempo, programs, volume and expression stay. Pan, balance and the sends to reverb and chorus are removed.
+    A stem is a channel, not a MIDI track. All files end `RELEASE_S` after the last note of the song.
 
     Args:
-        path: A MIDI file of type 0 or 1.
+        path: Path of a MIDI file of type 0 or 1.
 
     Returns:
-        Files by the name of the instrument that plays most of their notes.
+        MIDI files by the name of the instrument that plays most of their notes.
 
     Raises:
-        InputError: For a file that is no such MIDI file, or holds no notes.
+        InputError: For any other file, and for a file without notes.
     """
     import mido
 
@@ -79,7 +78,7 @@ def split_channels(path: str | Path) -> dict[str, mido.MidiFile]:
     try:
         midi = mido.MidiFile(path, clip=True)
         merged = mido.merge_tracks(midi.tracks)
-    except Exception as error:  # a parser of other people's bytes: many types say that they are no MIDI
+    except Exception as error:  # the parser raises many types of errors for files that are not MIDI
         reason = error or type(error).__name__
         raise InputError(f"{path.name}: not a MIDI file that can be read ({reason})") from None
     if midi.type == 2 or midi.ticks_per_beat <= 0:
@@ -121,7 +120,7 @@ def _is_kept(message: mido.Message | mido.MetaMessage, channel: int) -> bool:
 
 
 def _sounding_channels(events: list[tuple[int, mido.Message]]) -> dict[int, str]:
-    """The channels with notes, each with a name of its own: instrument, instrument_2, ..."""
+    """Find the channels with notes, each with a unique name: instrument, instrument_2, ..."""
     program, notes = defaultdict(int), defaultdict(Counter)
     for _, message in events:
         if message.type == "program_change":

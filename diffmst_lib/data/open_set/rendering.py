@@ -1,4 +1,4 @@
-"""Songs rendered from MIDI: one dry stem a channel, played by FluidSynth with a SoundFont. Chapter: Data."""
+"""Songs rendered from MIDI: one dry stem per channel, by FluidSynth with a SoundFont. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from .midi import split_channels
 if TYPE_CHECKING:
     import mido
 
-RECIPE = 1  # to be raised with any change of what is rendered, so that old stems are rendered anew
-FADE_S = 0.5  # at the end of what sounds on after the last note
-GAINS = (0.5, 0.25, 0.125)  # of the synthesizer; a song takes the first that clips none of its stems
+RECIPE = 1  # raised with any change of the rendering, so that old stems are rendered again
+FADE_S = 0.5  # length of the fade-out at the end of a stem
+GAINS = (0.5, 0.25, 0.125)  # of the synthesizer; a song uses the first that clips none of its stems
 SILENCE = 10 ** (-70 / 20)  # peak below which a stem is left out
 TIMEOUT_S = 120.0
 STAMP = ".render.json"
@@ -43,7 +43,7 @@ SOUNDFONT_FOLDERS = (
     "/opt/homebrew/share/soundfonts",
 )
 MUSESCORE = "MIT, by S. Christian Collins after Frank Wen, Michael Cowgill and others"
-# SoundFonts that can be rendered with, and their licenses; the best first.
+# SoundFonts for the rendering, and their licenses; the best first.
 SOUNDFONTS = {
     "MuseScore_General_Lite.sf3": MUSESCORE,
     "MuseScore_General.sf3": MUSESCORE,
@@ -53,22 +53,22 @@ SOUNDFONTS = {
 
 
 def find_soundfont() -> Path | None:
-    """Find the first free General MIDI SoundFont in the usual folders; None where there is none."""
+    """Find the best free General MIDI SoundFont in the usual folders. Return None where there is none."""
     paths = [Path(folder, name) for name in SOUNDFONTS for folder in SOUNDFONT_FOLDERS]
     return next((path for path in paths if path.is_file()), None)
 
 
 def missing_tools(soundfont: str | Path | None = None) -> list[Problem]:
-    """List what has to be installed before MIDI can be rendered.
+    """List the tools that must be installed before MIDI can be rendered.
 
     Args:
-        soundfont: A SoundFont file; one of the usual ones by default.
+        soundfont: Path of a SoundFont. Default: one of those in the usual folders.
 
     Returns:
-        A problem for everything that is missing.
+        One problem for each missing tool.
 
     Raises:
-        InputError: When `soundfont` is none.
+        InputError: When `soundfont` is not a SoundFont.
     """
     problems = []
     if importlib.util.find_spec("mido") is None:
@@ -90,7 +90,7 @@ def missing_tools(soundfont: str | Path | None = None) -> list[Problem]:
 
 
 def _check_soundfont(path: Path) -> None:
-    """Look at the file itself: FluidSynth takes another SoundFont or none, and still exits with 0."""
+    """Check the file itself: for a broken SoundFont, FluidSynth uses another one or none without an error."""
     try:
         with path.open("rb") as file:
             head = file.read(12)
@@ -105,24 +105,24 @@ def render_song(
 ) -> dict[str, Path]:
     """Render every channel of a MIDI file as a dry stem.
 
-    16 bits at 44.1 kHz: the rounding lies 45 dB below the quietest stem of the open set, 70 dB below most,
-    and 24 bits would take 2.4 times the space. Mono where both channels are equal. All stems have one length
-    and their levels in the song; silent ones are left out. The folder appears whole or not at all, and
-    nothing is done where it holds these stems already.
+    The stems have 16 bits at 44.1 kHz. The rounding error is 45 dB below the quietest stem of the open set
+    and 70 dB below most, while 24 bits would take 2.4 times the space. A stem with equal channels is mono.
+    All stems have the same length, and their levels are those of the song. Silent stems are left out.
+
+    The folder is written whole or not at all. Nothing is rendered when it already holds these stems.
 
     Args:
-        path: The MIDI file.
-        folder: The folder for the stems.
-        soundfont: A SoundFont file; the best of the usual ones by default.
-        timeout_s: Seconds that one stem may take.
+        path: Path of the MIDI file.
+        folder: Folder for the stems.
+        soundfont: Path of a SoundFont. Default: the best of those in the usual folders.
+        timeout_s: Time limit of one stem in seconds.
 
     Returns:
         FLAC files by the names of the stems.
 
     Raises:
-        InputError: When a tool is missing, the MIDI file is broken or has one sounding channel only,
-        FluidSynth fails
-            or hangs, or `folder` holds something else.
+        InputError: When a tool is missing, the MIDI file is broken or has only one sounding channel,
+            FluidSynth fails or hangs, a stem clips even at the lowest gain, or `folder` holds other files.
         OSError: When the disk is full.
     """
     path, folder = Path(path), Path(folder)
@@ -171,7 +171,7 @@ def render_song(
 
 
 def _rendered_stems(folder: Path, recipe: dict[str, str | int]) -> dict[str, Path]:
-    """The stems that were rendered there by this recipe, {} unless all of them are whole."""
+    """Find the stems that this recipe rendered in a folder; {} unless all of them are complete."""
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
         sizes = stamp.pop("stems")
@@ -185,14 +185,14 @@ def _rendered_stems(folder: Path, recipe: dict[str, str | int]) -> dict[str, Pat
 def _render_stem(
     name: str, midi: mido.MidiFile, folder: Path, soundfont: Path, gain: float, timeout_s: float
 ) -> bool:
-    """Write one stem unless it is silent; False where it clips."""
+    """Write one stem unless it is silent. Return False where it clips."""
     num_samples = round(midi.length * SAMPLE_RATE)
     wav, score = folder.parent / "stem.wav", folder.parent / "stem.mid"
     if shutil.disk_usage(folder).free < 2.5 * 2 * 4 * num_samples:  # FluidSynth would stop without saying why
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.parent.parent))
     midi.save(score)
     wav.unlink(missing_ok=True)
-    # Without dynamic loading each run would decode the whole SoundFont, which takes longer than the song.
+    # Without dynamic loading, each run would decode the whole SoundFont, which takes longer than the song.
     options = (
         f"-ni -q -R 0 -C 0 -o synth.dynamic-sample-loading=1 -r {SAMPLE_RATE} -g {gain} -T wav -O float -F"
     )
@@ -241,18 +241,18 @@ def render_songs(
 ) -> tuple[dict[str, dict[str, Path]], list[Problem]]:
     """Render MIDI files, several at a time.
 
-    A song that cannot be rendered is a `Problem` and the others go on. What is rendered stays when this is
-    interrupted, and is not rendered again.
+    A song that cannot be rendered becomes a `Problem`, and the others are rendered. After an interruption,
+    finished songs stay and are not rendered again.
 
     Args:
         songs: MIDI files by the names of the songs.
-        output: The folder for a folder each.
-        soundfont: A SoundFont file; the best of the usual ones by default.
-        timeout_s: Seconds that one stem may take.
+        output: Folder that gets one folder per song.
+        soundfont: Path of a SoundFont. Default: the best of those in the usual folders.
+        timeout_s: Time limit of one stem in seconds.
         progress: Whether to show a progress bar.
 
     Returns:
-        Stems by the names of the songs, and what failed.
+        Stems by the names of the songs, and problems.
 
     Raises:
         OSError: When the disk is full.

@@ -1,1 +1,1 @@
-"""Large sets: decoded caches, and shards that are streamed. Chapter: Data."""
+"""Large data sets: decoded caches, and shards for streaming. Chapter: Data."""

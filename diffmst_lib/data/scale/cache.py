@@ -1,4 +1,4 @@
-"""A decoded cache: WAV files at one sample rate, where any part is read at once. Chapter: Data."""
+"""A decoded cache: WAV files at one sample rate, of which any part is read quickly. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from ..threads import thread_pool
 
 
 def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
-    """Whether a file is read faster from a cache.
+    """Tell whether a file is read faster from a cache.
 
     Args:
-        track: A track of an index.
-        sample_rate: The rate that is asked for, in Hz.
+        track: Track of an index.
+        sample_rate: Sample rate of the cache in Hz.
 
     Returns:
-        True for compressed files, streams of videos, and another rate.
+        True for compressed files, streams of videos, and files with another sample rate.
     """
     is_pcm = track.source.path.suffix.lower() in (".wav", ".wave", ".aif", ".aiff")
     return not is_pcm or track.sample_rate != sample_rate
 
 
 def cache_size(index: SongIndex, sample_rate: int = SAMPLE_RATE) -> int:
-    """Count the bytes that a complete cache takes.
+    """Compute the size of a complete cache.
 
     Args:
-        index: The songs.
-        sample_rate: The rate of the cache, in Hz.
+        index: Index of the songs.
+        sample_rate: Sample rate of the cache in Hz.
 
     Returns:
-        Bytes of all files that `build_cache` would write.
+        Size of all files that `build_cache` would write, in bytes.
     """
     return sum(
         _bytes(track, sample_rate)
@@ -64,26 +64,27 @@ def build_cache(
     workers: int | None = None,
     progress: bool = False,
 ) -> SongIndex:
-    """Decode all files of an index into a folder, which becomes a data set with an `index.json` of its own.
+    """Decode all files of an index into a folder with an `index.json` of its own.
 
-    Its files are 16-bit WAV, each scaled to its peak; the factor back is `Track.gain`. WAV and AIFF files
-    that have the rate already are left where they are, equal channels become one. A file appears whole or not
-    at all, so an interrupted run goes on where it was; a source that has changed is decoded again. Files that
-    cannot be decoded any more are listed in the new index's `problems`.
+    The files are 16-bit WAV, each scaled by its peak; `Track.gain` undoes the scaling. WAV and AIFF files at
+    this sample rate stay where they are. Stereo files with equal channels become mono.
+
+    Files are written whole or not at all, so an interrupted run can be continued. A source that has changed
+    is decoded again. Files that can no longer be decoded are listed in `problems` of the new index.
 
     Args:
-        index: The songs.
-        output: The folder of the cache.
-        sample_rate: The rate of the cache, in Hz.
-        workers: Threads that decode; as many as there are cores by default.
+        index: Index of the songs.
+        output: Folder of the cache.
+        sample_rate: Sample rate of the cache in Hz.
+        workers: Number of threads that decode. Default: the number of cores.
         progress: Whether to show a progress bar.
 
     Returns:
-        The index of the cache.
+        Index of the cache.
 
     Raises:
-        InputError: When there is too little room, before anything is written, and when nothing can be
-        written.
+        InputError: When the disk has too little space (checked before anything is written), when nothing can
+            be written, and when no song is left.
     """
     output, problems = Path(output), []
     files: dict[int, Path | None] = {}  # by the id of a track; None where its source cannot be read
@@ -135,9 +136,9 @@ def _decode_all(
 
 
 def _decode(track: Track, path: Path, sample_rate: int) -> None:
-    """Decode one file, block by block, through Python's own writer: it says when a disk is full."""
+    """Decode one file, block by block. Python's own writer reports a full disk."""
     channels = 1 if track.mono else 2
-    # At the rate of the index the samples are those that were measured; another rate may overshoot.
+    # At the rate of the index the samples are the measured ones. Resampling may overshoot their peak.
     limit = 32767 if sample_rate == SAMPLE_RATE else 1.5 * 32767
 
     def write(part: Path) -> None:
@@ -160,12 +161,12 @@ def _decode(track: Track, path: Path, sample_rate: int) -> None:
 
 
 def _full_scale(track: Track) -> float:
-    """The level that becomes full scale: the peak, with room for what another sample rate makes of it."""
+    """Return the level that becomes full scale: the peak, with headroom for resampling."""
     return max(1.1 * track.peak, 1e-6)
 
 
 def _cached(track: Track, files: dict[int, Path | None], sample_rate: int) -> Track | None:
-    """The track as it is in the cache, None where it could not be decoded."""
+    """Return the track as it is in the cache, or None where it could not be decoded."""
     if id(track) not in files:
         return track
     path = files[id(track)]
@@ -188,7 +189,7 @@ def _bytes(track: Track, sample_rate: int) -> int:
 
 
 def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Path:
-    """A name that changes with the source and the rate."""
+    """Return a path that changes with the source and the sample rate."""
     path, status = os.path.abspath(track.source.path), track.source.path.stat()
     facts = (path, track.source.stream, status.st_size, status.st_mtime_ns, sample_rate)
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""WebDataset shards: pieces of songs in tar files, which a cluster streams. Chapter: Data."""
+"""WebDataset shards: pieces of songs in tar files, for streaming on a cluster. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 KINDS = ("multitracks", "references")
-VORBIS_LEVEL = 0.2  # some 220 kbit/s, a third of FLAC; audio features hardly notice
+VORBIS_LEVEL = 0.2  # about 220 kbit/s, a third of FLAC; the audio features hardly change
 CHUNK = 2**16  # samples that an encoder gets at a time: libvorbis crashes on millions (xiph/vorbis#99)
 
 
@@ -50,33 +50,35 @@ def write_shards(
     workers: int | None = None,
     progress: bool = False,
 ) -> Path:
-    """Cut the songs of a split into pieces, packed into `output`/train-multitracks-000000.tar and so on.
+    """Cut the songs of a split into pieces and pack them into shards: train-multitracks-000000.tar and so on.
 
-    A sample is `000123.json`, the piece as an index would have it, license and attribution included, with its
-    files: stems that sound there as `000123.00.flac` and so on, 16 bits scaled to their peak (`Track.gain` is
-    the factor back), or the song as `000123.mix.ogg`, Vorbis; all at `sampling.sample_rate`. Pieces in which
-    `sampling` finds no segment are left out. The others are shuffled once: each shard holds many songs.
+    A sample is a piece: `000123.json` describes it as an index does, with license and attribution. Its
+    sounding stems are `000123.00.flac` and so on, in 16 bits and scaled by their peak; `Track.gain` undoes
+    the scaling. A reference is `000123.mix.ogg` in Vorbis. All are at `sampling.sample_rate`.
+
+    Pieces in which no segment of `sampling` fits are left out. The others are shuffled once, so that each
+    shard holds many songs.
 
     Args:
-        index: The songs.
-        output: The folder of the shards.
-        sampling: How segments will be drawn from them.
+        index: Index of the songs.
+        output: Folder of the shards.
+        sampling: Settings with which segments will be drawn from the shards.
         split: "train", "validation" or "test".
         kind: "multitracks" or "references".
-        piece_seconds: Length of a piece, whole and at least that of a segment.
-        pieces_per_song: The most pieces of a song, evenly spread; None for all.
-        shard_bytes: A shard ends with the piece that reaches this size.
-        workers: Threads that decode and encode; as many as there are cores by default.
+        piece_seconds: Length of a piece in whole seconds, at least that of a segment.
+        pieces_per_song: Maximum of pieces per song, evenly spread; None: all pieces.
+        shard_bytes: Size of a shard in bytes. A shard ends with the piece that reaches it.
+        workers: Number of threads that decode and encode. Default: the number of cores.
         progress: Whether to show a progress bar.
 
     Returns:
-        `output`/train-multitracks.json: shards, samples, seconds, bytes, licenses, what could not be read. It
-        is written last: shards without it are left from a call that broke off, and the next call replaces
-        them.
+        Path of the summary, train-multitracks.json in `output`: shards, samples, seconds, bytes, licenses,
+        and what could not be read. The summary is written last. Shards without one come from an interrupted
+        call, and the next call replaces them.
 
     Raises:
-        InputError: When no piece is left, nothing can be written, or finished shards are there already.
-        ValueError: For another kind or split, and for lengths and numbers that make no sense.
+        InputError: When no piece is left, nothing can be written, or the shards are already finished.
+        ValueError: For an unknown kind or split, and for lengths and numbers out of range.
 
     Example:
         >>> import diffmst_lib as dm, tempfile
@@ -146,7 +148,7 @@ def write_shards(
 
 
 def _starts(song: Song, sampling: Sampling, piece_seconds: int, pieces_per_song: int | None) -> list[int]:
-    """Where pieces of a song start that hold a segment."""
+    """List the starts of the pieces of a song in which a segment fits."""
     starts = [
         start_s
         for start_s in range(0, math.ceil(song.duration_s), piece_seconds)
@@ -157,7 +159,7 @@ def _starts(song: Song, sampling: Sampling, piece_seconds: int, pieces_per_song:
 
 
 def piece_windows(piece: Song, sampling: Sampling) -> Windows | None:
-    """Where segments fit in a piece; None when nowhere."""
+    """Find the windows of a piece in which segments may lie; None where none fits."""
     if not piece.tracks:
         return None
     windows = sampling.windows(piece, min_tracks=sampling.min_tracks if piece.stems else 0)
@@ -165,7 +167,7 @@ def piece_windows(piece: Song, sampling: Sampling) -> Windows | None:
 
 
 def _cut(song: Song, start_s: int, piece_seconds: int, sampling: Sampling) -> Song:
-    """A piece as a song of its own, with the files of the whole song; stems silent in it are left out."""
+    """Make a piece as a song of its own, with the files of the whole song and without stems silent in it."""
     seconds, now = min(piece_seconds, song.duration_s - start_s), slice(start_s, start_s + piece_seconds)
 
     def cut_track(track: Track) -> Track:
@@ -188,7 +190,7 @@ def _cut(song: Song, start_s: int, piece_seconds: int, sampling: Sampling) -> So
 
 
 def _pack(number: int, piece: Song) -> dict[str, Any] | Problem:
-    """A piece as a sample: its key, its song as JSON, its encoded files."""
+    """Pack a piece as a sample: its key, its song as JSON, its encoded files."""
     files: dict[str, bytes] = {}
 
     def pack(track: Track, name: str) -> Track:
@@ -221,7 +223,7 @@ def _encoded(audio: np.ndarray, sample_rate: int, **codec: Any) -> bytes:
 
 
 def _counted(packed: Iterable[dict | Problem], contents: dict[str, Any]) -> Iterator[dict]:
-    """The samples; what they hold, and what could not be read, is added to the contents."""
+    """Yield the samples. Count them, and list what could not be read, in `contents`."""
     for sample in packed:
         if isinstance(sample, Problem):
             contents["problems"].append([sample.path, sample.reason])
@@ -252,23 +254,24 @@ def shard_arithmetic(
     piece_seconds: int = 30,
     shard_bytes: float = 1e9,
 ) -> pd.DataFrame:
-    """Compute what a set takes as shards, and how fast it must be read.
+    """Compute the size of a data set as shards, and the rate at which it must be read.
 
     MTG-Jamendo has 55,701 songs, 3,777 hours (508 GB of MP3 as published). The 21 references of the open set
-    take 27.3 kB/s as shards. The example is for, say, 8 GPUs that take 16 examples a second each.
+    take 27.3 kB per second of audio as shards. The example assumes 8 GPUs that use 16 examples per second
+    each.
 
     Args:
         songs: Number of songs.
-        seconds_per_song: Their mean length.
-        bytes_per_second: Size of a second of sound, `bytes` / `seconds` of what `write_shards` returns for a
-            small set.
-        examples_per_s: Examples that all GPUs together use up in a second.
-        draws: Examples that each piece serves for.
-        piece_seconds: Length of a piece.
-        shard_bytes: Size of a shard.
+        seconds_per_song: Mean length of a song in seconds.
+        bytes_per_second: Size of one second of audio in bytes: `bytes` / `seconds` of the summary that
+            `write_shards` writes for a small set.
+        examples_per_s: Number of examples that all GPUs together use per second.
+        draws: Number of examples drawn from each piece.
+        piece_seconds: Length of a piece in seconds.
+        shard_bytes: Size of a shard in bytes.
 
     Returns:
-        A table with a row for all pieces and one for three a song.
+        Table with one row for all pieces and one row for three pieces per song.
 
     Example:
         >>> shard_arithmetic(55_701, 3777 * 3600 / 55_701, 27.3e3, examples_per_s=8 * 16).astype(int)
@@ -293,7 +296,7 @@ def shard_arithmetic(
 
 
 def webdataset_package() -> ModuleType:
-    """Import the package that only shards need; InputError without it."""
+    """Import the package webdataset, which only shards need. Raise InputError where it is missing."""
     try:
         import webdataset
     except ImportError:

@@ -1,4 +1,4 @@
-"""Examples streamed from shards, for sets where seeking is slow and workers are many. Chapter: Data."""
+"""Examples streamed from shards, for large data sets and many workers. Chapter: Data."""
 
 from __future__ import annotations
 
@@ -27,30 +27,29 @@ from .shards import KINDS, VERSION, piece_windows, webdataset_package
 
 
 class ShardedMethod1(IterableDataset):
-    """`Method1` from shards: an endless stream of examples, drawn from pieces of songs in memory.
+    """Endless stream of examples as in `Method1`, drawn from pieces of songs in shards.
 
-    Every node and every worker of a DataLoader reads shards of its own, in a new order each time round. Long
-    songs have more pieces and come more often. With `mixed_songs`, stems come from anywhere in the pieces in
-    memory. A worker's memory holds `buffer` encoded pieces (some 8 MB of stems, 0.8 MB of a reference) and one
-    decoded example, however large the set is.
+    Every node and every worker of a DataLoader reads its own shards, in a new order in each pass. Long songs
+    have more pieces and are drawn more often. With `mixed_songs`, stems come from all pieces in memory.
+    Whatever the size of the data set, a worker has in memory `buffer` encoded pieces (about 8 MB each for
+    stems, 0.8 MB for a reference) and one decoded example.
 
-    The same seed, shards, nodes and number of workers give the same stream. Unlike `Method1`, another number
-    of workers gives another stream, which starts anew with every iteration and cannot be entered in the
-    middle: training that goes on takes another seed. `Example.item` counts the examples; with several
-    workers, each of them counts numbers of its own.
+    The stream depends on the seed, the shards, the nodes and, unlike `Method1`, the number of workers. It
+    starts anew with every iteration and cannot start in the middle. To continue training, use another seed.
+    `Example.item` numbers the examples. With several workers, each has numbers of its own.
 
     Args:
-        shards: The .json file that `write_shards` returned, a pattern with braces such as
-            "https://host/train-multitracks-{000000..000120}.tar" or
-            "pipe:aws s3 cp s3://bucket/train-multitracks-{000000..000120}.tar -", or a list of files and
-            URLs.
-        sampling: How segments are drawn.
-        seed: Another seed gives another stream.
-        draws: Examples after which the oldest piece makes room for the next.
-        buffer: Pieces in memory.
+        shards: The .json file that `write_shards` returned, a list of files and URLs, or a pattern with
+            braces such as "https://host/train-multitracks-{000000..000120}.tar" or
+            "pipe:aws s3 cp s3://bucket/train-multitracks-{000000..000120}.tar -".
+        sampling: Settings with which segments are drawn.
+        seed: Random seed.
+        draws: Number of examples after which the next piece replaces the oldest.
+        buffer: Number of pieces in memory.
 
     Raises:
-        InputError: For shards that are missing, broken, fewer than the workers, or hold no segment that fits.
+        InputError: For shards that are missing or broken, for fewer shards than workers, and where no segment
+            fits.
         ValueError: For `draws` or `buffer` below 1.
 
     Example:
@@ -87,11 +86,11 @@ class ShardedMethod1(IterableDataset):
             yield replace(draw(pieces, self.sampling, rng, references), item=item)
 
     def _pieces(self) -> Iterator[tuple[list[SongWindows], list[SongWindows] | None]]:
-        """The pieces in memory, and references for Method 2, for each example."""
+        """Yield the pieces in memory, and references for Method 2, for each example."""
         return ((pieces, None) for pieces in self._buffers(self._shards, "multitracks"))
 
     def _buffers(self, shards: list[str], kind: str) -> Iterator[list[SongWindows]]:
-        """The pieces of one kind in memory, for each example."""
+        """Yield the pieces of one kind in memory, for each example."""
         stream = stream_pieces(shards, kind, self.sampling, self.seed)
         buffer = deque(itertools.islice(stream, self.buffer), maxlen=self.buffer)
         while True:
@@ -101,18 +100,19 @@ class ShardedMethod1(IterableDataset):
 
 
 class ShardedMethod2(ShardedMethod1):
-    """`Method2` from shards: as `ShardedMethod1`, with references from shards of their own.
+    """Endless stream of examples as in `Method2`, with tracks and references from shards.
 
     Args:
         shards: Shards of multitracks, as for `ShardedMethod1`.
-        references: Shards of references.
-        sampling: How segments are drawn.
-        seed: Another seed gives another stream.
-        draws: Examples after which the oldest piece makes room for the next, and the oldest reference.
-        buffer: Pieces in memory, and references.
+        references: Shards of references, in the same form.
+        sampling: Settings with which segments are drawn.
+        seed: Random seed.
+        draws: Number of examples after which the next piece replaces the oldest, and the next reference.
+        buffer: Number of pieces, and of references, in memory.
 
     Raises:
-        InputError: As `ShardedMethod1`.
+        InputError: For shards that are missing or broken, for fewer shards than workers, and where no segment
+            fits.
         ValueError: For `draws` or `buffer` below 1.
 
     Example:
@@ -145,20 +145,20 @@ class ShardedMethod2(ShardedMethod1):
 
 
 def stream_pieces(shards: list[str], kind: str, sampling: Sampling, seed: int) -> Iterator[SongWindows]:
-    """Read the pieces of this worker's shards that hold a segment, without an end.
+    """Read the pieces of this worker's shards again and again, and yield those in which a segment fits.
 
     Args:
-        shards: Files and URLs.
+        shards: Files and URLs of shards.
         kind: "multitracks" or "references".
-        sampling: What a segment needs.
-        seed: The order of the shards depends on it.
+        sampling: Settings with which segments are drawn.
+        seed: Random seed of the order of the shards.
 
     Yields:
         Pieces with their windows.
 
     Raises:
-        InputError: For shards that are broken, of the other kind, fewer than the workers, or without a
-        segment.
+        InputError: For shards that are broken or of the other kind, for fewer shards than workers, and where
+            no segment fits.
     """
     webdataset = webdataset_package()
     _, nodes, _, workers = webdataset.utils.pytorch_worker_info()
@@ -180,7 +180,7 @@ def stream_pieces(shards: list[str], kind: str, sampling: Sampling, seed: int) -
                     yield piece, windows
         if not any_fits:
             raise InputError(
-                f"{shards[0]}: no piece in it and its like has {sampling.seconds:g} s to learn from"
+                f"{shards[0]}: no piece of these shards has {sampling.seconds:g} s to learn from"
             )
 
 
@@ -188,13 +188,13 @@ def read_shard(url: str) -> Iterator[Song]:
     """Read the pieces of a shard one by one.
 
     Args:
-        url: A file, a URL, or "pipe:" with a command.
+        url: Path of a file, a URL, or "pipe:" with a command.
 
     Yields:
-        Pieces as songs, their files in memory.
+        Pieces as songs with their files in memory.
 
     Raises:
-        InputError: When it cannot be read.
+        InputError: When the shard cannot be read.
     """
     webdataset, stream = webdataset_package(), None
     try:
@@ -204,7 +204,7 @@ def read_shard(url: str) -> Iterator[Song]:
             yield _unpack(sample, url)
         stream.close()  # fails when the command of a pipe has failed
     except (OSError, ValueError, KeyError, TypeError, tarfile.TarError) as error:
-        # The package adds all that it knows to the first argument, behind an @.
+        # The package adds details to the first argument, after an @.
         first = str(next(iter(error.args), type(error).__name__)).split(" @ ")[0]
         reason = getattr(error, "strerror", None) or first
         raise InputError(f"{url}: not read as a shard ({reason})") from None
@@ -215,7 +215,7 @@ def read_shard(url: str) -> Iterator[Song]:
 
 
 def _unpack(sample: dict[str, Any], url: str) -> Song:
-    """The song of a piece, its files in memory."""
+    """Make the song of a piece with its files in memory."""
     content = parse_json(sample["json"])
     if content["version"] != VERSION:
         raise ValueError(f"pieces of version {content['version']}, this library reads {VERSION}")
@@ -229,7 +229,7 @@ def _unpack(sample: dict[str, Any], url: str) -> Song:
 
 
 class PackedFile(io.BytesIO):
-    """A file inside a shard, in memory; as text, the path of the shard and its own name."""
+    """File of a shard, in memory. Converted to text, it is the path of the shard and the file's name."""
 
     def __init__(self, data: bytes, path: str) -> None:
         super().__init__(data)
@@ -240,7 +240,7 @@ class PackedFile(io.BytesIO):
 
 
 def _urls(shards: str | Path | list[str | Path]) -> list[str]:
-    """Files and URLs one by one."""
+    """List the files and URLs of shards."""
     try:
         if str(shards).endswith(".json"):
             names = json.loads(Path(shards).read_text(encoding="utf-8"))["shards"]

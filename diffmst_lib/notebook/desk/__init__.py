@@ -1,1 +1,1 @@
-"""A mixing desk in the browser."""
+"""A mixing desk in the browser. Chapter: The console."""

@@ -1,4 +1,4 @@
-"""A mixing desk: the library's default console in the browser, with knobs, meters and a reference.
+"""A mixing desk: the default console in the browser, with knobs, meters and a reference.
 
 Chapter: The console.
 """
@@ -32,7 +32,7 @@ from ...style.losses import AF_WEIGHTS
 from ..players.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
 
 _HERE = Path(__file__).parent
-# In the order of their needs: each uses what stands before it.
+# Each part uses the parts before it.
 _PARTS = (
     "dsp",
     "settings",
@@ -47,24 +47,26 @@ _PARTS = (
 _SCRIPTS = {part: (_HERE / f"{part}.js").read_text("utf-8") for part in _PARTS}
 SCRIPT = "\n".join(_SCRIPTS.values())  # the desk as one ES module
 CONTROLS = ("fader", "pan", "eq", "compressor", "master")
-COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits: at 0.6 a mix loses more than 1 dB above 15 kHz
-AUDIO_BYTES = 1_300_000  # in base64; with script and settings a desk stays below 1.5 MB
+COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits; at 0.6 a mix loses more than 1 dB above 15 kHz
+AUDIO_BYTES = 1_300_000  # limit in base64; with script and settings, a desk takes less than 1.5 MB
 MASTER = "master_bus"  # the master's name in `bypassed`
 
 
 class Desk(anywidget.AnyWidget):
-    """The desk that `desk` returns.
+    """Mixing desk that `desk` returns.
+
+    `muted`, `soloed` and `bypassed` only change what plays. They are not part of `params`.
 
     Attributes:
-        params: The knobs as `ConsoleParams`. With a live kernel they follow the browser, and assigning moves
-            the knobs. Each reading gives a copy: `p = d.params; p.track("vox")["pan"] = 0.4; d.params = p`.
-        reference: The excerpt of the reference as it plays, (2, num_samples), or None.
-        muted: Names of stems that are silent. Like `soloed` and `bypassed` for listening only: no part of
-            `params`.
-        soloed: Names of stems that alone play, if there are any.
+        params: Values of the knobs as `ConsoleParams`. With a live kernel they follow the browser, and an
+            assignment moves the knobs. Reading them returns a copy: `p = d.params; p.track("vox")["pan"] =
+            0.4; d.params = p`.
+        reference: Excerpt of the reference as it plays, (2, num_samples), or None.
+        muted: Names of the stems that are silent.
+        soloed: Names of the stems that are soloed. With any, all other stems are silent.
         bypassed: Effects that are off, each as (stem or "master_bus", "eq" or "compressor").
-        setup: What the browser must know and never changes: tables, strips, lengths.
-        settings: The knobs as JSON of `ConsoleParams`, as they travel to the browser and back.
+        setup: Constants for the browser: tables, strips, lengths.
+        settings: Values of the knobs as JSON of `ConsoleParams`, synchronized with the browser.
     """
 
     _esm = SCRIPT
@@ -96,7 +98,7 @@ class Desk(anywidget.AnyWidget):
         span = excerpt_span(song.audio.shape[-1], song.sample_rate, start_s, seconds, "song")
         self._audio = song.audio[:, span].detach().cpu().float()
         self._names, self._sample_rate = list(song.names), song.sample_rate
-        self._rows: dict[str, list[int]] = {}  # of each stem: which tracks
+        self._rows: dict[str, list[int]] = {}  # the track numbers of each stem
         for row, name in enumerate(song.stem_of_track()):
             self._rows.setdefault(name, []).append(row)
         if MASTER in self._rows:
@@ -117,7 +119,7 @@ class Desk(anywidget.AnyWidget):
         self.on_msg(self._answer)
 
     def _describe(self, controls: tuple[str, ...], note: str) -> dict[str, Any]:
-        """Return what the browser must know and never changes."""
+        """Return the constants for the browser."""
         specs = {section: [asdict(spec) for spec in self.params.specs(section)] for section in SECTIONS}
         return {
             "sample_rate": self._sample_rate,
@@ -139,7 +141,7 @@ class Desk(anywidget.AnyWidget):
         }
 
     def _feature_table(self) -> dict[str, Any]:
-        """Return what the browser needs to measure the mix: constants, and the reference's features."""
+        """Return constants and the features of the reference, with which the browser measures the mix."""
         table = {
             "edges_hz": bark_edges_hz().tolist(),
             "bark_fft": BARK_FFT,
@@ -155,7 +157,7 @@ class Desk(anywidget.AnyWidget):
         return table
 
     def _matched(self, reference: torch.Tensor | MixResult, span: slice) -> tuple[torch.Tensor, str]:
-        """Return the excerpt of the reference, as loud as the mix, and a line that says so."""
+        """Return the excerpt of the reference at the loudness of the mix, and a note about its level."""
         sample_rate = getattr(reference, "sample_rate", self._sample_rate)
         if sample_rate != self._sample_rate:
             raise ValueError(f"the reference has {sample_rate} Hz, the song {self._sample_rate} Hz")
@@ -172,7 +174,7 @@ class Desk(anywidget.AnyWidget):
 
     @property
     def params(self) -> ConsoleParams:
-        """The knobs as they are now, a copy."""
+        """A copy of the current values of the knobs."""
         return ConsoleParams.from_json(json.dumps(self.settings))
 
     @params.setter
@@ -217,11 +219,11 @@ class Desk(anywidget.AnyWidget):
     def mix(self) -> torch.Tensor:
         """Render the excerpt with the library's console and these knobs.
 
-        That is what the browser plays, and the effects bus as well. Stems that are muted, or left out by a
-        solo, are silent, and bypassed effects neutral, as in the browser.
+        This is what the browser plays, plus the effects bus. As in the browser, muted stems are silent. So
+        are stems that are not soloed, when others are. Bypassed effects are neutral.
 
         Returns:
-            A mix (2, num_samples), float32. It is not limited, so the peak may exceed 1.
+            Mix (2, num_samples), float32. It is not limited, so its peak may exceed 1.
 
         Example:
             >>> import torch
@@ -246,7 +248,7 @@ class Desk(anywidget.AnyWidget):
 
     @cached_property
     def _files(self) -> tuple[list[bytes], list[float]]:
-        """Return stems and reference as MP3 files, and the factors that undo what kept each from clipping."""
+        """Encode stems and reference as MP3. Return the files and the factors that undo `headroom_gain`."""
         clips = list(self._stems.values())
         if self.reference is not None:
             clips.append(as_samples(self.reference, "reference"))
@@ -261,7 +263,7 @@ class Desk(anywidget.AnyWidget):
         return files, [1 / gain for gain in gains]
 
     def _answer(self, _widget: anywidget.AnyWidget, message: Any, _buffers: list[Any]) -> None:
-        # The audio travels when a browser asks for it and is no trait: a notebook saves every trait.
+        # The audio is sent when a browser requests it. It is not a trait, since a notebook saves every trait.
         if message == {"type": "load"}:
             files, scales = self._files
             self.send({"type": "audio", "scales": scales}, buffers=files)
@@ -272,7 +274,7 @@ class Desk(anywidget.AnyWidget):
         return data | {"text/html": self._repr_html_()}, metadata
 
     def _repr_html_(self) -> str:
-        """Return the desk for a page without a kernel: the same module, its state in the page."""
+        """Return the HTML for a page without a kernel: the same module, with its state in the page."""
         files, scales = self._files
         state = {key: getattr(self, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
         state |= {"scales": scales, "audio": [base64.b64encode(file).decode() for file in files]}
@@ -288,7 +290,7 @@ class Desk(anywidget.AnyWidget):
 
 
 def _switched_off(specs: Sequence[ParamSpec], effect: str) -> dict[str, float]:
-    """Return the knobs of an effect that make it do nothing, {name: neutral value}; the others stay."""
+    """Return the knobs that switch off an effect, {name: neutral value}. Its other knobs can stay."""
     return {
         spec.name: spec.neutral
         for spec in specs
@@ -306,38 +308,40 @@ def desk(
     start_s: float = 0.0,
     features: bool = False,
 ) -> Desk:
-    """Show a mixing desk: the default console, played in the browser while you turn its knobs.
+    """Show a mixing desk: the default console plays in the browser while you turn its knobs.
 
-    It plays (Web Audio) in a live notebook and on a static page alike: per stem fader, pan, mute, solo,
-    six-band equalizer and compressor, then the master bus. A stereo stem is one strip; a knob shows the
-    middle of its two tracks and moves both. "Settings" holds the JSON of `ConsoleParams`, to copy, to load
-    and to paste into `ConsoleParams.from_json`. The console runs at the song's rate; stems above 48 kHz come
-    to it as MP3 of 44.1 or 48 kHz. What is sent to the effects bus is kept, but not played; `.mix()` renders
-    it.
+    The desk plays (Web Audio) in a live notebook and on a static page. Each stem has a fader, pan, mute,
+    solo, a six-band equalizer and a compressor. The master bus follows. A stereo stem is one strip. Each of
+    its knobs shows the mean of its two tracks and moves both. "Settings" holds the JSON of `ConsoleParams`,
+    to copy, to load and to paste into `ConsoleParams.from_json`.
+
+    The console runs at the song's sample rate. Stems above 48 kHz are sent to it as MP3 at 44.1 or 48 kHz.
+    The browser does not play the effects bus, but the sends stay in `.params` and `.mix()` renders them.
 
     Args:
-        song: The stems.
-        params: The knobs at the start, of the default preset, for the song's tracks. Default: neutral, pans
-            spread.
-        reference: Stereo audio (2, num_samples) at the song's rate, or a `MixResult`, to compare with. It
-            plays from `start_s` on, or from its own start if it is too short for that, as loud (LUFS) as the
-            mix with `params`.
-        controls: What is shown, some of "fader", "pan", "eq", "compressor", "master". What is hidden still
-            sounds.
-        seconds: Length of the excerpt in s. Nine stereo stems of 8 s weigh about a megabyte.
-        start_s: Where the excerpt starts, in s.
-        features: Whether a panel shows the `audio_features` of the whole excerpt as set. It follows every
-            knob while it is turned, before anything is played, too. With a reference it shows the reference's
-            as well, and the weighted terms of the `audio_feature_loss`. The mix is measured as loud as it
-            plays, or, by a button, at the reference's power. The stems there have been MP3: levels may differ
-            from those of `.mix()` by some 0.1 dB, Bark bands by 0.5 dB.
+        song: Song with the stems.
+        params: Start values of the knobs for the song's tracks, of the preset "default". Default: neutral
+            values with spread pans.
+        reference: Stereo audio (2, num_samples) at the song's sample rate, or a `MixResult`, to compare with.
+            It plays from `start_s` on, or from its own start if it is too short, at the loudness (LUFS) of
+            the mix with `params`.
+        controls: Controls to show, some of "fader", "pan", "eq", "compressor", "master". Hidden effects still
+            work.
+        seconds: Length of the excerpt in seconds. Nine stereo stems of 8 s take about a megabyte.
+        start_s: Start of the excerpt in seconds.
+        features: Whether to show a panel with the `audio_features` of the whole excerpt. It follows every
+            knob while it is turned, even before playing. With a reference, it also shows the reference's
+            features and the weighted terms of the `audio_feature_loss`. The mix is measured at the level at
+            which it plays or, with a button, at the reference's power. The panel measures stems decoded from
+            MP3. Levels may differ from those of `.mix()` by about 0.1 dB, Bark bands by 0.5 dB.
 
     Returns:
-        The desk, which shows itself in a notebook: `.params`, `.mix()`, `.muted`, `.soloed`, `.bypassed`.
+        Desk, which a notebook shows, with `.params`, `.mix()`, `.muted`, `.soloed` and `.bypassed`.
 
     Raises:
-        ValueError: For no Multitrack, parameters that do not fit the song, a reference that is not stereo,
-            silent or not finite, unknown controls, a start past the end, a stem named "master_bus".
+        ValueError: For a song that is not a Multitrack or has a stem named "master_bus", parameters that do
+            not fit the song, a reference that is not stereo, silent or not finite, unknown controls, and a
+            start past the end.
 
     Example:
         >>> import torch

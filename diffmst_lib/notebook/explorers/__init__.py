@@ -1,1 +1,4 @@
-"""Sliders on the effects."""
+"""Explorers: controls, pictures and players for the effects.
+
+Chapters: Gain and pan, The equalizer, The compressor, The console.
+"""

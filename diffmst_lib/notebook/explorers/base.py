@@ -1,4 +1,4 @@
-"""What every explorer shares: controls, a screen for picture and players, and a form that needs no kernel.
+"""Base class of the explorers: controls, a picture and players, also without a kernel.
 
 Chapters: Gain and pan, The equalizer, The compressor, The console.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
 MATCHED_LUFS = -20.0
-FIGURE_WIDTH = 6.0  # inches: narrower than a chapter's figures, to be read on a telephone as well
+FIGURE_WIDTH = 6.0  # inches; narrower than a chapter's figures, for the screens of telephones
 
 
 class _Screen(anywidget.AnyWidget):
@@ -35,18 +35,17 @@ class _Screen(anywidget.AnyWidget):
 
 
 class Explorer(ABC):
-    """Sliders on a function of the library, a picture and players. Shows itself in a notebook.
+    """Controls of a function of the library, with a picture and players. A notebook shows it.
 
-    Without a kernel it shows the picture and the sounds of the moment.
+    A page without a kernel shows the picture and the sounds for the last settings.
 
     Attributes:
-        controls: {name: ipywidgets control}; `explorer.controls["pan"].value = 0.2` moves a slider.
-        box: The controls and the screen below them, an `ipywidgets.VBox`: the last of its children is the
-            screen.
-        sample_rate: In Hz.
+        controls: Controls of ipywidgets by name. `explorer.controls["pan"].value = 0.2` moves a slider.
+        box: Controls and the screen below them, an `ipywidgets.VBox`. Its last child is the screen.
+        sample_rate: Sample rate in Hz.
     """
 
-    _alt = ""  # what its picture shows, whatever the settings
+    _alt = ""  # what the picture shows, for any settings
 
     def __init__(
         self, sample_rate: int, controls: dict[str, ipywidgets.Widget], *, matched: bool = True
@@ -58,7 +57,7 @@ class Explorer(ABC):
                 True, description="same loudness", indent=False
             )
         self._audio: torch.Tensor | None = None
-        self._watched = False  # until a browser asks, nothing is computed
+        self._watched = False  # nothing is computed before a browser shows the explorer
         self._screen = _Screen()
         self._screen.on_msg(self._answer)
         self.box = ipywidgets.VBox([*self.controls.values(), self._screen])  # the order on the screen
@@ -67,13 +66,13 @@ class Explorer(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The current values, as keywords of the library's function."""
+        """The current values, as keyword arguments of the library's function."""
         values = {name: control.value for name, control in self.controls.items() if name != "match_loudness"}
         return {name: value if isinstance(value, bool) else round(value, 6) for name, value in values.items()}
 
     @property
     def audio(self) -> torch.Tensor:
-        """The excerpt as the library makes it with the current settings, (channels, num_samples)."""
+        """The excerpt (channels, num_samples), processed with the current settings."""
         if self._audio is None:
             with torch.no_grad():
                 self._audio = self._process()
@@ -85,15 +84,15 @@ class Explorer(ABC):
 
     @abstractmethod
     def _process(self) -> torch.Tensor:
-        """Return the excerpt with the current settings."""
+        """Process the excerpt with the current settings."""
 
     @abstractmethod
     def _sounds(self) -> dict[str, torch.Tensor]:
-        """Return what the players hold, by label."""
+        """Return the sounds of the players by label."""
 
     @abstractmethod
     def _caption(self) -> str:
-        """Say the current settings in a line."""
+        """Describe the current settings in one line."""
 
     @property
     def _match(self) -> bool:
@@ -110,10 +109,10 @@ class Explorer(ABC):
             self._show()
 
     def _show(self) -> None:
-        # Sent as a message: a notebook saves every trait, and would hold the audio a second time.
+        # Sent as a message: a notebook saves every trait and would store the audio a second time.
         try:
             page = self._page()
-        except Exception as error:  # nobody sees what a callback raises in some front ends
+        except Exception as error:  # some front ends do not show the error of a callback
             self._screen.send({"type": "error", "text": f"{type(error).__name__}: {error}"})
             raise
         self._screen.send({"type": "show", "html": page})
@@ -153,7 +152,7 @@ def effect_specs(effect: str, sample_rate: int) -> dict[str, ParamSpec]:
 
 
 def sliders(specs: dict[str, ParamSpec], values: dict[str, float]) -> dict[str, ipywidgets.Widget]:
-    """Return one slider for each knob, {name: slider}, on its range and scale; it acts when let go."""
+    """Make one slider per knob with its range and scale, {name: slider}. It takes effect when released."""
     layout, style = ipywidgets.Layout(width="100%", max_width="36rem"), ipywidgets.FloatSlider().style
     style.description_width = "9rem"
     made = {}
@@ -179,14 +178,14 @@ def sliders(specs: dict[str, ParamSpec], values: dict[str, float]) -> dict[str, 
 
 
 def log_range(spec: ParamSpec) -> dict[str, float]:
-    """Return the exponents that a logarithmic slider wants."""
+    """Return the range of a logarithmic slider as exponents."""
     low, high = math.log10(spec.low), math.log10(spec.high)
     return {"min": low, "max": high, "step": (high - low) / 200}
 
 
 def check_range(name: str, value: float, spec: ParamSpec) -> None:
-    """Raise ValueError, naming value and range, when a knob cannot be there."""
-    if not spec.low <= value <= spec.high:  # NaN is not
+    """Raise ValueError when the value of a knob is out of range."""
+    if not spec.low <= value <= spec.high:  # also raises for NaN
         raise ValueError(f"{name} = {value:g} is outside {spec.low:g} to {spec.high:g} {spec.unit}".rstrip())
 
 

@@ -1,4 +1,4 @@
-"""Check boxes that switch off parts of a console.
+"""Explorer of a console, with check boxes that switch off its parts.
 
 Chapter: The console.
 """
@@ -22,7 +22,7 @@ from .base import MATCHED_LUFS, Explorer, check_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The effects of a track: their names in the parameter table, and on the boxes.
+# The effects of a track: their names in the parameter table and on the boxes.
 PARTS = {
     "gain": "gain",
     "eq": "equalizer",
@@ -33,7 +33,7 @@ PARTS = {
 
 
 class BypassExplorer(Explorer):
-    """Check boxes that switch off parts of a console: what `explore_bypass` returns."""
+    """Explorer that `explore_bypass` returns: check boxes that switch off parts of a console."""
 
     _alt = "Bark spectra of mid and side of the mix, with everything on and as set."
 
@@ -58,7 +58,7 @@ class BypassExplorer(Explorer):
 
     @property
     def params(self) -> ConsoleParams:
-        """The console's parameters as set: what is off has its neutral values."""
+        """The current parameters of the console, with neutral values for the parts that are off."""
         params = self._all.clone()
         neutral = ConsoleParams.neutral(params.names, preset=params.preset, sample_rate=params.sample_rate)
         is_off = [not self.settings.get(PARTS[spec.effect], True) for spec in params.specs("track")]
@@ -74,7 +74,7 @@ class BypassExplorer(Explorer):
         return self._render(self.params)
 
     def picture(self) -> Figure:
-        """Draw Bark spectra of the mix with everything on and as set, as loud as they are played."""
+        """Draw the Bark spectra of the mix with everything on and as set, at the loudness of the players."""
         mixes = self._sounds()
         if self._match:
             mixes = {
@@ -103,25 +103,26 @@ def explore_bypass(
     seconds: float = 6.0,
     start_s: float = 0.0,
 ) -> BypassExplorer:
-    """Show check boxes that switch off parts of a console, with Bark spectra and the mix as a whole.
+    """Show check boxes that switch off parts of a console, with Bark spectra and the sound of the mix.
 
     A part that is off has its neutral values from `param_table`: a fader at 0 dB, a flat equalizer, ratio 1,
-    pan in the middle, nothing sent; for the master bus all of that at once.
+    pan in the middle, no sends. The master bus is one part.
 
     Args:
-        song: The stems.
-        params: The console for the song's tracks.
-        off: What is off at the start, of gain, equalizer, compressor, panner, fx_bus (when it is used),
-            master_bus.
-        seconds: Length of the excerpt in s.
-        start_s: Where the excerpt starts, in s.
+        song: Song with the stems.
+        params: Parameters of the console for the song's tracks.
+        off: Parts that are off at the start: some of "gain", "equalizer", "compressor", "panner", "fx_bus"
+            (when the console uses it) and "master_bus".
+        seconds: Length of the excerpt in seconds.
+        start_s: Start of the excerpt in seconds.
 
     Returns:
-        An `Explorer` as from `explore_pan`: `.settings` says what is on, `.params` are the parameters as set.
+        `Explorer` as from `explore_pan`. `.settings` says which parts are on, `.params` are the current
+        parameters.
 
     Raises:
-        ValueError: For no `Multitrack`, no `ConsoleParams`, parameters that do not fit the song, an unknown
-            part, a start past the end.
+        ValueError: For a song that is not a `Multitrack`, parameters that are not `ConsoleParams` or do not
+            fit the song, an unknown part, and a start past the end.
 
     Chapter: The console
 

@@ -1,4 +1,4 @@
-"""Sliders on the compressor.
+"""Explorer of the compressor, with a slider per knob.
 
 Chapter: The compressor.
 """
@@ -23,7 +23,7 @@ COMPRESSOR_START = {"threshold_db": -30.0, "ratio": 4.0}  # the other knobs star
 
 
 class CompressorExplorer(Explorer):
-    """The six knobs of a compressor: what `explore_compressor` returns."""
+    """Explorer that `explore_compressor` returns: the six knobs of a compressor."""
 
     _alt = (
         "The static curve, level in to level out in dB; "
@@ -59,7 +59,7 @@ class CompressorExplorer(Explorer):
         )
 
     def picture(self) -> Figure:
-        """Draw the static curve with its knee; below, peak level and gain over time."""
+        """Draw the static curve with its knee and, below, peak level and gain over time."""
         figure, axes = new_figure(3, 6.4, width=FIGURE_WIDTH, height_ratios=(2.6, 1, 1))
         draw_static_curves(axes[0], {"compressor": self.settings})
         axes[1].sharex(axes[2])
@@ -96,21 +96,20 @@ def explore_compressor(
 
     Args:
         track: Mono audio (num_samples,) or (1, num_samples), in [-1, 1].
-        sample_rate: In Hz.
-        settings: Where the knobs start, as `effects.compressor` takes them, numbers in the ranges of
-            `param_table`. What is left out starts at threshold -30 dB, ratio 4 and otherwise at its neutral
-            value.
-        lookahead_samples: How far the gain runs ahead of the sound. Default: as far as in the console.
-        seconds: Length of the excerpt in s.
-        start_s: Where the excerpt starts, in s.
+        sample_rate: Sample rate in Hz.
+        settings: Start values of the knobs, as arguments of `effects.compressor`, in the ranges of
+            `param_table`. Default: threshold -30 dB, ratio 4, and neutral values for the others.
+        lookahead_samples: Look-ahead of the gain in samples. Default: that of the console.
+        seconds: Length of the excerpt in seconds.
+        start_s: Start of the excerpt in seconds.
 
     Returns:
-        An `Explorer`: `.settings` (keywords of the effect), `.audio` (the excerpt as it sounds, here (1,
-        num_samples)), `.picture()` (a matplotlib figure), `.controls` (the sliders by name).
+        `Explorer` with `.settings` (arguments of the effect), `.audio` (the processed excerpt, here (1,
+        num_samples)), `.picture()` (a matplotlib figure) and `.controls` (the sliders by name).
 
     Raises:
-        ValueError: For a track that is not mono or not finite, a setting that is unknown or out of range, a
-            start past the end.
+        ValueError: For a track that is not mono or not finite, a setting that is unknown or out of range, and
+            a start past the end.
 
     Chapter: The compressor
 

@@ -1,4 +1,4 @@
-"""Sliders on the six bands of the equalizer.
+"""Explorer of the equalizer, with sliders for its six bands.
 
 Chapter: The equalizer.
 """
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EQ_KEYS = ("gain_db", "frequency_hz", "q")
-EQ_START_DB = (-6.0, 0.0, 0.0, 0.0, 0.0, 6.0)  # from dark to bright: a flat one would have nothing to show
+EQ_START_DB = (-6.0, 0.0, 0.0, 0.0, 0.0, 6.0)  # a bright sound, since a flat equalizer shows nothing
 
 
 class EqualizerExplorer(Explorer):
-    """A menu of six bands and the knobs of the chosen one: what `explore_equalizer` returns."""
+    """Explorer that `explore_equalizer` returns: a menu of six bands and the knobs of the selected one."""
 
     _alt = (
         "The equalizer's gain in dB over frequency, each band thin and all together thick; "
@@ -70,7 +70,7 @@ class EqualizerExplorer(Explorer):
 
     @property
     def settings(self) -> dict[str, torch.Tensor]:
-        """The current values, (1, 6) each, as `effects.parametric_eq` takes them."""
+        """The current values (1, 6), as arguments of `effects.parametric_eq`."""
         return {key: values.clone() for key, values in self._settings.items()}
 
     def _of_band(self, band: int) -> dict[str, float]:
@@ -81,7 +81,7 @@ class EqualizerExplorer(Explorer):
         }
 
     def _load(self, band: int) -> None:
-        """Bring the sliders to another band: their ranges first, and no sound meanwhile."""
+        """Set the sliders to another band, the ranges first. No sound is computed meanwhile."""
         self._loading = True
         try:
             for key, value in self._of_band(band).items():
@@ -109,7 +109,7 @@ class EqualizerExplorer(Explorer):
         return effects.parametric_eq(self._track, sample_rate=self.sample_rate, **self._settings)
 
     def picture(self) -> Figure:
-        """Draw each band's response thin and their product thick; below, the spectrum before and after."""
+        """Draw each band's response thin, their product thick and, below, the spectra before and after."""
         figure, axes = new_figure(2, 5.0, width=FIGURE_WIDTH)
         draw_bands(axes[0], self._settings, self.sample_rate)
         axes[0].set_xlabel("")
@@ -139,24 +139,24 @@ def explore_equalizer(
     seconds: float = 6.0,
     start_s: float = 0.0,
 ) -> EqualizerExplorer:
-    """Show a menu of the six bands and sliders for the chosen one, with curves, spectra and sound.
+    """Show a menu of the six bands and sliders for the selected one, with curves, spectra and sound.
 
     Args:
         track: Mono audio (num_samples,) or (1, num_samples), in [-1, 1].
-        sample_rate: In Hz.
-        settings: Where the knobs start, as `effects.parametric_eq` takes them: "gain_db", "frequency_hz",
-            "q", six values each in the ranges of `param_table`. What is left out starts at its neutral value,
-            and the gains at -6 dB for the low and +6 dB for the high shelf.
-        seconds: Length of the excerpt in s.
-        start_s: Where the excerpt starts, in s.
+        sample_rate: Sample rate in Hz.
+        settings: Start values of the knobs, as arguments of `effects.parametric_eq`: "gain_db",
+            "frequency_hz" and "q", six values each, in the ranges of `param_table`. Default: neutral values,
+            but gains of -6 dB for the low shelf and +6 dB for the high shelf.
+        seconds: Length of the excerpt in seconds.
+        start_s: Start of the excerpt in seconds.
 
     Returns:
-        An `Explorer`: `.settings` (keywords of the effect), `.audio` (the excerpt as it sounds, here (1,
-        num_samples)), `.picture()` (a matplotlib figure), `.controls` (the sliders by name).
+        `Explorer` with `.settings` (arguments of the effect), `.audio` (the processed excerpt, here (1,
+        num_samples)), `.picture()` (a matplotlib figure) and `.controls` (the sliders by name).
 
     Raises:
-        ValueError: For a track that is not mono or not finite, a setting that is unknown or out of range, a
-            start past the end.
+        ValueError: For a track that is not mono or not finite, a setting that is unknown or out of range, and
+            a start past the end.
 
     Chapter: The equalizer
 

@@ -1,4 +1,4 @@
-"""Sliders on the fader and the pan pot of a track.
+"""Explorer of the fader and the pan pot of a track.
 
 Chapter: Gain and pan.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PanExplorer(Explorer):
-    """A fader and a pan pot on one track: what `explore_pan` returns."""
+    """Explorer that `explore_pan` returns: a fader and a pan pot for one track."""
 
     _alt = (
         "The pan law: gain of the left and the right side and their total power in dB over pan, "
@@ -49,7 +49,7 @@ class PanExplorer(Explorer):
         return effects.panner(faded, pan=torch.tensor(self.settings["pan"]))[0]
 
     def picture(self) -> Figure:
-        """Draw the pan law with the current point, and the two channels that come out, on one scale."""
+        """Draw the pan law with the current pan and, below, the two output channels on one scale."""
         figure, axes = new_figure(3, 4.4, width=FIGURE_WIDTH, height_ratios=(3, 1, 1))
         draw_pan_law(axes[0], self.settings["pan"])
         peak = max(self._track.abs().max().item(), self.audio.abs().max().item(), 1e-6)
@@ -83,24 +83,24 @@ def explore_pan(
 ) -> PanExplorer:
     """Show sliders for the fader and the pan pot of one track, with the pan law and the stereo sound.
 
-    In a live notebook the sliders drive `effects.gain` and `effects.panner`; on a page without a kernel
-    picture and sound stay at the settings given here. The same holds for the other explorers.
+    In a live notebook, the sliders control `effects.gain` and `effects.panner`. On a page without a kernel,
+    picture and sound have the settings given here. This is true for the other explorers, too.
 
     Args:
         track: Mono audio (num_samples,) or (1, num_samples), in [-1, 1].
-        sample_rate: In Hz.
-        gain_db: Where the fader starts, -48 to 48 dB.
-        pan: Where the pan pot starts, 0 (left) to 1 (right).
-        seconds: Length of the excerpt in s.
-        start_s: Where the excerpt starts, in s.
+        sample_rate: Sample rate in Hz.
+        gain_db: Start value of the fader, -48 to 48 dB.
+        pan: Start value of the pan pot, 0 (left) to 1 (right).
+        seconds: Length of the excerpt in seconds.
+        start_s: Start of the excerpt in seconds.
 
     Returns:
-        An `Explorer`: `.settings` (keywords of the effect), `.audio` (the excerpt as it sounds, here (2,
-        num_samples)), `.picture()` (a matplotlib figure), `.controls` (the sliders by name).
+        `Explorer` with `.settings` (the gain and the pan), `.audio` (the processed excerpt, here (2,
+        num_samples)), `.picture()` (a matplotlib figure) and `.controls` (the sliders by name).
 
     Raises:
-        ValueError: For a track that is not mono or not finite, a setting that is unknown or out of range, a
-            start past the end.
+        ValueError: For a track that is not mono or not finite, a setting out of range, and a start past the
+            end.
 
     Chapter: Gain and pan
 

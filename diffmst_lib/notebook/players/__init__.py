@@ -1,1 +1,1 @@
-"""Players that compare sounds."""
+"""Audio players for comparing sounds. Chapter: A first mix."""

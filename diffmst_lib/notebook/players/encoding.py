@@ -1,4 +1,4 @@
-"""Audio as bytes that every browser plays.
+"""Encoding of audio into files that every browser can play.
 
 Chapter: A first mix.
 """
@@ -23,22 +23,22 @@ FORMATS = {
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # libsndfile's scale from 0 (best) to 1 (smallest), with a variable bit rate
 MIX_COMPRESSION = 0.4  # 10 s of stereo: 0.15 to 0.27 MB in base64
-# A peak above full scale is brought here: a decoded MP3 overshoots what was encoded.
+# Sounds with a peak above full scale are scaled to this peak, since a decoded MP3 overshoots its source.
 CEILING = 10 ** (-0.5 / 20)
 
 
 def as_samples(audio: torch.Tensor | np.ndarray, name: str = "audio") -> np.ndarray:
-    """Check audio and bring it into the order of files.
+    """Check audio and transpose it for files.
 
     Args:
         audio: Audio (channels, num_samples) with 1 or 2 channels, or (num_samples,), floating point.
-        name: How messages name it.
+        name: Name of the audio in error messages.
 
     Returns:
-        The samples (num_samples, channels), float32.
+        Samples (num_samples, channels), float32.
 
     Raises:
-        ValueError: In one line, for another shape, no samples, integers, values that are not finite.
+        ValueError: For other shapes, audio without samples, integers, and values that are not finite.
     """
     if isinstance(audio, torch.Tensor):
         audio = audio.detach().cpu().numpy()
@@ -61,7 +61,7 @@ def as_samples(audio: torch.Tensor | np.ndarray, name: str = "audio") -> np.ndar
 def excerpt_span(
     num_samples: int, sample_rate: float, start_s: float, seconds: float, name: str = "audio"
 ) -> slice:
-    """Return the slice of `seconds` from `start_s` on, cut short at num_samples; ValueError past the end."""
+    """Return the slice of `seconds` from `start_s` on, cut at the end; raise ValueError past the end."""
     if seconds <= 0 or start_s < 0:
         raise ValueError(f"expected seconds > 0 and start_s >= 0, got {seconds} and {start_s}")
     start = round(start_s * sample_rate)
@@ -71,15 +71,15 @@ def excerpt_span(
 
 
 def headroom_gain(peak: float) -> float:
-    """Return the factor that keeps a peak above full scale from clipping; 1 for any other peak."""
+    """Return the factor that prevents a peak above full scale from clipping; 1 for any other peak."""
     return CEILING / peak if peak > 1 else 1.0
 
 
 def mp3_rate(sample_rate: int) -> int:
-    """Return the rate at which an MP3 holds audio of this rate, in Hz: the same where it can be."""
+    """Return the sample rate of an MP3 for audio at this rate, in Hz: the same rate where MP3 allows it."""
     if sample_rate > MP3_RATES[-1]:
         return next((rate for rate in (48000, 44100) if sample_rate % rate == 0), 48000)
-    return next(rate for rate in MP3_RATES if rate >= sample_rate)  # the next higher: nothing is lost
+    return next(rate for rate in MP3_RATES if rate >= sample_rate)  # the next higher rate
 
 
 def encode_samples(
@@ -87,19 +87,19 @@ def encode_samples(
 ) -> bytes:
     """Write samples as an audio file in memory.
 
-    An MP3 knows nine rates: at any other the samples are resampled (see `mp3_rate`).
+    MP3 allows nine sample rates. Samples at any other rate are resampled (see `mp3_rate`).
 
     Args:
         samples: Audio (num_samples, channels) within [-1, 1].
-        sample_rate: In Hz, 1000 to 768000.
+        sample_rate: Sample rate in Hz, 1000 to 768000.
         format: "mp3", "flac" or "wav".
-        compression: Of an MP3, from 0 (best) to 1 (smallest).
+        compression: Compression of an MP3, from 0 (best) to 1 (smallest).
 
     Returns:
-        The bytes of the file.
+        Bytes of the file.
 
     Raises:
-        ValueError: For an unknown format, a sample rate that no file has, a soundfile that writes no MP3.
+        ValueError: For an unknown format, a sample rate out of range, and when soundfile cannot write MP3.
     """
     if format not in FORMATS:
         raise ValueError(f"format {format!r} is not one of {', '.join(FORMATS)}")
@@ -124,23 +124,23 @@ def encode_samples(
 def encode_audio(
     audio: torch.Tensor | np.ndarray, sample_rate: int, *, format: str = "mp3"
 ) -> tuple[bytes, str]:
-    """Return audio as the bytes of a small file, and their MIME type.
+    """Encode audio as a small file and return its bytes and MIME type.
 
-    MP3 is the default because every browser plays it, Safari included. It holds rates up to 48 kHz: audio at
-    a rate that it has not, such as 96 kHz, is resampled. Nothing is hard-clipped: a sound whose peak exceeds
-    1 is scaled down to a peak of -0.5 dBFS.
+    MP3 is the default because every browser plays it, also Safari. It allows nine rates up to 48 kHz. Audio
+    at any other rate, such as 96 kHz, is resampled. Nothing is hard-clipped: a sound whose peak exceeds 1 is
+    scaled down to a peak of -0.5 dBFS.
 
     Args:
         audio: Audio (channels, num_samples) with 1 or 2 channels, or (num_samples,), in [-1, 1].
-        sample_rate: In Hz.
-        format: "mp3" (10 s of stereo at 44.1 kHz: 0.1 to 0.2 MB), "flac" or "wav" (both 16 bit).
+        sample_rate: Sample rate in Hz.
+        format: "mp3" (10 s of stereo at 44.1 kHz: 0.1 to 0.2 MB), "flac" or "wav" (both 16 bits).
 
     Returns:
-        The bytes and their MIME type, such as (b"...", "audio/mpeg").
+        Bytes and their MIME type, such as (b"...", "audio/mpeg").
 
     Raises:
-        ValueError: For samples that are not finite, another shape, an unknown format, a rate that no file
-            has.
+        ValueError: For samples that are not finite, other shapes, an unknown format, and a sample rate out of
+            range.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Players side by side, with one clock: the way to compare mixes by ear.
+"""Synchronized audio players for comparing mixes by ear.
 
 Chapter: A first mix.
 """
@@ -27,12 +27,12 @@ _SHORTEST_S = 0.4  # one block of the loudness meter
 
 @dataclass(frozen=True)
 class Sounds:
-    """What `listen` returns; a notebook shows it as players.
+    """Sounds that a notebook shows as players, as `listen` returns them.
 
     Attributes:
-        labels: The names of the sounds.
-        lufs: The level in LUFS that they were matched at, or None.
-        html: The players as HTML, with their script and the sounds.
+        labels: Names of the sounds.
+        lufs: Common loudness of the sounds in LUFS, or None when their levels stay.
+        html: HTML of the players, with their script and the sounds.
     """
 
     labels: tuple[str, ...]
@@ -54,25 +54,26 @@ def listen(
 ) -> Sounds:
     """Show players for one sound or several, so that a listener can compare them.
 
-    Several players share one clock: starting one pauses the others and goes on at the same position; inside
-    the group the keys 1 to 9 switch. If a peak exceeds 1, all sounds are turned down together, so that their
+    Several players are synchronized: starting one pauses the others and continues at the same position. The
+    keys 1 to 9 switch between them. If a peak exceeds 1, all sounds are turned down together, so that their
     differences in level stay.
 
     Args:
-        sounds: {label: audio}, one sound, or a `MixResult`. Each sound is (channels, num_samples) with 1 or 2
+        sounds: Audio by label, one sound, or a `MixResult`. Each sound is (channels, num_samples) with 1 or 2
             channels, or (num_samples,), in [-1, 1].
-        sample_rate: In Hz, one for all.
-        match_lufs: Bring every excerpt to this loudness in LUFS, or lower where one would clip. A silent
-            sound, or one shorter than 0.4 s, is not matched. Default: levels stay.
-        seconds: Length of the excerpt in s.
-        start_s: Where the excerpt starts, in s.
-        title: A heading. Default: none.
+        sample_rate: Sample rate of all sounds in Hz.
+        match_lufs: Loudness in LUFS to which every excerpt is scaled. All excerpts are lower where one would
+            clip. Silent sounds and sounds shorter than 0.4 s are not scaled. Default: levels stay.
+        seconds: Length of the excerpt in seconds.
+        start_s: Start of the excerpt in seconds.
+        title: Heading of the players. Default: none.
 
     Returns:
-        The players, which show themselves in a notebook; `.lufs` is the level truly used.
+        Players, which a notebook shows. `.lufs` is the loudness after any turning down.
 
     Raises:
-        ValueError: For no sound, samples that are not finite, another shape, a start past the end.
+        ValueError: When there is no sound, for samples that are not finite, other shapes, and a start past
+            the end.
 
     Example:
         >>> import torch
@@ -117,7 +118,7 @@ def listen(
 
 
 def _loudness(samples: np.ndarray, sample_rate: int) -> float | None:
-    """Return the integrated loudness in LUFS, None where it has none (too short or silent)."""
+    """Return the integrated loudness in LUFS, or None for a sound that is too short or silent."""
     level = loudness(torch.from_numpy(samples.T), sample_rate=sample_rate)
     return level if len(samples) >= _SHORTEST_S * sample_rate and math.isfinite(level) else None
 
@@ -125,7 +126,7 @@ def _loudness(samples: np.ndarray, sample_rate: int) -> float | None:
 def _page(
     labels: tuple[str, ...], data: list[bytes], unmatched: list[bool], title: str | None, note: str
 ) -> str:
-    """Return the HTML: no element has an id, so nothing collides however often it is on a page."""
+    """Return the HTML. No element has an id, so that a page can hold it several times."""
     several = len(labels) > 1
     mime = FORMATS["mp3"][0]
     rows = []

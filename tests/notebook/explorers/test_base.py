@@ -13,6 +13,7 @@ import pytest
 import torch
 from explorer_helpers import COMPRESSOR, move
 from front_end import front_end
+from hanging import HANGS_S
 from nbclient import NotebookClient
 from widget_sounds import RATE, level_db, players_in, tones
 
