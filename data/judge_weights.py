@@ -3,7 +3,8 @@
 Every song with stems, at moments spread over it, all stems that sound, mixed by `DiffMST.mix` after 10 s of
 every record; song, record and mix at -16 LUFS. `right` is the audio-feature loss (exact 20 kHz Bark edge)
 with the record that was shown, `wrong` the loss with it when the next one was shown, `neutral` that of the
-tracks at equal loudness, panned.
+plain sum of the stems. `moved` and `leaned` say what was done to the song: the mean change of the stems' level
+(less its median) and of the side that stereo stems lean to, both in dB and without sign.
 """
 
 import argparse
@@ -32,23 +33,35 @@ def moments(song: Song, count: int) -> list[float]:
 
 
 def excerpt(song: Song, start_s: float) -> dm.Multitrack:
-    """Return all channels of a song that sound at a moment."""
-    names, channels, tracks = [], [], []
-    for stem in song.stems:
-        audio = read_segment(stem, start_s, SECONDS)
-        sides = ["mono"] if stem.mono else ["left", "right"]
-        for track, side in zip(audio, sides, strict=True):
-            if dm.loudness(track) > -60:
-                names.append(stem.name if side == "mono" else f"{stem.name}.{side[0].upper()}")
-                channels.append(side)
-                tracks.append(track)
-    return dm.Multitrack(names, torch.stack(tracks), 44100, channels, title=song.name)
+    """Return all stems of a song that sound at a moment."""
+    stems = {stem.name: read_segment(stem, start_s, SECONDS).expand(2, -1) for stem in song.stems}
+    stems = {name: audio for name, audio in stems.items() if dm.loudness(audio) > -60}
+    return dm.Multitrack(list(stems), torch.stack(list(stems.values())), 44100, title=song.name)
 
 
 def record(song: Song) -> torch.Tensor:
     """Return 10 s from the middle of a record, without offset, at -16 LUFS."""
     audio = read_segment(song.mix, moments(song, 1)[0], SECONDS)
     return dm.normalize_loudness(audio - audio.mean(dim=-1, keepdim=True))
+
+
+def changes(result: dm.MixResult) -> dict[str, float]:
+    """Return how far a mix moved the balance of its stems and leaned those that are stereo, in dB."""
+    song, mixed = result.song, result.stems()
+    levels = np.array([dm.loudness(mixed[name]) - dm.loudness(stem) for name, stem in song.stems.items()])
+    levels = levels[np.isfinite(levels)]
+    stereo = [name for name, mono in zip(song.names, song.is_mono(), strict=True) if not mono]
+    leaned = [abs(lean_db(mixed[name]) - lean_db(song.stems[name])) for name in stereo]
+    return {
+        "moved": float(np.abs(levels - np.median(levels)).mean()),
+        "leaned": float(np.mean(leaned)) if leaned else float("nan"),
+    }
+
+
+def lean_db(audio: torch.Tensor) -> float:
+    """Return how far the right channel is above the left, in dB."""
+    left, right = audio.double().square().sum(dim=-1).clamp(min=1e-12)
+    return float(10 * torch.log10(right / left))
 
 
 def main() -> None:
@@ -87,16 +100,16 @@ def main() -> None:
     for song, stems, start_s, shown in tqdm(pairs, unit="pair"):
         others = [other.name for other in records if not same_song(song, other)]
         wrong = others[(others.index(shown.name) + 1) % len(others)]
-        row = {"song": song.name, "start (s)": start_s, "tracks": len(stems.names), "record": shown.name}
-        right = model.mix(stems, sounds[shown.name], refine_steps=options.refine).audio
-        row["right"] = loss(right, shown.name)
+        row = {"song": song.name, "start (s)": start_s, "stems": len(stems.names), "record": shown.name}
+        right = model.mix(stems, sounds[shown.name], refine_steps=options.refine)
+        row["right"] = loss(right.audio, shown.name)
         if not options.refine:
             row["wrong"] = loss(model.mix(stems, sounds[wrong]).audio, shown.name)
-            row["neutral"] = loss(dm.equal_loudness(stems, panned=True).audio, shown.name)
-        rows.append(row)
+            row["neutral"] = loss(dm.unity(stems).audio, shown.name)
+        rows.append(row | changes(right))
     table = pd.DataFrame(rows)
     print(table.round(4).to_string(index=False))
-    numbers = table.drop(columns=["song", "start (s)", "tracks", "record"])
+    numbers = table.drop(columns=["song", "start (s)", "stems", "record"])
     print(pd.DataFrame({"mean": numbers.mean(), "median": numbers.median()}).round(4).to_string())
     for what in ("record", "song"):
         print(table.groupby(what)[list(numbers)].mean().round(4).to_string())

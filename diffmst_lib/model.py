@@ -14,7 +14,7 @@ Chapter: The controller.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,24 +23,30 @@ from torch import nn
 
 from .audio.loudness import MIX_LUFS, normalize_loudness
 from .audio.multitrack import Multitrack
-from .console.gain_and_pan import pan_law
+from .console.gain_and_pan import pan_law, released_pan_law
 from .console.mixing_console import MixingConsole
 from .console.params import ConsoleParams
 from .mixing import whole_song
+from .mixing.bus import run_console
+from .mixing.keeping import KEEP
 from .mixing.result import MixResult
 from .network import checkpoint
 from .network.arguments import check_shapes, check_types
-from .network.config import ModelConfig
-from .network.controller import PAN_START, Controller, mirror_average, start_console
-from .network.encoder import ReferenceStyle, SpectrogramEncoder, StatisticsEncoder, StyleFeatures
+from .network.channels import mirror_average
+from .network.config import ModelConfig, make_encoder
+from .network.controller import Controller, start_console
+from .network.encoder import ReferenceStyle, StatisticsEncoder, StyleFeatures
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Knobs stay a millionth away from the ends of their range, where every effect has a finite gradient.
 LOGIT_LIMIT = math.log(1e6 - 1)
+STEM_DB = -36.0  # a usual RMS of a stem in a song at -20 LUFS
 
-Logits = list[torch.Tensor]  # of a console: strips (B, N, 27), effects bus (B, 25), master bus (B, 26)
+Logits = list[
+    torch.Tensor
+]  # of a console: strips (B, N, knobs), effects bus (B, knobs), master bus (B, knobs)
 
 
 class NotFinite(ValueError):
@@ -50,8 +56,7 @@ class NotFinite(ValueError):
 class DiffMST(nn.Module):
     """The whole system: stems and a reference in, console parameters and a mix out.
 
-    "tiny" and "small" are mirror-symmetric: with all sides and the channels of the reference swapped, the mix
-    is the same with its channels swapped. (Two or more mono stems have sides by their names, and keep them.)
+    "tiny" and "small" take stereo stems, a strip each; "paper" takes mono channels.
 
     Args:
         config: "tiny" (for tests and chapters), "small" (the one to use), "paper" (190,923,982 parameters) or
@@ -63,16 +68,17 @@ class DiffMST(nn.Module):
 
     Example:
         >>> model = DiffMST("tiny")
-        >>> mix, params = model(0.1 * torch.randn(1, 4, 44100), 0.1 * torch.randn(1, 2, 44100))
+        >>> mix, params = model(0.1 * torch.randn(1, 4, 2, 44100), 0.1 * torch.randn(1, 2, 44100))
         >>> mix.shape, params.tracks.shape
-        (torch.Size([1, 2, 44100]), torch.Size([1, 4, 27]))
+        (torch.Size([1, 2, 44100]), torch.Size([1, 4, 29]))
     """
 
     def __init__(self, config: str | ModelConfig = "small"):
         super().__init__()
         self.config = config = ModelConfig.preset(config) if isinstance(config, str) else config
-        # The levels are RMS values: that of a stem is about 3 dB below its LUFS.
-        self.track_encoder = make_encoder(config, level_db=config.track_lufs - 3.0)
+        # The levels are RMS values: that of a channel is about 3 dB below its LUFS.
+        level_db = STEM_DB if config.track_lufs is None else config.track_lufs - 3.0
+        self.track_encoder = make_encoder(config, level_db=level_db, signals=1 + config.stems)
         self.mix_encoder = make_encoder(config, level_db=MIX_LUFS)
         self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
         self.controller = Controller(
@@ -81,7 +87,7 @@ class DiffMST(nn.Module):
             heads=config.heads,
             feedforward=config.feedforward,
             style_size=StyleFeatures.SIZE * (config.style + (config.passes > 0)),  # features, and the gap
-            sides=config.sides,
+            start_pans=config.start_pans,
             neutral_start=config.neutral_start,
             norm_first=config.norm_first,
             preset=config.console,
@@ -93,41 +99,45 @@ class DiffMST(nn.Module):
         tracks: torch.Tensor,
         reference: torch.Tensor,
         *,
-        sides: torch.Tensor | Sequence[float] | None = None,
+        pans: torch.Tensor | Sequence[float] | None = None,
         mask: torch.Tensor | None = None,
         passes: int | None = None,
     ) -> tuple[torch.Tensor, ConsoleParams]:
         """Mix tracks in the style of a reference: M_p = h(T, P), equation 2. Differentiable.
 
         Arguments and errors are those of `predict`. The mix (B, 2, T) has the level that it has: normalize it
-        before it is compared. The console that comes with it is for the tracks as they are given here, at
-        `config.track_lufs`; `mix` takes stems at any level, and gives a console for those.
+        before it is compared. The console that comes with it is for the tracks as they are given here; `mix`
+        takes stems at any level, and gives a console for those.
         """
-        params = self.predict(tracks, reference, sides=sides, mask=mask, passes=passes)
+        params = self.predict(tracks, reference, pans=pans, mask=mask, passes=passes)
         return self.run_console(tracks, params, mask), params
 
     def run_console(
         self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Mix tracks (B, N, T) with a console, effects bus off as in the released code: h of equation 2."""
+        """Mix a batch of tracks, effects bus off as in the released code: h of equation 2.
+
+        The sum of stems is held at -20 LUFS before the master bus.
+        """
         with torch.autocast(tracks.device.type, enabled=False):
-            return self.console(tracks, params, fx_bus=False, mask=mask).mix
+            return run_console(self.console, tracks, params, mask=mask)
 
     def predict(
         self,
         tracks: torch.Tensor,
         reference: torch.Tensor,
         *,
-        sides: torch.Tensor | Sequence[float] | None = None,
+        pans: torch.Tensor | Sequence[float] | None = None,
         mask: torch.Tensor | None = None,
         passes: int | None = None,
     ) -> ConsoleParams:
         """Predict the console for tracks and a reference: P = g(f_t(T), f_r(M_r)), equation 1.
 
         Args:
-            tracks: (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
+            tracks: Stems (B, N, 2, T) whose plain sum is at -20 LUFS, as `level_stems` brings them. For "paper",
+                channels (B, N, T), each at `config.track_lufs`, as `normalize_tracks` brings them.
             reference: (B, 2, T'), at -16 LUFS, as `normalize_loudness` brings it.
-            sides: (B, N), from -1 for left to 1 for right (`Multitrack.sides`, also as a list); None: all 0.
+            pans: Where the pans start, (B, N), 0 to 1, also as a list (`spread_pans`); None: all 0.5.
             mask: (B, N), True where a track is real, False where it fills up the batch or is silent; None:
                 all real.
             passes: How often the controller sets or corrects the console, 1 or more; None: `config.passes`,
@@ -141,16 +151,16 @@ class DiffMST(nn.Module):
                 do; its subclass `NotFinite` when the network gives NaN (which is not checked on a GPU).
         """
         check_types(tracks, reference, mask)
-        if sides is not None:
-            sides = torch.as_tensor(sides, dtype=torch.float32, device=tracks.device)
-        is_batch = tracks.ndim == 3
+        if pans is not None:
+            pans = torch.as_tensor(pans, dtype=torch.float32, device=tracks.device)
+        is_batch = tracks.ndim == 3 + self.config.stems
         if not is_batch:
             tracks, reference = tracks[None], reference[None]
-            sides, mask = (x if x is None else x[None] for x in (sides, mask))
-        check_shapes(tracks, reference, sides, mask)
+            pans, mask = (x if x is None else x[None] for x in (pans, mask))
+        check_shapes(tracks, reference, pans, mask, stems=self.config.stems)
         embeddings = self.encode_tracks(tracks, mask)  # (B, N, width)
         style = self.encode_reference(reference)  # (B, 2, width), (B, 54)
-        logits = self.console_logits(embeddings, style, tracks, sides=sides, mask=mask, passes=passes)
+        logits = self.console_logits(embeddings, style, tracks, pans=pans, mask=mask, passes=passes)
         return self.console_params(logits if is_batch else [z[0] for z in logits])
 
     def console_logits(
@@ -159,7 +169,7 @@ class DiffMST(nn.Module):
         style: ReferenceStyle,
         tracks: torch.Tensor,
         *,
-        sides: torch.Tensor | None = None,
+        pans: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
         passes: int | None = None,
     ) -> Logits:
@@ -172,8 +182,8 @@ class DiffMST(nn.Module):
         Args:
             embeddings: Embeddings of the tracks, (B, N, width).
             style: The encoded reference.
-            tracks: (B, N, T).
-            sides: (B, N) or None.
+            tracks: Stems (B, N, 2, T) or channels (B, N, T).
+            pans: (B, N) or None.
             mask: (B, N) or None.
             passes: As in `predict`.
 
@@ -186,8 +196,9 @@ class DiffMST(nn.Module):
         passes = max(1, self.config.passes) if passes is None else passes
         if passes < 1 or (passes > 1 and not self.config.passes):
             raise ValueError(f"passes cannot be {passes} in a model that has passes={self.config.passes}")
-        sides = embeddings.new_zeros(embeddings.shape[:2]) if sides is None else sides
-        start = start_console(sides if self.config.sides else torch.zeros_like(sides), self.config.console)
+        if pans is None or not self.config.start_pans:
+            pans = embeddings.new_full(embeddings.shape[:2], 0.5)
+        start = start_console(pans, self.config.console)
         logits: Logits = []
         for number in range(passes):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number == passes - 1):
@@ -196,9 +207,9 @@ class DiffMST(nn.Module):
                     if logits:
                         mix = self.run_console(tracks, self.console_params(logits), mask)  # (B, 2, T)
                     else:
-                        mix = self.plain_sum(tracks, sides, mask)
+                        mix = self.plain_sum(tracks, pans, mask)
                     compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
-                answer = self.controller_logits(embeddings, compared, sides=sides, mask=mask)
+                answer = self.controller_logits(embeddings, compared, pans=pans, mask=mask)
                 if logits:
                     answer = [z + a - z0 for z, a, z0 in zip(logits, answer, start, strict=True)]
                 logits = self._within_limits(answer)
@@ -209,18 +220,14 @@ class DiffMST(nn.Module):
         embeddings: torch.Tensor,
         style: ReferenceStyle,
         *,
-        sides: torch.Tensor,
+        pans: torch.Tensor,
         mask: torch.Tensor | None = None,
     ) -> Logits:
-        """Run the controller: logits (B, N, 27), (B, 25), (B, 26).
-
-        With `config.sides` they are averaged with those for left and right swapped, so that swapped sides
-        give the swapped mix.
-        """
-        logits = self.controller(embeddings, style.embeddings, style=style.features, sides=sides, mask=mask)
-        if self.config.sides:
+        """Run the controller once: logits of strips (B, N, knobs), effects bus and master bus (B, knobs)."""
+        logits = self.controller(embeddings, style.embeddings, style=style.features, pans=pans, mask=mask)
+        if self.config.mirrored:
             mirrored = self.controller(
-                embeddings, style.embeddings, style=style.mirrored, sides=-sides, mask=mask
+                embeddings, style.embeddings, style=style.mirrored, pans=1.0 - pans, mask=mask
             )
             logits = mirror_average(logits, mirrored, self.controller.pan_index)
         return [z.float() for z in logits]
@@ -240,14 +247,16 @@ class DiffMST(nn.Module):
 
     @torch.no_grad()
     def plain_sum(
-        self, tracks: torch.Tensor, sides: torch.Tensor, mask: torch.Tensor | None = None
+        self, tracks: torch.Tensor, pans: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Sum tracks (B, N, T), each panned to its side, as a neutral console does: (B, 2, T)."""
-        gains = pan_law(torch.sigmoid(PAN_START * sides))  # (B, N, 2)
+        """Sum a batch of tracks, each at the pan where it starts, as a neutral console does: (B, 2, T)."""
+        gains = pan_law(pans) if self.config.stems else released_pan_law(pans)  # (B, N, 2)
         if mask is not None:
-            gains, tracks = gains * mask[..., None], tracks.masked_fill(~mask[..., None], 0.0)
+            gains = gains * mask[..., None]
+            tracks = tracks.masked_fill(~mask.view(*mask.shape, *[1] * (tracks.ndim - 2)), 0.0)
         with torch.autocast(tracks.device.type, enabled=False):
-            return gains.transpose(1, 2) @ tracks  # (B, 2, N) (B, N, T)
+            stereo = tracks if self.config.stems else tracks[:, :, None]  # (B, N, 2 or 1, T)
+            return torch.einsum("bnc,bnct->bct", gains, stereo.expand(-1, -1, 2, -1))
 
     def console_params(self, logits: Sequence[torch.Tensor]) -> ConsoleParams:
         """Turn the logits of a console into its parameters."""
@@ -264,10 +273,10 @@ class DiffMST(nn.Module):
         return [strips.index_fill(-1, send, -torch.inf), *buses]
 
     def encode_tracks(self, tracks: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Encode tracks (B, N, T) as embeddings (B, N, width): f_t.
+        """Encode tracks as embeddings (B, N, width): f_t. A stem is encoded as its mid and side together.
 
         Args:
-            tracks: (B, N, T), at `config.track_lufs`.
+            tracks: Stems (B, N, 2, T) or channels (B, N, T), at their levels.
             mask: (B, N), True where a track is real; the embeddings of the others are zeros. None: all real.
 
         Returns:
@@ -276,6 +285,7 @@ class DiffMST(nn.Module):
         Raises:
             ValueError: For a mask that leaves out every track.
         """
+        tracks = self.split_stems(tracks)
         if mask is None:
             return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
         if not bool(mask.any()):
@@ -284,6 +294,13 @@ class DiffMST(nn.Module):
         embeddings = of_real_tracks.new_zeros(*mask.shape, of_real_tracks.shape[-1])
         embeddings[mask] = of_real_tracks
         return embeddings
+
+    def split_stems(self, tracks: torch.Tensor) -> torch.Tensor:
+        """Split stems (..., 2, T) into mid and side (..., 2, T), which the track encoder gets; not channels."""
+        if not self.config.stems:
+            return tracks
+        left, right = tracks.unbind(dim=-2)
+        return torch.stack([left + right, left - right], dim=-2) / 2
 
     def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
         """Encode references (B, 2, T) at -16 LUFS: f_r.
@@ -308,29 +325,33 @@ class DiffMST(nn.Module):
         reference: torch.Tensor,
         *,
         refine_steps: int = 0,
+        balance: str = "delivered",
+        center: Sequence[str] | None = None,
+        keep: float = KEEP,
+        lock: Sequence[str] = (),
+        amount: float | Mapping[str, float] = 1.0,
         fit_seconds: float = 15.0,
         progress: bool = False,
     ) -> MixResult:
         """Mix `song` in the style of `reference`, both of any length and at any level.
 
-        The network hears windows of `config.window_seconds`. Every window of the song gives a console; their
-        mean, weighted by the energy of each track, is the song's, which is then rendered in one pass, track
-        by track.
+        The network hears windows of `config.window_seconds`, the dozen loudest of a song. Every window gives a
+        console; their mean, weighted by the energy of each stem, is the song's.
 
         Args:
             song: The stems.
             reference: A stereo mix (2, num_samples) at the song's sample rate.
             refine_steps: Steps of `optimize_mix` that start from the network's console, 0 or more.
-            fit_seconds: Length of the window that these steps fit, in seconds.
-            progress: Whether to show a progress bar.
+            balance: As in `optimize_mix`, and so are `center`, `keep` (for the refine steps), `lock`,
+                `fit_seconds` and `progress`.
+            amount: How far to go from the song as delivered to what was found, as in `optimize_mix`.
 
         Returns:
             A MixResult at -16 LUFS.
 
         Raises:
-            InputError: In one line, for a song that is silent, not finite (naming the track) or not at the
-                model's sample rate, and for a reference that is not a stereo mix.
-            ValueError: For a number of steps below 0.
+            InputError: In one line, as in `optimize_mix`, and for a song not at the model's sample rate.
+            ValueError: For numbers out of range.
 
         Example:
             >>> import diffmst_lib as dm
@@ -341,18 +362,38 @@ class DiffMST(nn.Module):
             -16
         """
         return whole_song.mix_song(
-            self, song, reference, refine_steps=refine_steps, fit_seconds=fit_seconds, progress=progress
+            self,
+            song,
+            reference,
+            refine_steps=refine_steps,
+            balance=balance,
+            center=center,
+            keep=keep,
+            lock=lock,
+            amount=amount,
+            fit_seconds=fit_seconds,
+            progress=progress,
         )
 
-    def analyze(self, song: Multitrack, reference: torch.Tensor, *, progress: bool = False) -> ConsoleParams:
+    def analyze(
+        self,
+        song: Multitrack,
+        reference: torch.Tensor,
+        *,
+        balance: str = "delivered",
+        center: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> ConsoleParams:
         """Predict the console of a whole song: `mix` without rendering, with the same errors."""
-        return whole_song.analyze_song(self, song, reference, progress=progress)
+        return whole_song.analyze_song(
+            self, song, reference, balance=balance, center=center, progress=progress
+        )
 
     def attention(self, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
         """Show what each token attends to in the song's loudest window.
 
         Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no
-        token. The maps are those of the first pass, without its mirror image. The errors are those of `mix`.
+        token. The maps are those of the first pass. The errors are those of `mix`.
 
         Returns:
             Weights (layers, heads, tokens, tokens), and the names of the tokens.
@@ -390,23 +431,25 @@ class DiffMST(nn.Module):
         The constants are kept with the weights. A CNN without style features has none, and nothing happens.
 
         Args:
-            tracks: (K, T) at `config.track_lufs`, at least two.
+            tracks: Stems (K, 2, T) or channels (K, T), at their levels, at least two.
             references: (K', 2, T) at -16 LUFS, at least two.
 
         Raises:
             ValueError: For other shapes and for sounds that are not finite.
         """
-        if tracks.ndim != 2 or references.ndim != 3 or min(len(tracks), len(references)) < 2:
+        shapes = tracks.shape, references.shape
+        fits = tracks.ndim == 2 + self.config.stems and references.ndim == 3
+        if not fits or min(len(tracks), len(references)) < 2:
+            one = "(K, 2, samples)" if self.config.stems else "(K, samples)"
             raise ValueError(
-                "tracks must be (K, samples) and references (K, 2, samples), at least two of each, "
-                f"got {tuple(tracks.shape)} and {tuple(references.shape)}"
+                f"tracks must be {one} and references (K, 2, samples), at least two of each, "
+                f"got {' and '.join(str(tuple(shape)) for shape in shapes)}"
             )
-        for encoder, signals in (
-            (self.track_encoder, tracks),
-            (self.mix_encoder, self.split_views(references)),
-        ):
+        encoders = self.track_encoder, self.mix_encoder
+        signals = self.split_stems(tracks), self.split_views(references)
+        for encoder, sounds in zip(encoders, signals, strict=True):
             if isinstance(encoder, StatisticsEncoder):
-                encoder.standardize.fit(encoder.statistics(signals))
+                encoder.standardize.fit(encoder.statistics(sounds))
         if self.style is not None:
             self.style.standardize.fit(self.style.features(references))
 
@@ -427,14 +470,3 @@ class DiffMST(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.controller.track_type.device
-
-
-def make_encoder(config: ModelConfig, level_db: float) -> nn.Module:
-    """Build the encoder that a configuration asks for, for signals with an RMS of about `level_db`, in dB."""
-    if config.encoder == "cnn":
-        return SpectrogramEncoder(
-            config.width, channels=config.channels, pools=config.pools, hop=config.hop, chunk=config.chunk
-        )
-    return StatisticsEncoder(
-        config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db
-    )

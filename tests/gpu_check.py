@@ -47,9 +47,9 @@ class Size:
         device: "cuda" or "cpu".
         tests: What to say to pytest.
         compared_s: Length of the sounds that are compared.
-        console: Tracks and seconds of the console.
-        steps: Models, and examples and tracks of their step.
-        step_s: Length of those tracks.
+        console: Stereo stems and seconds of the console.
+        steps: Models, and examples and stereo stems of their step.
+        step_s: Length of those stems.
         trained: The model that is trained, and for how many seconds.
     """
 
@@ -65,7 +65,7 @@ class Size:
 def full() -> Size:
     """What a GPU does."""
     models = {name: dm.ModelConfig.preset(name) for name in ("small", "paper")}
-    steps = {"small": (models["small"], 8, 8), "paper": (models["paper"], 2, 8)}
+    steps = {"small": (models["small"], 8, 8), "paper": (models["paper"], 2, 4)}
     return Size("cuda", (str(DEVICE_TESTS),), 10.0, (16, 10.0), steps, 5.0, ("small", 60.0))
 
 
@@ -74,7 +74,7 @@ def miniature() -> Size:
     small = dm.ModelConfig.preset("tiny")
     sizes = {"width": 8, "layers": 1, "heads": 2, "feedforward": 8, "channels": (2, 4), "chunk": 2}
     paper = dataclasses.replace(dm.ModelConfig.preset("paper"), pools=((4, 4), (8, 4)), **sizes)
-    steps = {"small": (small, 1, 3), "paper": (paper, 1, 3)}
+    steps = {"small": (small, 1, 3), "paper": (paper, 1, 2)}
     one_test = f"{DEVICE_TESTS}::test_no_tensor_is_made_on_the_default_device"
     return Size("cpu", (one_test,), 0.25, (3, 0.25), steps, 1.0, ("tiny", 2.0))
 
@@ -211,7 +211,7 @@ def comparisons(size: Size) -> dict[str, Callable[[str, bool], list[torch.Tensor
         return with_gradients(both, mixes[0], device=device)
 
     def console(device: str, gpu: bool) -> list[torch.Tensor]:
-        units, tracks = knobs(4, device), noise(4, samples).to(device)
+        units, tracks = knobs(4, device), noise(4, 2, samples).to(device)
         mix = dm.MixingConsole(RATE)(tracks, dm.ConsoleParams.from_unit(*units), fx_bus=True).mix
         return [mix.detach(), *torch.autograd.grad(mix.square().sum(), units)]
 
@@ -253,20 +253,20 @@ def time_console(size: Size) -> dict[str, str]:
     num_tracks, length = size.console
     cells = {}
     for label, device in (("CPU", "cpu"), ("GPU", size.device)):
-        tracks = noise(num_tracks, round(length * RATE)).to(device)
+        tracks = noise(num_tracks, 2, round(length * RATE)).to(device)
 
         def step(device: str = device, tracks: torch.Tensor = tracks) -> None:
             params = dm.ConsoleParams.from_unit(*knobs(num_tracks, device))
             dm.MixingConsole(RATE)(tracks, params, fx_bus=False).mix.square().mean().backward()
 
         cells[label] = f"{seconds(step, device):.3f} s"
-    return row(f"console, forward and backward, {num_tracks} tracks x {length:g} s", **cells)
+    return row(f"console, forward and backward, {num_tracks} stereo stems x {length:g} s", **cells)
 
 
 def training_steps(size: Size) -> Iterator[dict[str, str]]:
     """An update of each model on noise: time, and on a GPU the most memory that it holds."""
-    for name, (config, batch_size, num_tracks) in size.steps.items():
-        task = noise_task(batch_size, num_tracks, size.step_s)
+    for name, (config, batch_size, num_stems) in size.steps.items():
+        task = noise_task(batch_size, num_stems, size.step_s, as_channels=not config.stems)
         parts = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
         on_device = {k: v.to(size.device) for k, v in parts.items() if isinstance(v, torch.Tensor)}
         task = dataclasses.replace(task, **on_device)
@@ -276,8 +276,8 @@ def training_steps(size: Size) -> Iterator[dict[str, str]]:
 
         def step(model=model, optimizer=optimizer, task=task, settings=settings, lengths=lengths) -> None:
             passes = max(1, model.config.passes)
-            mix, params = model(task.tracks, task.reference, sides=task.sides, mask=task.mask, passes=passes)
-            distance = distance_from_neutral(params, task.sides, task.mask)
+            mix, params = model(task.tracks, task.reference, pans=task.pans, mask=task.mask, passes=passes)
+            distance = distance_from_neutral(params, task.pans, task.mask)
             optimizer.zero_grad()
             (task_loss(mix, task, settings) + settings.pull * distance).backward()
             lengths.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)))
@@ -289,7 +289,7 @@ def training_steps(size: Size) -> Iterator[dict[str, str]]:
         if size.device == "cuda":
             text += f", {torch.cuda.max_memory_allocated() / 1e9:.2f} GB"
         finite = all(map(math.isfinite, lengths))
-        what = f"training step of {name}, {batch_size} x {num_tracks} tracks x {size.step_s:g} s"
+        what = f"training step of {name}, {batch_size} x {num_stems} stereo stems x {size.step_s:g} s"
         yield row(what, finite, GPU=text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from .loudness import SAMPLE_RATE
 from .multitrack import Multitrack
 from .resampling import resample
 
+READERS = 4  # files that are read at the same time
 _PLAIN = {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
 _LOSSY = {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma"}
 AUDIO_SUFFIXES = _PLAIN | _LOSSY
@@ -98,8 +100,8 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
     """Read a folder of stems, one audio file each, mono or stereo.
 
     Files are taken in the order of their names. Shorter stems are padded at the end, other sample rates are
-    resampled, files that are not audio are left out, each with an `InputNote`. A stereo file with two equal
-    channels is one mono track.
+    resampled, files that are not audio are left out, each with an `InputNote`. A mono file becomes a stem of
+    two equal channels.
 
     Args:
         folder: The folder of one song.
@@ -115,7 +117,7 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
     Example:
         >>> import diffmst_lib as dm
         >>> load_multitrack(dm.data_dir() / "multitracks" / "caesium").names[:2]
-        ['alt_hats.L', 'alt_hats.R']
+        ['alt_hats', 'bass_1']
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -132,12 +134,11 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
         raise InputError(f"{folder}: several files are named {', '.join(sorted(doubles))}")
 
     loaded, resampled = {}, []
-    for path in stems:
-        audio, rate = _read(path, sample_rate)
+    with ThreadPoolExecutor(READERS) as pool:  # decoders release Python's lock
+        files_read = list(pool.map(lambda path: _read(path, sample_rate), stems))
+    for path, (audio, rate) in zip(stems, files_read, strict=True):
         if audio.shape[0] > 2:
             raise InputError(f"{path}: {audio.shape[0]} channels; a stem is mono or stereo")
-        if audio.shape[0] == 2 and torch.equal(audio[0], audio[1]):
-            audio = audio[:1]
         if rate != sample_rate:
             resampled.append(f"{printable(path.name)} ({rate} Hz)")
         loaded[path] = audio
@@ -148,17 +149,14 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
     if short:
         note(f"padded with silence to {longest / sample_rate:.2f} s: {', '.join(short)}")
 
-    names, channels = [], []
-    for path, audio in loaded.items():
-        name, stereo = printable(path.stem), audio.shape[0] == 2
-        names += [f"{name}.L", f"{name}.R"] if stereo else [name]
-        channels += ["left", "right"] if stereo else ["mono"]
-    tracks, row = torch.zeros(len(names), longest), 0
-    for path in stems:  # one stem at a time, so that a long song is in memory once and not twice
-        audio = loaded.pop(path)
-        tracks[row : row + len(audio), : audio.shape[-1]] = audio
-        row += len(audio)
+    del files_read
+    audio = torch.zeros(len(stems), 2, longest)
+    for row, path in enumerate(stems):  # one at a time, so that a long song is in memory once and not twice
+        stem = loaded.pop(path)
+        audio[row, :, : stem.shape[-1]] = stem  # a mono file fills both channels
     try:
-        return Multitrack(names, tracks, sample_rate, channels, printable(folder.resolve().name))
+        return Multitrack(
+            [printable(path.stem) for path in stems], audio, sample_rate, printable(folder.resolve().name)
+        )
     except ValueError as error:
         raise InputError(f"{folder}: {error}") from None

@@ -11,6 +11,8 @@ import torch
 
 SAMPLE_RATE = 44100
 MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
+BUS_LUFS = -20.0  # the level of a song at the input of the master bus, where thresholds mean something
+BALANCES = ("delivered", "equal")
 
 # ITU-R BS.1770-4
 BLOCK_S, STEP = 0.4, 0.25  # blocks of 0.4 s, each a quarter of a block after the last
@@ -19,6 +21,7 @@ OFFSET_DB = -0.691
 ABSOLUTE_GATE = 10 ** ((-70.0 - OFFSET_DB) / 10)  # -70 LUFS as a power
 RELATIVE_GATE = 0.1  # 10 LU below what passes the absolute gate
 
+CANCELLED_DB = 20.0  # a sum this far below its parts' power says that they cancel, not how loud they are
 CHUNK = 2**14  # samples filtered at a time
 
 
@@ -196,6 +199,62 @@ def normalize_tracks(
         np.where(np.isfinite(levels), lufs - levels, math.nan), dtype=tracks.dtype, device=tracks.device
     ).view(tracks.shape[:-1])
     return tracks * 10.0 ** (gains_db.nan_to_num(0.0)[..., None] / 20.0), gains_db
+
+
+def stem_gains_db(
+    stems: torch.Tensor, balance: str = "delivered", *, sample_rate: float = SAMPLE_RATE
+) -> torch.Tensor:
+    """Compute the gains that bring the plain sum of a song's stems to -20 LUFS.
+
+    There the thresholds of a console mean something.
+
+    Args:
+        stems: Audio (N, 2, num_samples).
+        balance: "delivered": one gain for all stems, so that the artist's balance stays. "equal": every stem
+            at the same loudness, for raw recordings, as in the paper.
+        sample_rate: Sample rate in Hz.
+
+    Returns:
+        Gains in dB, (N,), NaN for silent stems. Stems that cancel each other are levelled by the sum of their
+        powers.
+
+    Raises:
+        ValueError: For another balance or shape.
+    """
+    if balance not in BALANCES:
+        raise ValueError(f"balance must be one of {', '.join(BALANCES)}, not {balance!r}")
+    if stems.ndim != 3 or stems.shape[1] != 2:
+        raise ValueError(f"stems must be (num_stems, 2, num_samples), got {tuple(stems.shape)}")
+    levels = np.array(loudness_each(stems, sample_rate))
+    sounding = np.isfinite(levels)
+    gains_db = np.where(sounding, -levels if balance == "equal" else 0.0, math.nan)
+    if sounding.any():
+        plain_sum = torch.zeros_like(stems[0])
+        for stem, gain_db in zip(stems.detach(), np.nan_to_num(gains_db), strict=True):
+            plain_sum += stem * 10.0 ** (gain_db / 20.0)
+        level = loudness(plain_sum, sample_rate=sample_rate)
+        powers = 10.0 ** ((levels[sounding] + gains_db[sounding]) / 10.0)
+        apart = 10.0 * math.log10(powers.sum())  # as if the stems had nothing in common
+        gains_db = gains_db + BUS_LUFS - (level if level > apart - CANCELLED_DB else apart)
+    return torch.as_tensor(gains_db, dtype=stems.dtype, device=stems.device)
+
+
+def level_stems(
+    stems: torch.Tensor, balance: str = "delivered", *, sample_rate: float = SAMPLE_RATE
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Apply the gains of `stem_gains_db`; its arguments and errors.
+
+    Returns:
+        Audio like `stems`, and the gains in dB, (N,). Silent stems stay as they are, and their gain is NaN.
+
+    Example:
+        >>> stems = torch.randn(2, 2, 44100) * torch.tensor([0.1, 0.01])[:, None, None]
+        >>> levelled, gains_db = level_stems(stems, "equal")
+        >>> round(loudness(levelled.sum(dim=0))), round((gains_db[1] - gains_db[0]).item())
+        (-20, 20)
+    """
+    gains_db = stem_gains_db(stems, balance, sample_rate=sample_rate)
+    return stems * 10.0 ** (gains_db.nan_to_num(0.0)[:, None, None] / 20.0), gains_db
 
 
 def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SAMPLE_RATE) -> int:

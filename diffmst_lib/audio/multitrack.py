@@ -1,9 +1,9 @@
-"""A song as named tracks, and the checks of a song and a reference. Chapter: A first mix."""
+"""A song as named stems, and the checks of a song and a reference. Chapter: A first mix."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,55 +15,44 @@ from .loudness import SAMPLE_RATE, loudness
 if TYPE_CHECKING:
     import pandas as pd
 
-MONO_SIDE = 0.5  # side of mono stems when stereo stems sound as well
-
 
 @dataclass
 class Multitrack:
-    """A song as mono tracks.
-
-    A stereo stem is two tracks, "name.L" and "name.R", as in the paper.
+    """A song as stems.
 
     Attributes:
-        names: A name for each track.
-        audio: Audio (num_tracks, num_samples), float32 or float64.
+        names: A name for each stem.
+        audio: Audio (N, 2, num_samples), float32 or float64. A mono stem has two equal channels.
         sample_rate: Sample rate in Hz.
-        channels: For each track "left", "right" or "mono"; by default what its name says.
         title: The song's name, for people.
 
     Raises:
-        ValueError: For names, audio and channels that do not fit each other, and for two tracks of one name.
+        ValueError: For names and audio that do not fit each other, and for two stems of one name.
 
     Example:
         >>> import diffmst_lib as dm
         >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium")
-        >>> song.audio.shape[0] == len(song.names)
+        >>> song.audio.shape[:2] == (len(song.names), 2)
         True
     """
 
     names: list[str]
     audio: torch.Tensor
     sample_rate: int = SAMPLE_RATE
-    channels: list[str] = field(default_factory=list)
     title: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.audio, torch.Tensor) or self.audio.dtype not in (torch.float32, torch.float64):
             kind = getattr(self.audio, "dtype", type(self.audio).__name__)
-            raise ValueError(f"audio must be a float32 tensor (num_tracks, num_samples), got {kind}")
-        if self.audio.ndim != 2 or self.audio.shape[0] != len(self.names):
+            raise ValueError(f"audio must be a float32 tensor (num_stems, 2, num_samples), got {kind}")
+        if self.audio.ndim != 3 or self.audio.shape[:2] != (len(self.names), 2):
             raise ValueError(
-                f"{len(self.names)} names need audio ({len(self.names)}, num_samples), "
+                f"{len(self.names)} names need audio ({len(self.names)}, 2, num_samples), "
                 f"got {tuple(self.audio.shape)}"
             )
         doubles = sorted({name for name in self.names if self.names.count(name) > 1})
         if doubles:
-            raise ValueError(f"several tracks are named {', '.join(doubles)}")
-        if not self.channels:
-            sides = {".L": "left", ".R": "right"}
-            self.channels = [sides.get(name[-2:], "mono") for name in self.names]
-        if len(self.channels) != len(self.names) or not set(self.channels) <= {"left", "right", "mono"}:
-            raise ValueError(f"channels must be {len(self.names)} of left, right, mono, got {self.channels}")
+            raise ValueError(f"several stems are named {', '.join(doubles)}")
 
     @property
     def duration_s(self) -> float:
@@ -72,51 +61,30 @@ class Multitrack:
 
     @property
     def stems(self) -> dict[str, torch.Tensor]:
-        """The stems, mono or stereo as loaded: {name: (1 or 2, num_samples)}."""
-        stems: dict[str, list[torch.Tensor]] = {}
-        for name, track in zip(self.stem_of_track(), self.audio, strict=True):
-            stems.setdefault(name, []).append(track)
-        return {name: torch.stack(tracks) for name, tracks in stems.items()}
+        """The stems: {name: (2, num_samples)}."""
+        return dict(zip(self.names, self.audio, strict=True))
 
-    def stem_of_track(self) -> list[str]:
-        """Return the name of the stem of each track."""
-        pairs = zip(self.names, self.channels, strict=True)
-        return [name if channel == "mono" else name[:-2] for name, channel in pairs]
+    def is_mono(self) -> list[bool]:
+        """Tell of each stem whether its two channels are equal."""
+        return [torch.equal(left, right) for left, right in self.audio]
 
-    def spread_pans(self) -> list[float]:
-        """Return pans from 0 (left) to 1 (right), for a mix with some width to start from.
+    def as_channels(self) -> tuple[list[str], torch.Tensor]:
+        """List the stems as the paper takes them: every channel of a stereo stem is a track of its own.
 
-        Left and right channels go to their sides. Mono stems alternate in the alphabetical order of their
-        names.
+        Returns:
+            Names, "x.L" and "x.R" of a stereo stem x and "x" of a mono one, and audio (M, num_samples).
+
+        Example:
+            >>> kick = torch.ones(2, 8)
+            >>> pad = torch.tensor([[1.0], [-1.0]]) * kick
+            >>> Multitrack(["kick", "pad"], torch.stack([kick, pad])).as_channels()[0]
+            ['kick', 'pad.L', 'pad.R']
         """
-        left = self._every_other_mono()
-        return [
-            0.18 if channel == "left" or name in left else 0.82
-            for name, channel in zip(self.names, self.channels, strict=True)
-        ]
-
-    def sides(self) -> list[float]:
-        """Return the side of each track from -1 (left) to 1 (right), as an input for a network.
-
-        Channels of stereo stems are -1 and 1. Two or more mono stems alternate in the alphabetical order of
-        their names: half of the way to the sides when stereo stems sound as well, otherwise all the way. If
-        all of them were in the middle, a network could not tell which to pan to which side.
-        """
-        sounding = {
-            channel for channel, track in zip(self.channels, self.audio, strict=True) if bool(track.any())
-        }
-        sides = {"left": -1.0, "mono": 0.0, "right": 1.0}
-        if self.channels.count("mono") < 2:
-            return [sides[channel] for channel in self.channels]
-        left, away = self._every_other_mono(), MONO_SIDE if sounding & {"left", "right"} else 1.0
-        return [
-            sides[channel] or (-away if name in left else away)
-            for name, channel in zip(self.names, self.channels, strict=True)
-        ]
-
-    def _every_other_mono(self) -> set[str]:
-        pairs = zip(self.names, self.channels, strict=True)
-        return set(sorted(name for name, channel in pairs if channel == "mono")[::2])
+        names, rows = [], []
+        for name, stem, mono in zip(self.names, self.audio, self.is_mono(), strict=True):
+            names += [name] if mono else [f"{name}.L", f"{name}.R"]
+            rows += [stem[0]] if mono else [*stem]
+        return names, torch.stack(rows)
 
     def excerpt(self, start_s: float, duration_s: float) -> Multitrack:
         """Cut a part out of the song.
@@ -132,10 +100,10 @@ class Multitrack:
             ValueError: When the song has nothing there.
         """
         first, length = round(start_s * self.sample_rate), round(duration_s * self.sample_rate)
-        audio = self.audio[:, first : first + length] if first >= 0 and length > 0 else self.audio[:, :0]
+        audio = self.audio[..., first : first + length] if first >= 0 and length > 0 else self.audio[..., :0]
         if audio.shape[-1] == 0:
             raise ValueError(f"nothing at {start_s} s in a song of {self.duration_s:.1f} s")
-        return Multitrack(list(self.names), audio, self.sample_rate, list(self.channels), self.title)
+        return Multitrack(list(self.names), audio, self.sample_rate, self.title)
 
     def select(self, *stems: str) -> Multitrack:
         """Keep only some stems, in the song's order.
@@ -144,28 +112,21 @@ class Multitrack:
             stems: Their names.
 
         Returns:
-            A song with the tracks of these stems.
+            A song with these stems.
 
         Raises:
             KeyError: With the names of the stems that are missing.
 
         Example:
             >>> import diffmst_lib as dm
-            >>> dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium").select("kick").names
-            ['kick.L', 'kick.R']
+            >>> dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium").select("kick", "alt_hats").names
+            ['alt_hats', 'kick']
         """
-        owners = self.stem_of_track()
-        missing = [name for name in stems if name not in owners]
+        missing = [name for name in stems if name not in self.names]
         if missing:
-            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(dict.fromkeys(owners))}")
-        keep = [i for i, name in enumerate(owners) if name in stems]
-        return Multitrack(
-            [self.names[i] for i in keep],
-            self.audio[keep],
-            self.sample_rate,
-            [self.channels[i] for i in keep],
-            self.title,
-        )
+            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(self.names)}")
+        keep = [i for i, name in enumerate(self.names) if name in stems]
+        return Multitrack([self.names[i] for i in keep], self.audio[keep], self.sample_rate, self.title)
 
     def levels(self) -> pd.DataFrame:
         """Measure the stems.
@@ -178,10 +139,10 @@ class Multitrack:
 
         rows = {}
         with np.errstate(divide="ignore", invalid="ignore"):
-            for name, stem in self.stems.items():
+            for (name, stem), mono in zip(self.stems.items(), self.is_mono(), strict=True):
                 peak, power = stem.abs().max().item(), stem.square().mean().item()
                 rows[name] = {
-                    "channels": stem.shape[0],
+                    "channels": 1 if mono else 2,
                     "loudness_lufs": loudness(stem, sample_rate=self.sample_rate),
                     "peak_dbfs": float(20 * np.log10(peak)),
                     "crest_factor_db": float(20 * np.log10(peak) - 10 * np.log10(power)),
@@ -196,14 +157,21 @@ def check_song(song: Multitrack) -> None:
         song: The song to check.
 
     Raises:
-        InputError: About the "song", for NaN or infinite samples, with the name of the track, and when every
-            track is silent, that is below -70 LUFS.
+        InputError: About the "song", for NaN or infinite samples, with the name of the stem, and when every
+            stem is silent, that is below -70 LUFS, and when the stems cancel each other.
     """
-    for name, track in zip(song.names, song.audio, strict=True):
-        if not bool(torch.isfinite(track).all()):
-            raise InputError(f"track {name} holds NaN or infinite samples", about="song")
-    if not any(math.isfinite(loudness(track, sample_rate=song.sample_rate)) for track in song.audio):
-        raise InputError(f"{song.title or 'the song'}: all {len(song.names)} tracks are silent", about="song")
+    for name, stem in song.stems.items():
+        if not bool(torch.isfinite(stem).all()):
+            raise InputError(f"stem {name} holds NaN or infinite samples", about="song")
+    levels = [loudness(stem, sample_rate=song.sample_rate) for stem in song.audio]
+    called = song.title or "the song"
+    if not any(math.isfinite(level) for level in levels):
+        raise InputError(f"{called}: all {len(song.names)} stems are silent", about="song")
+    if not math.isfinite(loudness(song.audio.sum(dim=0), sample_rate=song.sample_rate)):
+        raise InputError(
+            f"{called}: the stems cancel, their sum is silent: is one of them a copy of opposite polarity?",
+            about="song",
+        )
 
 
 def check_stereo(

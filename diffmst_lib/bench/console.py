@@ -1,4 +1,7 @@
-"""Time and memory of the console, of the released console and of pedalboard. Chapter: The console."""
+"""Time and memory of the console, of the released console and of pedalboard. Chapter: The console.
+
+All get the same stereo stems. A strip of the released console takes a mono channel, so it has two for a stem.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..console.gain_and_pan import db_to_gain, fader_gain, pan_law, width_matrix
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams, Strip
-from ..console.table import EQ_BANDS, param_table
+from ..console.table import EQ_BANDS, OFF_DB, SECTIONS, param_table
 from .measuring import SAMPLE_RATE, Job, median_seconds, noise, peak_memory_gb
 
 if TYPE_CHECKING:
@@ -23,13 +27,14 @@ def training_step(preset: str, num_tracks: int, seconds: float) -> Job:
 
     Args:
         preset: "default" or "reference".
-        num_tracks: Number of tracks.
-        seconds: Length of the tracks in seconds.
+        num_tracks: Number of stereo stems.
+        seconds: Length of the stems in seconds.
 
     Returns:
         Job to measure.
     """
-    tracks, unit = noise(num_tracks, seconds), [u.requires_grad_() for u in _unit(num_tracks)]
+    tracks = _tracks(preset, num_tracks, seconds)
+    unit = [u.requires_grad_() for u in _unit(len(tracks), preset)]
     console = MixingConsole(SAMPLE_RATE, preset=preset)
 
     def step() -> None:
@@ -40,48 +45,52 @@ def training_step(preset: str, num_tracks: int, seconds: float) -> Job:
 
 
 def rendering(system: str, num_tracks: int, seconds: float) -> Job:
-    """Make a job that renders a mix once, without gradients. Both presets render track by track.
+    """Make a job that renders a mix once, without gradients. Both presets render a few tracks at a time.
 
     Pedalboard, a library of compiled effects without gradients, runs the chain most similar to ours.
 
     Args:
         system: "default", "reference" or "pedalboard".
-        num_tracks: Number of tracks.
-        seconds: Length of the tracks in seconds.
+        num_tracks: Number of stereo stems.
+        seconds: Length of the stems in seconds.
 
     Returns:
         Job to measure.
     """
-    tracks = noise(num_tracks, seconds)
+    preset = "default" if system == "pedalboard" else system
+    tracks = _tracks(preset, num_tracks, seconds)
+    params = ConsoleParams.from_unit(*_unit(len(tracks), preset), preset=preset)
     if system == "pedalboard":
-        params = ConsoleParams.from_unit(*_unit(num_tracks))
         return lambda: pedalboard_mix(tracks.numpy(), params)
-    console = MixingConsole(SAMPLE_RATE, preset=system)
-    params = ConsoleParams.from_unit(*_unit(num_tracks), preset=system)
+    console = MixingConsole(SAMPLE_RATE, preset=preset)
     return lambda: console.render(tracks, params, fx_bus=False)
 
 
-def pedalboard_mix(tracks: np.ndarray, params: ConsoleParams) -> np.ndarray:
-    """Mix with pedalboard: gain, six filters, compressor without knee and look-ahead, pan.
+def pedalboard_mix(stems: np.ndarray, params: ConsoleParams) -> np.ndarray:
+    """Mix with pedalboard: gain, six filters, compressor, and with NumPy width, pan and fader.
+
+    Its compressor has no knee and no look-ahead, and compresses each channel for itself.
 
     Args:
-        tracks: Tracks (N, T).
-        params: Parameters of the console. The effects bus is left out.
+        stems: Stems (N, 2, T).
+        params: Parameters of a console of stems. The effects bus is left out.
 
     Returns:
         Mix (2, T).
     """
-    mix = np.zeros((2, tracks.shape[1]), dtype=np.float32)
-    for name, track in zip(params.names, tracks, strict=True):
+    mix = np.zeros(stems.shape[1:], dtype=np.float32)
+    for name, stem in zip(params.names, stems, strict=True):
         strip = params.track(name)
-        y = _pedalboard_chain(strip)(track, SAMPLE_RATE)
-        mix[0] += np.float32(1.0 - strip["pan"]) * y
-        mix[1] += np.float32(strip["pan"]) * y
-    mix = _pedalboard_chain(params.master_bus)(mix, SAMPLE_RATE)
-    return mix * np.float32(10 ** (params.master_bus["output_gain_db"] / 20))
+        width, pan, fader_db = (torch.tensor(strip[knob]) for knob in ("width", "pan", "fader_db"))
+        image = fader_gain(fader_db, OFF_DB) * pan_law(pan)[:, None] * width_matrix(width)
+        mix += image.numpy() @ _pedalboard_chain(strip, strip["input_gain_db"])(stem, SAMPLE_RATE)
+    bus = params.master_bus
+    width, output_gain_db = torch.tensor(bus["width"]), torch.tensor(bus["output_gain_db"])
+    image = db_to_gain(output_gain_db) * width_matrix(width)
+    return image.numpy() @ _pedalboard_chain(bus)(mix, SAMPLE_RATE)
 
 
-def _pedalboard_chain(strip: Strip) -> pedalboard.Pedalboard:
+def _pedalboard_chain(strip: Strip, gain_db: float = 0.0) -> pedalboard.Pedalboard:
     import pedalboard as pb
 
     filters = [pb.LowShelfFilter, *[pb.PeakFilter] * 4, pb.HighShelfFilter]
@@ -90,18 +99,21 @@ def _pedalboard_chain(strip: Strip) -> pedalboard.Pedalboard:
         for kind, band in zip(filters, EQ_BANDS, strict=True)
     ]
     dynamics = pb.Compressor(*(strip[k] for k in ("threshold_db", "ratio", "attack_ms", "release_ms")))
-    return pb.Pedalboard(
-        [pb.Gain(strip["input_gain_db"]), *bands, dynamics, pb.Gain(strip["makeup_gain_db"])]
-    )
+    return pb.Pedalboard([pb.Gain(gain_db), *bands, dynamics, pb.Gain(strip["makeup_gain_db"])])
 
 
-def _unit(num_tracks: int) -> list[torch.Tensor]:
+def _tracks(preset: str, num_stems: int, seconds: float) -> torch.Tensor:
+    """Make stems (N, 2, T) as a console of a preset takes them: for "reference" their channels (2 N, T)."""
+    stems = noise(num_stems, 2, seconds=seconds)
+    return stems.flatten(0, 1) if preset == "reference" else stems
+
+
+def _unit(num_tracks: int, preset: str) -> list[torch.Tensor]:
     """Draw random knobs in the unit interval, the same at each call."""
     generator = torch.Generator().manual_seed(0)
     shapes = [
-        (num_tracks, len(param_table("track"))),
-        (len(param_table("fx_bus")),),
-        (len(param_table("master_bus")),),
+        (*rows, len(param_table(section, preset)))
+        for section, rows in zip(SECTIONS, ((num_tracks,), (), ()), strict=True)
     ]
     return [0.1 + 0.8 * torch.rand(shape, generator=generator) for shape in shapes]
 
@@ -110,12 +122,12 @@ def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int 
     """Measure the console, forward and backward: median seconds on one thread, and peak memory in GB.
 
     Args:
-        num_tracks: Numbers of tracks.
-        seconds: Length of the tracks in seconds.
+        num_tracks: Numbers of stereo stems. "reference" has a strip for each of their channels.
+        seconds: Length of the stems in seconds.
         repeats: Number of alternating runs, after one warm-up run.
 
     Returns:
-        Table with one row per number of tracks. Columns: seconds and memory of "reference" and "default", and
+        Table with one row per number of stems. Columns: seconds and memory of "reference" and "default", and
         how many times faster the default is.
 
     Raises:
@@ -132,7 +144,7 @@ def console_table(num_tracks: list[int], *, seconds: float = 10.0, repeats: int 
             "times faster": median_s["reference"] / median_s["default"],
             **{f"{preset} (GB)": gb for preset, gb in peaks.items()},
         }
-    return pd.DataFrame(rows).T.round(3).rename_axis(f"tracks x {seconds:g} s")
+    return pd.DataFrame(rows).T.round(3).rename_axis(f"stereo stems x {seconds:g} s")
 
 
 def render_table(
@@ -145,8 +157,8 @@ def render_table(
     """Measure rendering without gradients: median seconds on one thread, times real time, peak memory in GB.
 
     Args:
-        num_tracks: Number of tracks.
-        seconds: Length of the tracks in seconds.
+        num_tracks: Number of stereo stems. "reference" has a strip for each of their channels.
+        seconds: Length of the stems in seconds.
         repeats: Number of alternating runs, after one warm-up run.
         systems: Some of "default", "reference" and "pedalboard". Pedalboard is left out where it is not
             installed.
@@ -166,4 +178,4 @@ def render_table(
             "peak (GB)": peak_memory_gb(rendering, systems, num_tracks, seconds),
         }
     )
-    return table.round(3).rename_axis(f"{num_tracks} tracks x {seconds:g} s")
+    return table.round(3).rename_axis(f"{num_tracks} stereo stems x {seconds:g} s")

@@ -37,7 +37,7 @@ def data_table(
     Args:
         index: Index with multitracks and references.
         preset: Preset of the model that is trained.
-        num_tracks: Number of tracks of every example. Examples have one less where all stems are stereo.
+        num_tracks: Number of tracks of every example, or one less: stems, or channels for "paper".
         seconds: Length of the examples in seconds.
         batch_size: Number of examples per batch.
         steps: Number of training steps in the run with both the loader and the training.
@@ -78,7 +78,7 @@ def _training_step(preset: str) -> Callable[[Batch], None]:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 
     def step(batch: Batch) -> None:
-        mix, _ = model(batch.tracks, batch.reference, sides=batch.sides, mask=batch.mask)
+        mix, _ = model(batch.tracks, batch.reference, pans=batch.pans, mask=batch.mask)
         optimizer.zero_grad()
         feature_distance(audio_features(mix), audio_features(batch.reference))["total"].mean().backward()
         optimizer.step()

@@ -22,7 +22,7 @@ def loss_step(preset: str, seconds: float, *, rebuild: bool = False) -> Job:
     Returns:
         Job to measure.
     """
-    mix, target = noise(4, seconds).view(2, 2, -1)
+    mix, target = noise(2, 2, seconds=seconds)
     mix = mix.clone().requires_grad_()
 
     def measured(x: torch.Tensor) -> dict[str, torch.Tensor]:

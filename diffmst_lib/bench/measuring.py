@@ -39,9 +39,9 @@ def machine() -> str:
     return f"{model}, cores: {os.cpu_count()}; {platform.system()}, {versions}"
 
 
-def noise(num_tracks: int, seconds: float) -> torch.Tensor:
-    """Make white noise (num_tracks, T) at -20 dB, the same at each call."""
-    noise = torch.randn(num_tracks, int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
+def noise(*shape: int, seconds: float) -> torch.Tensor:
+    """Make white noise (*shape, T) at -20 dB, the same at each call."""
+    noise = torch.randn(*shape, int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
     return noise.mul_(0.1)  # in place: a copy would count as peak memory
 
 

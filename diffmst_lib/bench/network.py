@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from ..model import DiffMST
+from ..network.config import ModelConfig
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .measuring import Job, median_seconds, noise, peak_memory_gb
@@ -19,13 +20,13 @@ def training_step_of_model(preset: str, num_tracks: int, seconds: float) -> Job:
 
     Args:
         preset: "tiny", "small" or "paper".
-        num_tracks: Number of tracks.
+        num_tracks: Number of tracks, as the model takes them: stereo stems, or mono channels of "paper".
         seconds: Length of the tracks and of the reference in seconds.
 
     Returns:
         Job to measure.
     """
-    tracks, reference = noise(num_tracks, seconds), noise(2, seconds)
+    tracks, reference = _sounds(preset, num_tracks, seconds)
 
     def step() -> None:
         model = DiffMST(preset)
@@ -44,7 +45,7 @@ def model_table(
 
     Args:
         presets: Some of "tiny", "small" and "paper".
-        num_tracks: Number of tracks.
+        num_tracks: Number of tracks, as a model takes them: stereo stems, or mono channels of "paper".
         seconds: Length of the tracks and of the reference in seconds.
         repeats: Number of alternating runs, after one warm-up run.
 
@@ -58,8 +59,8 @@ def model_table(
         InputError: When there is too little memory for a measuring process.
     """
     rows, presets = {}, list(presets)
-    tracks, reference = noise(num_tracks, seconds), noise(2, seconds)
     for preset in presets:
+        tracks, reference = _sounds(preset, num_tracks, seconds)
         model = DiffMST(preset).eval()
         with torch.no_grad():
             params = model.predict(tracks, reference)
@@ -77,3 +78,9 @@ def model_table(
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{num_tracks} tracks x {seconds:g} s")
     peaks = peak_memory_gb(training_step_of_model, presets, num_tracks, seconds / 2, first="tiny")
     return table.assign(**{f"training step, {seconds / 2:g} s (GB)": pd.Series(peaks).round(3)})
+
+
+def _sounds(preset: str, num_tracks: int, seconds: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make tracks as the model of a preset takes them, (N, 2, T) or (N, T), and a reference (2, T)."""
+    channels = (2,) if ModelConfig.preset(preset).stems else ()
+    return noise(num_tracks, *channels, seconds=seconds), noise(2, seconds=seconds)

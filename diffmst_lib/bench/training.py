@@ -1,4 +1,4 @@
-"""Time of the parts of a training step, with our console and with the released one.
+"""Time of the parts of a training step, with our console and with the released one, on the same stems.
 
 Chapter: Training at scale.
 """
@@ -15,6 +15,7 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
+from ..mixing.bus import run_console
 from ..model import DiffMST
 from ..network.config import ModelConfig
 from ..training.methods import Task, distance_from_neutral, task_loss
@@ -22,24 +23,28 @@ from ..training.recipes import recipe
 from .measuring import SAMPLE_RATE, one_thread
 
 CONSOLES = ("reference", "default")
+TRACK_LUFS = -30.0  # of each channel with the released console
 
 
-def noise_task(batch_size: int, num_tracks: int, seconds: float) -> Task:
-    """Make a task of Method 2 from noise: tracks at about -30 dB, a stereo reference at about -16 dB.
+def noise_task(batch_size: int, num_stems: int, seconds: float, *, as_channels: bool = False) -> Task:
+    """Make a task of Method 2 from noise: stems at about -30 dB, a stereo reference at about -16 dB.
 
     Args:
         batch_size: Number of examples.
-        num_tracks: Number of tracks per example, alternately left and right.
-        seconds: Length of the tracks in seconds.
+        num_stems: Number of stereo stems per example.
+        seconds: Length of the stems in seconds.
+        as_channels: Whether the tracks are the channels of these stems instead, two of each.
 
     Returns:
         Task for a training step.
     """
     generator, length = torch.Generator().manual_seed(0), round(seconds * SAMPLE_RATE)
-    tracks = 0.03 * torch.randn(batch_size, num_tracks, length, generator=generator)
+    tracks = 0.03 * torch.randn(batch_size, num_stems, 2, length, generator=generator)
     reference = 0.15 * torch.randn(batch_size, 2, length, generator=generator)
-    sides = torch.tensor([-1.0, 1.0]).repeat(num_tracks)[:num_tracks].expand(batch_size, -1)
-    return Task(tracks, sides, torch.ones(batch_size, num_tracks, dtype=torch.bool), reference, reference)
+    if as_channels:
+        tracks = tracks.flatten(1, 2)  # (B, 2 N, T)
+    pans, mask = torch.full(tracks.shape[:2], 0.5), torch.ones(tracks.shape[:2], dtype=torch.bool)
+    return Task(tracks, pans, mask, reference, reference)
 
 
 def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]]:
@@ -74,13 +79,11 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
             began = now
 
         for passes in turns:
-            params = model.predict(
-                task.tracks, task.reference, sides=task.sides, mask=task.mask, passes=passes
-            )
+            params = model.predict(task.tracks, task.reference, pans=task.pans, mask=task.mask, passes=passes)
             lap("network")
-            mix = model.console(task.tracks, params, fx_bus=False, mask=task.mask).mix
+            mix = run_console(model.console, task.tracks, params, mask=task.mask)
             lap("console")
-            distance = distance_from_neutral(params, task.sides, task.mask)
+            distance = distance_from_neutral(params, task.pans, task.mask)
             loss = task_loss(mix, task, settings) + settings.pull * distance
             lap("loss")
             optimizer.zero_grad()
@@ -97,7 +100,7 @@ def step_parts(config: ModelConfig, task: Task) -> Callable[[], dict[str, float]
 def step_table(
     preset: str = "small", *, batch_size: int = 1, num_tracks: int = 8, seconds: float = 5.0, repeats: int = 3
 ) -> pd.DataFrame:
-    """Measure a training step of Method 2 with the released console and with ours.
+    """Measure a training step of Method 2 with the released console and with ours, on the same stems.
 
     The table has median seconds of alternating runs on one thread, after one warm-up run each, which
     compiles.
@@ -105,16 +108,19 @@ def step_table(
     Args:
         preset: Preset of the model.
         batch_size: Number of examples.
-        num_tracks: Number of tracks per example.
-        seconds: Length of the tracks in seconds.
+        num_tracks: Number of stereo stems per example. The released console has a strip for each channel.
+        seconds: Length of the stems in seconds.
         repeats: Number of measured runs per console.
 
     Returns:
         Table with one row per console. Columns: the parts of a step in seconds, their sum, and the number of
         steps per second relative to the released console.
     """
-    task, config = noise_task(batch_size, num_tracks, seconds), ModelConfig.preset(preset)
-    steps = {console: step_parts(replace(config, console=console), task) for console in CONSOLES}
+    config, steps = ModelConfig.preset(preset), {}
+    for console in CONSOLES:
+        stems = console == "default"
+        model = replace(config, console=console, track_lufs=None if stems else TRACK_LUFS)
+        steps[console] = step_parts(model, noise_task(batch_size, num_tracks, seconds, as_channels=not stems))
     times: dict[str, list[dict[str, float]]] = {console: [] for console in CONSOLES}
     with one_thread():
         for step in steps.values():
@@ -128,7 +134,7 @@ def step_table(
         for console, runs in times.items()
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(
-        f"{batch_size} x {num_tracks} tracks x {seconds:g} s"
+        f"{batch_size} x {num_tracks} stereo stems x {seconds:g} s"
     )
     table["steps a second, relative"] = table.loc["reference", "all"] / table["all"]
     return table.round(3)

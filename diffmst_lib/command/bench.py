@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tracks",
         type=count,
         nargs="+",
-        help="numbers of tracks (default: 4 8 16; --render 16; --model, --train, --data 8)",
+        help="numbers of tracks, which are stereo stems but for --model paper (default: 4 8; --render 16; "
+        "--model, --train, --data 8)",
     )
     parser.add_argument(
         "--seconds", type=seconds, help="length of the audio (default: 10; with --render 60, with --train 5)"
@@ -104,5 +105,5 @@ def plan(options: argparse.Namespace) -> list[Callable[[], pd.DataFrame]]:
     elif options.data:
         job = partial(loader.data_table, SongIndex.load(options.data), seconds=length)
     else:
-        return [partial(console.console_table, options.tracks or [4, 8, 16], **timed)]
+        return [partial(console.console_table, options.tracks or [4, 8], **timed)]
     return [partial(job, num_tracks=n) for n in options.tracks or [16 if options.render else 8]]

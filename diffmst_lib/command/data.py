@@ -246,7 +246,8 @@ def run_shard(options: argparse.Namespace) -> None:
         raise InputError(
             f"segments of {options.seconds} s do not fit into pieces of {options.piece_seconds} s"
         )
-    sampling = Sampling(track_lufs=-48, seconds=options.seconds)  # shards keep the levels of the songs
+    # Shards keep the levels of the songs. Counted in channels, so that pieces for either kind of model are in.
+    sampling = Sampling(track_lufs=-48, seconds=options.seconds)
     for kind in kinds:
         summary = write_shards(
             index,
@@ -280,12 +281,12 @@ def report(index: SongIndex) -> None:
         multitracks, references = index.multitracks(split), index.references(split)
         rows[split] = {
             "multitracks": len(multitracks),
-            "tracks": sum(song.num_tracks for song in multitracks),
+            "stems": sum(len(song.stems) for song in multitracks),
             "hours": sum(song.duration_s for song in multitracks) / 3600,
             "references": len(references),
             "hours of them": sum(song.mix.duration_s for song in references) / 3600,
         }
-    whole = {column: int for column in ("multitracks", "tracks", "references")}
+    whole = {column: int for column in ("multitracks", "stems", "references")}
     print(pd.DataFrame(rows).T.astype(whole).round(2).to_string())
     mono = [song.name for song in index.songs if song.mix and song.mix.mono]
     if mono:

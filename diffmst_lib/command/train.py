@@ -23,6 +23,7 @@ CHANGES = (  # options that change fields of the recipe
     "accumulate",
     "learning_rate",
     "seconds",
+    "balance",
     "random_gain_db",
     "mixed_songs",
     "varied",
@@ -79,11 +80,18 @@ def _add_what(add: Callable[..., object]) -> None:
 
 
 def _add_changes(add: Callable[..., object]) -> None:
+    from ..audio.loudness import BALANCES
+
     add("--steps", type=count, help="updates of the weights (default: the recipe's)")
     add("--batch-size", type=count, metavar="N", help="examples of a batch on each device")
     add("--accumulate", type=count, metavar="N", help="batches of an update")
     add("--learning-rate", type=float, metavar="RATE", help="at its highest")
     add("--seconds", type=float, help="length of a segment; method 1 halves it")
+    add(
+        "--balance",
+        choices=BALANCES,
+        help="delivered: the model gets stems in the balance of the files (default); equal: all equally loud",
+    )
     add(
         "--random-gain-db",
         type=float,
@@ -221,6 +229,10 @@ def _check_fit(options: argparse.Namespace, recipe: Recipe) -> None:
     for option, method in (("varied", 1), ("random_gain_db", 2)):
         if getattr(options, option) is not None and recipe.method == method:
             raise InputError(f"--{option.replace('_', '-')} has no meaning with method {method}")
+    if options.balance and recipe.config.track_lufs is not None:
+        raise InputError(
+            f"--balance has no meaning with {options.preset}, which gets all channels equally loud"
+        )
     if options.references and recipe.method == 1:
         raise InputError(
             "--references has no meaning with method 1, whose references are random mixes of the tracks"
@@ -233,14 +245,15 @@ def _init(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
     """Load the model whose weights are the start."""
     if not options.init:
         return None
-    from ..inputs import InputError
+    from ..inputs import FIRST_EDITION, InputError
     from ..model import DiffMST
 
     init = DiffMST.from_pretrained(options.init)
     if init.config != recipe.config:
-        raise InputError(
-            f"{options.init}: a model of preset {init.config.name or 'its own'}, not {options.preset}"
-        )
+        wrong = f"preset {init.config.name or 'its own'}"
+        if init.config.console == FIRST_EDITION:
+            wrong = "the first edition, whose console has mono channels"
+        raise InputError(f"{options.init}: a model of {wrong}, not of preset {options.preset}")
     return init
 
 

@@ -23,6 +23,7 @@ RANGES = {
     "release_ms": (0.0, 10_000.0),
     "knee_db": (0.0, 60.0),
     "makeup_gain_db": (-60.0, 60.0),
+    "width": (0.0, 10.0),
     "pan": (0.0, 1.0),
     "band_gains": (0.0, 1.0),
     "band_decays": (0.0, 1.0),
@@ -40,18 +41,29 @@ def as_channels(x: torch.Tensor) -> torch.Tensor:
     return x.unsqueeze(1) if x.ndim == 2 else x
 
 
+def as_pannable(x: torch.Tensor) -> torch.Tensor:
+    """Check mono (B, T) or stereo (B, 2, T) for the panner, and return it as (B, 1 or 2, T)."""
+    check_dtype(x)
+    if x.ndim == 2:
+        return x.unsqueeze(1)
+    if x.ndim != 3 or x.shape[1] != 2:
+        shape = tuple(x.shape)
+        raise ValueError(f"the panner takes mono (batch, samples) or stereo (batch, 2, samples), got {shape}")
+    return x
+
+
 def check_mono(x: torch.Tensor) -> None:
-    """Raise ValueError unless tracks for the panner are (B, T)."""
+    """Raise ValueError unless tracks for the released panner are (B, T)."""
     check_dtype(x)
     if x.ndim != 2:
-        raise ValueError(f"the panner takes mono tracks (batch, samples), got {tuple(x.shape)}")
+        raise ValueError(f"the released panner takes mono tracks (batch, samples), got {tuple(x.shape)}")
 
 
-def check_stereo_bus(x: torch.Tensor) -> None:
-    """Raise ValueError unless the reverb's bus is (B, 2, T)."""
+def check_stereo_bus(x: torch.Tensor, who: str = "the reverb") -> None:
+    """Raise ValueError unless the audio is (B, 2, T); `who` takes it."""
     check_dtype(x)
     if x.ndim != 3 or x.shape[1] != 2:
-        raise ValueError(f"the reverb takes stereo (batch, 2, samples), got {tuple(x.shape)}")
+        raise ValueError(f"{who} takes stereo (batch, 2, samples), got {tuple(x.shape)}")
 
 
 def check_lookahead(lookahead_samples: int) -> None:

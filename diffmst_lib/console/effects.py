@@ -21,10 +21,10 @@ from ..inputs import check_rate
 from .arguments import (
     RANGES,
     as_channels,
+    as_pannable,
     check_backend,
     check_filters,
     check_lookahead,
-    check_mono,
     check_stereo_bus,
     equalizer_settings,
     in_range,
@@ -36,7 +36,7 @@ from .compressor import apply_compressor, gain_computer
 from .engines.convolution import fft_convolve, scaled_samples
 from .equalizer import BACKENDS as EQUALIZER_BACKENDS
 from .equalizer import apply_equalizer, filter_sections, frequency_response
-from .gain_and_pan import apply_gain, apply_pan, db_to_gain, pan_law
+from .gain_and_pan import apply_gain, apply_pan, apply_width, db_to_gain, pan_law
 from .reverb import apply_reverb
 
 __all__ = [
@@ -52,11 +52,12 @@ __all__ = [
     "parametric_eq",
     "reverb",
     "scaled_samples",
+    "width",
 ]
 
 
 def gain(x: torch.Tensor, *, gain_db: torch.Tensor | float) -> torch.Tensor:
-    """Apply a fader: y = 10^(gain_db / 20) x.
+    """Apply a gain: y = 10^(gain_db / 20) x.
 
     Chapter: Gain and pan
 
@@ -78,13 +79,40 @@ def gain(x: torch.Tensor, *, gain_db: torch.Tensor | float) -> torch.Tensor:
     return apply_gain(x3, gain_db=per_item(gain_db, x3, "gain_db")).view(x.shape)
 
 
+def width(x: torch.Tensor, *, width: torch.Tensor | float) -> torch.Tensor:
+    """Scale the side of stereo, what its two channels do not share: 0 makes it mono, 1 changes nothing.
+
+    mid = (left + right) / 2, side = (left - right) / 2; left = mid + w side, right = mid - w side.
+
+    Chapter: Gain and pan
+
+    Args:
+        x: Stereo audio (B, 2, T).
+        width: The factor w, 0 to 10, a number or (B,); 2 is twice the side.
+
+    Returns:
+        Audio like `x`.
+
+    Raises:
+        ValueError: For other shapes and values.
+
+    Example:
+        >>> width(torch.tensor([[[1.0], [0.5]]]), width=2.0)
+        tensor([[[1.2500],
+                 [0.2500]]])
+    """
+    check_stereo_bus(x, "the width")
+    return apply_width(x, width=per_item(width, x, "width"))
+
+
 def pan_gains(pan: torch.Tensor) -> torch.Tensor:
-    """Compute the left and right factors of the -4.5 dB pan law.
+    """Compute the left and right factors of the pan law.
 
-    left = sqrt((1 - p) cos(p pi/2)), right = sqrt(p sin(p pi/2)): the geometric mean of the linear and the
-    constant-power law. At the center each channel is at -4.5 dB, and the total power at -1.5 dB.
+    left = sqrt(2) cos(p pi/2), right = sqrt(2) sin(p pi/2): in the middle both are 1, so a pan of 0.5 changes
+    nothing. The power left^2 + right^2 is 2 everywhere: constant power. At the ends one channel is at +3 dB
+    and the other is off. The paper names no law; `released.pan_gains` is that of the released code.
 
-    Source: dasp-pytorch. Chapter: Gain and pan
+    Chapter: Gain and pan
 
     Args:
         pan: Pans p of any shape, 0 (left) to 1 (right).
@@ -97,20 +125,23 @@ def pan_gains(pan: torch.Tensor) -> torch.Tensor:
 
     Example:
         >>> pan_gains(torch.tensor([0.0, 0.5]))
-        tensor([[1.0000, 0.0000],
-                [0.5946, 0.5946]])
+        tensor([[1.4142, 0.0000],
+                [1.0000, 1.0000]])
     """
     in_range(pan, "pan", *RANGES["pan"])
     return pan_law(pan)
 
 
 def panner(x: torch.Tensor, *, pan: torch.Tensor | float) -> torch.Tensor:
-    """Place mono tracks between left and right, with the law of `pan_gains`.
+    """Place a mono or a stereo stem between left and right, with the law of `pan_gains`.
+
+    A mono stem is two equal channels. The channels of a stereo stem stay where they are: what is turned is
+    their balance, and nothing of the left channel comes out on the right.
 
     Chapter: Gain and pan
 
     Args:
-        x: Mono audio (B, T).
+        x: Mono audio (B, T) or stereo audio (B, 2, T).
         pan: 0 (left) to 1 (right), a number or (B,).
 
     Returns:
@@ -120,12 +151,12 @@ def panner(x: torch.Tensor, *, pan: torch.Tensor | float) -> torch.Tensor:
         ValueError: For other shapes and values.
 
     Example:
-        >>> panner(torch.ones(1, 1), pan=1.0)
-        tensor([[[0.],
-                 [1.]]])
+        >>> panner(torch.ones(1, 1), pan=0.0)
+        tensor([[[1.4142],
+                 [0.0000]]])
     """
-    check_mono(x)
-    return apply_pan(x, pan=per_item(pan, x, "pan"))
+    channels = as_pannable(x)
+    return apply_pan(channels, pan=per_item(pan, x, "pan"))
 
 
 def eq_sections(

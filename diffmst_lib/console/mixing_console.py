@@ -1,7 +1,11 @@
 r"""The mixing console: a strip for each track, an effects bus and a master bus. Fig. 3 of the paper.
 
-track -> gain -> equalizer -> compressor -> panner ---+--> sum -> gain -> equalizer -> compressor -> gain
-                                             \-> send -> reverb -^
+stem -> trim -> equalizer -> compressor -> width -> pan -> fader -+-> sum -> equalizer -> compressor
+                                                            |       ^        -> width -> gain -> mix
+                                                            +> send -> reverb
+
+The paper's strips take mono channels and end with the pan; its master has a gain before the equalizer and no
+width.
 
 The console checks its parameters once (`ConsoleParams.check`) and then calls effects that check nothing.
 
@@ -10,25 +14,33 @@ Chapter: The console.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
-from ..inputs import check_dtype, check_preset
+from ..inputs import FIRST_EDITION, check_console_preset, check_dtype
 from .arguments import check_stereo_bus
 from .compressor import apply_compressor
 from .engines import dasp
 from .equalizer import apply_equalizer
-from .gain_and_pan import apply_gain, apply_pan, db_to_gain
+from .gain_and_pan import (
+    apply_gain,
+    apply_pan,
+    apply_released_pan,
+    apply_width,
+    fader_gain,
+    pan_law,
+    width_matrix,
+)
 from .params import ConsoleParams
 from .reverb import apply_reverb
-from .table import EQ_BANDS, REVERB_BANDS, param_table
+from .table import EQ_BANDS, OFF_DB, REVERB_BANDS, param_table
 
 LOOKAHEAD_MS = 10.0  # enough to catch a hit, too little to turn down what comes before it
 RELEASED_LOOKAHEAD = {"track": 2048, "master_bus": 1024}  # samples at any rate, as in the released code
-IDLE_SEND_DB = -75.0  # when no send is above this, the effects bus has nothing to do
 
 
 class _Effects(NamedTuple):
@@ -46,7 +58,10 @@ _EFFECTS = {
     "reference": _Effects(
         dasp.apply_gain, dasp.apply_equalizer, dasp.apply_compressor, dasp.apply_pan, dasp.apply_reverb
     ),
+    FIRST_EDITION: _Effects(apply_gain, apply_equalizer, apply_compressor, apply_released_pan, apply_reverb),
 }
+FIRST_IDLE_DB = -75.0  # sends at most this high left the effects bus off in the first edition
+SHAPES = {2: "(N, 2, T) or (B, N, 2, T), stereo stems", 1: "(N, T) or (B, N, T), mono channels"}
 
 
 @dataclass
@@ -55,7 +70,7 @@ class ConsoleOutput:
 
     Attributes:
         mix: The mix (2, T) or (B, 2, T).
-        tracks: The processed tracks before summing, (N, 2, T) or (B, N, 2, T).
+        tracks: The processed tracks as they reach the master bus, (N, 2, T) or (B, N, 2, T).
     """
 
     mix: torch.Tensor
@@ -96,7 +111,7 @@ def compressor_lookahead(section: str, preset: str = "default", sample_rate: flo
         >>> compressor_lookahead("track", "reference"), compressor_lookahead("master_bus", "reference")
         (2048, 1024)
     """
-    check_preset(preset)
+    check_console_preset(preset)
     if section not in RELEASED_LOOKAHEAD:
         raise ValueError(f"section must be one of {', '.join(RELEASED_LOOKAHEAD)}, not {section!r}")
     return RELEASED_LOOKAHEAD[section] if preset == "reference" else round(LOOKAHEAD_MS / 1000 * sample_rate)
@@ -110,13 +125,15 @@ def uses_fx_bus(params: ConsoleParams) -> bool:
     if params.preset == "reference":
         return False
     sends = params.values("track")["send_db"]
-    return sends.device.type != "cpu" or bool((sends > IDLE_SEND_DB).any())
+    idle_db = OFF_DB if params.preset == "default" else FIRST_IDLE_DB
+    return sends.device.type != "cpu" or bool((sends > idle_db).any())
 
 
 class MixingConsole:
-    """Raw tracks and `ConsoleParams` in, a stereo mix out: equation 2 of the paper, M = h(T, P).
+    """Stems and `ConsoleParams` in, a stereo mix out: equation 2 of the paper, M = h(T, P).
 
-    Differentiable in the tracks and in the parameters.
+    Differentiable in the tracks and in the parameters. A strip of the preset "default" takes a stereo stem, a
+    strip of "reference" a mono channel.
 
     Chapter: The console
 
@@ -126,15 +143,16 @@ class MixingConsole:
 
     Example:
         >>> console = MixingConsole(44100)
-        >>> params = ConsoleParams.neutral(["kick", "bass"], pans=[0.3, 0.7])
-        >>> console(torch.randn(2, 4410), params).mix.shape
+        >>> params = ConsoleParams.neutral(["kick", "bass"], pans=[0.5, 0.6])
+        >>> console(torch.randn(2, 2, 4410), params).mix.shape
         torch.Size([2, 4410])
     """
 
     def __init__(self, sample_rate: int = 44100, preset: str = "default"):
-        check_preset(preset)
+        check_console_preset(preset)
         self.sample_rate, self.preset = sample_rate, preset
         self._effects = _EFFECTS[preset]
+        self._strip = self._stem_strip if preset == "default" else self._channel_strip
         self._lookahead = {
             section: compressor_lookahead(section, preset, sample_rate) for section in RELEASED_LOOKAHEAD
         }
@@ -151,7 +169,7 @@ class MixingConsole:
         """Mix tracks.
 
         Args:
-            tracks: Audio (N, T) or (B, N, T).
+            tracks: Stereo stems (N, 2, T) or (B, N, 2, T); in "reference" mono channels (N, T) or (B, N, T).
             params: One console for all songs, or a batch of B.
             fx_bus: Whether the effects bus runs; None: as `uses_fx_bus` tells.
             master_bus: Whether the master bus runs.
@@ -161,41 +179,63 @@ class MixingConsole:
             The mix and the processed tracks.
 
         Raises:
-            ValueError: For parameters of another preset, sample rate, number of tracks or batch size, or out
-                of range, and for a mask of another shape.
+            ValueError: For tracks of another preset's shape, for parameters of another preset, sample rate,
+                number of tracks or batch size, or out of range, and for a mask of another shape.
         """
         params = self._checked(tracks, params)
-        if mask is not None and mask.shape != tracks.shape[:-1]:
-            raise ValueError(
-                f"mask must be {tuple(tracks.shape[:-1])}, one per track, got {tuple(mask.shape)}"
-            )
+        of_one = 3 if self.preset == "default" else 2
+        many = tracks.shape[: tracks.ndim - of_one + 1]  # (N,) or (B, N)
+        if mask is not None and mask.shape != many:
+            raise ValueError(f"mask must be {tuple(many)}, one per track, got {tuple(mask.shape)}")
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
-        batched = tracks.ndim == 3
+        batched = len(many) == 2
         if not batched:
             tracks, mask = tracks[None], None if mask is None else mask[None]
-        batch, num_tracks, num_samples = tracks.shape
+        batch, num_tracks = tracks.shape[:2]
         knobs = params.tracks.expand(batch, num_tracks, -1)
         if mask is None:
             wet = self._strip(tracks.flatten(0, 1), knobs.flatten(0, 1)).unflatten(0, (batch, num_tracks))
         else:
-            wet = tracks.new_zeros(batch, num_tracks, 2, num_samples)
+            wet = tracks.new_zeros(batch, num_tracks, 2, tracks.shape[-1])
             wet[mask] = self._strip(tracks[mask], knobs[mask])  # (K, 2, T)
         mix = wet.sum(dim=1)  # (B, 2, T)
         if fx_bus:
-            sends = db_to_gain(self._by_name("track", knobs)["send_db"])[..., None, None]
-            mix = mix + self._fx_bus((wet * sends).sum(dim=1), params)
+            mix = mix + self._fx_bus((wet * self._sends(knobs)).sum(dim=1), params)
         if master_bus:
             mix = self._master_bus(mix, params)
         return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
 
     @torch.no_grad()
+    def strips(self, tracks: torch.Tensor, params: ConsoleParams) -> Iterator[torch.Tensor]:
+        """Process one song's tracks one after another, without gradients: the memory of few tracks is needed.
+
+        Args:
+            tracks: Stems (N, 2, T) of one song; in "reference" channels (N, T).
+            params: One console.
+
+        Yields:
+            Each track as it reaches the master bus, (2, T).
+
+        Raises:
+            ValueError: As calling the console does, and for batches.
+        """
+        params = self._checked(tracks, params)
+        if tracks.ndim != (3 if self.preset == "default" else 2):
+            raise ValueError(
+                f"render takes one song, {self._shapes().split(' or ')[0]}, got {tuple(tracks.shape)}"
+            )
+        together = torch.get_num_threads()  # tracks: the compiled loops run them on threads
+        for some, knobs in zip(tracks.split(together), params.tracks.split(together), strict=True):
+            yield from self._strip(some, knobs)
+
+    @torch.no_grad()
     def render(
         self, tracks: torch.Tensor, params: ConsoleParams, *, fx_bus: bool | None = None
     ) -> torch.Tensor:
-        """Mix one song track by track, without gradients: it needs the memory of one track, however many.
+        """Mix one song as calling the console does, without gradients and in the memory of few tracks.
 
         Args:
-            tracks: Audio (N, T).
+            tracks: Stems (N, 2, T) of one song; in "reference" channels (N, T).
             params: One console.
             fx_bus: Whether the effects bus runs; None: as `uses_fx_bus` tells.
 
@@ -205,20 +245,17 @@ class MixingConsole:
         Raises:
             ValueError: As calling the console does, and for batches.
         """
-        params = self._checked(tracks, params)
-        if tracks.ndim != 2:
-            raise ValueError(f"render takes one song (num_tracks, samples), got {tuple(tracks.shape)}")
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
         mix = tracks.new_zeros(1, 2, tracks.shape[-1])
         send = torch.zeros_like(mix)
-        for track, knobs in zip(tracks[:, None], params.tracks[:, None], strict=True):  # (1, T), (1, 27)
-            wet = self._strip(track, knobs)
+        gains = self.send_gains(params.to(tracks))
+        for wet, gain in zip(self.strips(tracks, params), gains, strict=True):
             mix += wet
             if fx_bus:
-                send += wet * db_to_gain(self._by_name("track", knobs)["send_db"])
+                send += wet * gain
         if fx_bus:
-            mix += self._fx_bus(send, params)
-        return self._master_bus(mix, params)[0]
+            mix += self.fx_bus(send, params)
+        return self.master_bus(mix, params)[0]
 
     def fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         """Run the effects bus alone: the reverb, wet only, as in the released code.
@@ -237,28 +274,45 @@ class MixingConsole:
         params.check()
         return self._fx_bus(x, params.to(x))
 
+    def master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
+        """Run the master bus alone: equalizer, compressor, width, output gain.
+
+        Args:
+            x: The sum of the strips (B, 2, T).
+            params: The console.
+
+        Returns:
+            Audio like `x`.
+
+        Raises:
+            ValueError: For another shape and for parameters out of range.
+        """
+        check_stereo_bus(x)
+        params.check()
+        return self._master_bus(x, params.to(x))
+
+    def _shapes(self) -> str:
+        return SHAPES[2 if self.preset == "default" else 1]
+
     def _checked(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
         """Check tracks and parameters, once for all effects; return the parameters like the tracks."""
         check_dtype(tracks)
-        if tracks.ndim not in (2, 3) or 0 in tracks.shape:
-            raise ValueError(
-                "tracks must be (batch, num_tracks, samples) or (num_tracks, samples), "
-                f"got {tuple(tracks.shape)}"
-            )
+        stereo, shape = self.preset == "default", tuple(tracks.shape)
+        if tracks.ndim - stereo not in (2, 3) or 0 in shape or (stereo and shape[-2] != 2):
+            raise ValueError(f"a console of preset {self.preset} takes {self._shapes()}; got {shape}")
         if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):
             raise ValueError(
                 f"a {self.preset} console at {self.sample_rate} Hz cannot use parameters of preset "
                 f"{params.preset} at {params.sample_rate} Hz"
             )
+        many = shape[: -2 if stereo else -1]  # (N,) or (B, N)
         batches = [
             values.shape[:-1]
             for values in (params.tracks[..., 0, :], params.fx_bus_values, params.master_bus_values)
         ]
-        if params.tracks.shape[-2] != tracks.shape[-2] or any(
-            b not in ((), tuple(tracks.shape[:-2])) for b in batches
-        ):
+        if params.tracks.shape[-2] != many[-1] or any(b not in ((), many[:-1]) for b in batches):
             raise ValueError(
-                f"tracks {tuple(tracks.shape)} do not fit parameters for tracks "
+                f"tracks {shape} do not fit parameters for tracks "
                 f"{tuple(params.tracks.shape)}, fx bus {tuple(params.fx_bus_values.shape)}, "
                 f"master bus {tuple(params.master_bus_values.shape)}"
             )
@@ -269,8 +323,36 @@ class MixingConsole:
         specs = param_table(section, self.preset, self.sample_rate)
         return {spec.name: knobs[..., i] for i, spec in enumerate(specs)}
 
-    def _strip(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
-        """Run channel strips: mono tracks (K, T) to stereo (K, 2, T) with knobs (K, 27)."""
+    def send_gains(self, params: ConsoleParams) -> torch.Tensor:
+        """Compute the factors of a console's sends, (N, 1, 1) or (B, N, 1, 1)."""
+        return self._sends(params.tracks)
+
+    def _sends(self, knobs: torch.Tensor) -> torch.Tensor:
+        send_db = self._by_name("track", knobs)["send_db"]
+        return fader_gain(send_db, OFF_DB if self.preset == "default" else -math.inf)[..., None, None]
+
+    def _stem_strip(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
+        """Run the strips of stems (K, 2, T) with knobs (K, knobs). Mono stems are processed once."""
+        p = self._by_name("track", knobs)
+        mono = _equal_channels(x)
+        x = self._effects.gain(x, gain_db=p["input_gain_db"])
+        if not mono.any():
+            x = self._equalize_and_compress("track", x, p)
+        elif mono.all():
+            x = self._equalize_and_compress("track", x[:, :1], p).expand(-1, 2, -1)
+        else:
+            once, twice = (
+                self._equalize_and_compress("track", x[rows, :channels], {k: v[rows] for k, v in p.items()})
+                for rows, channels in ((mono, 1), (~mono, 2))
+            )
+            x = torch.empty_like(x).index_put((mono,), once.expand(-1, 2, -1)).index_put((~mono,), twice)
+        fader = fader_gain(p["fader_db"], OFF_DB)
+        # Width, pan and fader are gains between two channels, so one matrix has them all.
+        image = (fader[:, None] * pan_law(p["pan"]))[..., None] * width_matrix(p["width"])  # (K, 2, 2)
+        return image @ x
+
+    def _channel_strip(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
+        """Run the strips of mono channels (K, T) to stereo (K, 2, T) with knobs (K, knobs)."""
         p = self._by_name("track", knobs)
         x = self._equalize_and_compress(
             "track", self._effects.gain(x[:, None], gain_db=p["input_gain_db"]), p
@@ -288,9 +370,13 @@ class MixingConsole:
         )
 
     def _master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
-        """Run the master bus on (B, 2, T): input gain, equalizer, compressor, output gain."""
+        """Run the master bus on (B, 2, T)."""
         p = self._by_name("master_bus", params.master_bus_values.expand(x.shape[0], -1))
-        x = self._equalize_and_compress("master_bus", self._effects.gain(x, gain_db=p["input_gain_db"]), p)
+        if "input_gain_db" in p:  # mono strips: the paper's master has a gain before and no width
+            x = self._effects.gain(x, gain_db=p["input_gain_db"])
+        x = self._equalize_and_compress("master_bus", x, p)
+        if "width" in p:
+            x = apply_width(x, width=p["width"])
         return self._effects.gain(x, gain_db=p["output_gain_db"])
 
     def _equalize_and_compress(
@@ -303,3 +389,10 @@ class MixingConsole:
             lookahead_samples=self._lookahead[section],
             **_compressor_settings(p),
         )
+
+
+def _equal_channels(x: torch.Tensor) -> torch.Tensor:
+    """Tell which stems (K, 2, T) have two equal channels and may be processed as one."""
+    if x.device.type != "cpu" or x.requires_grad:  # no waiting for the device; a gradient for each channel
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    return torch.tensor([torch.equal(left, right) for left, right in x])

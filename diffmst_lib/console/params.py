@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, KeysView, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from ..inputs import check_preset
+from ..inputs import FIRST_EDITION, PRESETS, check_console_preset, check_preset, note
+from .first_edition import VERSION_1_NAMES, channels_to_stems
+from .strip import Strip, inside, outside
 from .table import (
     EQ_BANDS,
     SECTIONS,
     UNIT_EDGE,
-    VERSION_1_NAMES,
     ParamSpec,
     denormalize,
     knob_index,
     normalize,
     param_table,
     physical,
-    range_tensors,
 )
 
 if TYPE_CHECKING:
@@ -46,61 +45,7 @@ __all__ = [
     "param_table",
 ]
 
-VERSION = 2  # of the JSON; version 1 had other names for the knobs of the equalizer
-
-
-class Strip:
-    """One strip's knobs by name: `strip["pan"]`, `strip["input_gain_db"] += 3`.
-
-    The strip of a stereo stem stands for two rows: reading gives an array (left, right) and writing takes one
-    number for both or a pair. Otherwise reading gives a float.
-
-    Args:
-        label: The strip's name in messages.
-        rows: The rows of numbers to read and write, each (knobs,).
-        specs: The knobs, as `param_table` gives them.
-    """
-
-    def __init__(self, label: str, rows: list[torch.Tensor], specs: tuple[ParamSpec, ...]):
-        self.label, self._rows, self._specs = label, rows, specs
-        self._index = {spec.name: i for i, spec in enumerate(specs)}
-
-    def _find(self, name: str) -> int:
-        if name not in self._index:
-            close = difflib.get_close_matches(name, self._index, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self._index)}"
-            raise KeyError(f"{self.label} has no parameter {name!r}: {hint}")
-        return self._index[name]
-
-    def __getitem__(self, name: str) -> Any:
-        i = self._find(name)
-        values = [round(row[i].item(), 6) for row in self._rows]
-        return values[0] if len(values) == 1 else np.array(values)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        i = self._find(name)
-        spec = self._specs[i]
-        values = np.asarray(value, dtype=float)
-        if values.shape not in ((), (1,), (len(self._rows),)):
-            wanted = "one number" if len(self._rows) == 1 else "one number or a pair"
-            raise ValueError(f"{self.label}: {name} takes {wanted}, got shape {values.shape}")
-        slack = 1e-6 * max(abs(spec.low), abs(spec.high))  # float32 may put a range end just outside
-        for v in values.flat:
-            if not spec.low - slack <= v <= spec.high + slack:
-                raise ValueError(_outside(self.label, spec, v))
-        clipped = np.broadcast_to(values.clip(spec.low, spec.high), len(self._rows))
-        for row, v in zip(self._rows, clipped, strict=True):
-            row[i] = float(v)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._index)
-
-    def keys(self) -> KeysView[str]:
-        """Return the names of the knobs, in the order of the table."""
-        return self._index.keys()
-
-    def __repr__(self) -> str:
-        return f"{self.label}: " + ", ".join(f"{name} {self[name]}" for name in self)
+VERSION = 3  # of the JSON; in versions 1 and 2 a strip of "default" was a mono channel
 
 
 class ConsoleParams:
@@ -110,9 +55,9 @@ class ConsoleParams:
     `params.track("kick")`, `params.fx_bus` and `params.master_bus`.
 
     Args:
-        tracks: (N, 27), the knobs of the N tracks in the order of `param_table`, or a batch (B, N, 27).
-        fx_bus: (25,) or (B, 25), the knobs of the effects bus.
-        master_bus: (26,) or (B, 26), the knobs of the master bus.
+        tracks: (N, K), the K knobs of each of N strips in the order of `param_table`, or a batch (B, N, K).
+        fx_bus: (K,) or (B, K), the knobs of the effects bus.
+        master_bus: (K,) or (B, K), the knobs of the master bus.
         names: The N names of the tracks, all different; None: track1, track2 and so on.
         preset: "default" or "reference".
         sample_rate: Hz.
@@ -121,10 +66,10 @@ class ConsoleParams:
         ValueError: For shapes, names and a preset that do not fit.
 
     Example:
-        >>> params = ConsoleParams.neutral(["kick", "vox.L", "vox.R"])
-        >>> params.track("kick")["pan"] = 0.4
-        >>> params.track("vox")["pan"].shape       # a stereo stem answers for both of its tracks
-        (2,)
+        >>> params = ConsoleParams.neutral(["kick", "vox_lead"])
+        >>> params.track("vox_lead")["fader_db"] += 1.5
+        >>> params.track("vox_lead")["fader_db"], params.track("kick")["fader_db"]
+        (1.5, 0.0)
     """
 
     def __init__(
@@ -137,14 +82,17 @@ class ConsoleParams:
         preset: str = "default",
         sample_rate: int = 44100,
     ):
-        check_preset(preset)
+        check_console_preset(preset)
         self.preset, self.sample_rate = preset, sample_rate
         self.tracks, self.fx_bus_values, self.master_bus_values = tracks, fx_bus, master_bus
         for section, values in self._sections().items():
             width = len(self.specs(section))
             if values.shape[-1] != width:
+                others = [p for p in PRESETS if len(param_table(section, p)) == values.shape[-1]]
+                hint = f": preset {others[0]} has as many knobs" if others else ""
                 raise ValueError(
-                    f"{section} values need a last dimension of {width}, got {tuple(values.shape)}"
+                    f"{section} values of preset {preset} need a last dimension of {width}, "
+                    f"got {tuple(values.shape)}{hint}"
                 )
         if tracks.ndim < 2 or tracks.shape[-2] < 1:
             raise ValueError(f"a console needs at least one track, got track values {tuple(tracks.shape)}")
@@ -175,9 +123,9 @@ class ConsoleParams:
         """Make a console from values in the unit interval. Differentiable.
 
         Args:
-            track: (..., N, 27) in [0, 1].
-            fx_bus: (..., 25) in [0, 1].
-            master_bus: (..., 26) in [0, 1].
+            track: (..., N, knobs) in [0, 1].
+            fx_bus: (..., knobs) in [0, 1].
+            master_bus: (..., knobs) in [0, 1].
             preset: "default" or "reference".
             sample_rate: Hz.
             names: The N names of the tracks.
@@ -217,9 +165,9 @@ class ConsoleParams:
         `check` and the mixing console reject.
 
         Args:
-            track: (..., N, 27), any numbers; minus infinity is the low end of a knob.
-            fx_bus: (..., 25).
-            master_bus: (..., 26).
+            track: (..., N, knobs), any numbers; minus infinity is the low end of a knob.
+            fx_bus: (..., knobs).
+            master_bus: (..., knobs).
             preset: "default" or "reference".
             sample_rate: Hz.
             names: The N names of the tracks.
@@ -228,7 +176,8 @@ class ConsoleParams:
             The console.
 
         Example:
-            >>> params = ConsoleParams.from_logits(torch.zeros(1, 27), torch.zeros(25), torch.zeros(26))
+            >>> strips, *buses = (torch.zeros(len(param_table(section))) for section in SECTIONS)
+            >>> params = ConsoleParams.from_logits(strips[None], *buses)
             >>> params.track("track1")["input_gain_db"], params.track("track1")["pan"]
             (0.0, 0.5)
         """
@@ -282,10 +231,10 @@ class ConsoleParams:
         return {spec.name: rows[..., i] for i, spec in enumerate(self.specs(section))}
 
     def track(self, name: str) -> Strip:
-        """Return the strip of a track, or of both tracks of a stereo stem.
+        """Return the strip of a track.
 
         Args:
-            name: Name of the track, or of the stem without ".L" and ".R".
+            name: Name of the track.
 
         Returns:
             The strip.
@@ -294,25 +243,23 @@ class ConsoleParams:
             KeyError: With the nearest name, when there is no such track.
         """
         self._check_one()
-        rows = [i for i, n in enumerate(self.names) if n == name]
-        rows = rows or [i for i, n in enumerate(self.names) if n in (f"{name}.L", f"{name}.R")]
-        if not rows:
+        if name not in self.names:
             close = difflib.get_close_matches(name, self.names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.names)}"
             raise KeyError(f"no track {name!r}: {hint}")
-        return Strip(name, [self.tracks[i] for i in rows], self.specs("track"))
+        return Strip(name, self.tracks[self.names.index(name)], self.specs("track"))
 
     @property
     def fx_bus(self) -> Strip:
         """The strip of the effects bus."""
         self._check_one()
-        return Strip("fx_bus", [self.fx_bus_values], self.specs("fx_bus"))
+        return Strip("fx_bus", self.fx_bus_values, self.specs("fx_bus"))
 
     @property
     def master_bus(self) -> Strip:
         """The strip of the master bus."""
         self._check_one()
-        return Strip("master_bus", [self.master_bus_values], self.specs("master_bus"))
+        return Strip("master_bus", self.master_bus_values, self.specs("master_bus"))
 
     def _check_one(self) -> None:
         if self.tracks.ndim != 2:
@@ -332,13 +279,11 @@ class ConsoleParams:
             if values.device.type != "cpu":
                 continue
             specs = self.specs(section)
-            low, high, _ = range_tensors(specs, values.dtype, values.device)
-            slack = 1e-5  # float32 may put a range end just outside
-            inside = (values >= low - slack * low.abs()) & (values <= high + slack * high.abs())
-            if not bool(inside.all()):
-                first = tuple((~inside).nonzero()[0])
+            fits = inside(values, specs)
+            if not bool(fits.all()):
+                first = tuple((~fits).nonzero()[0])
                 strip = self.names[int(first[-2])] if section == "track" else section
-                raise ValueError(_outside(strip, specs[int(first[-1])], values[first].item()))
+                raise ValueError(outside(strip, specs[int(first[-1])], values[first].item()))
 
     def clone(self) -> ConsoleParams:
         """Return a detached copy on the CPU, free to edit."""
@@ -390,8 +335,11 @@ class ConsoleParams:
     def from_json(cls, text: str) -> ConsoleParams:
         """Read a console that `to_json` wrote, in this version of the library or in an earlier one.
 
+        In versions 1 and 2 a strip was a mono channel. The two strips of a stereo stem become one, see
+        `first_edition.channels_to_stems`, with an `InputNote`.
+
         Args:
-            text: JSON of version 1 or 2.
+            text: JSON of version 1, 2 or 3.
 
         Returns:
             The console.
@@ -402,17 +350,21 @@ class ConsoleParams:
         """
         try:
             data = json.loads(text)
-            version = data["version"]
-            if version not in (1, VERSION):
-                raise ValueError(f"version {version!r}, this library reads versions 1 and {VERSION}")
+            version, preset = data["version"], data["preset"]
+            if version not in range(1, VERSION + 1):
+                raise ValueError(f"version {version!r}, this library reads versions 1 to {VERSION}")
+            check_preset(preset)
+            old = version < VERSION and preset == "default"
             written = VERSION_1_NAMES if version == 1 else {}
-            params = cls.neutral(list(data["tracks"]), preset=data["preset"], sample_rate=data["sample_rate"])
+            params = cls.neutral(
+                list(data["tracks"]), preset=FIRST_EDITION if old else preset, sample_rate=data["sample_rate"]
+            )
             strips = [(params.track(name), row) for name, row in data["tracks"].items()]
             strips += [(params.fx_bus, data["fx_bus"]), (params.master_bus, data["master_bus"])]
             for strip, row in strips:
                 for name in strip:
                     strip[name] = row[written.get(name, name)]
-            return params
+            return params.as_stems(noted=True) if old else params
         except KeyError as error:
             raise ValueError(f"not a console's JSON: {error} is missing") from None
         except (TypeError, AttributeError) as error:
@@ -420,11 +372,23 @@ class ConsoleParams:
         except ValueError as error:
             raise ValueError(f"not a console's JSON: {error}") from None
 
+    def as_stems(self, *, noted: bool = False) -> ConsoleParams:
+        """Convert a console of the first edition, whose strips take mono channels; others are returned as is."""
+        if self.preset != FIRST_EDITION:
+            return self
+        names, tracks, master_bus = channels_to_stems(
+            self.names, self.tracks, self.master_bus_values, sample_rate=self.sample_rate
+        )
+        pairs = [name for name in names if name not in self.names]
+        if noted:
+            joined = f"the two strips of {', '.join(pairs)} became one; " if pairs else ""
+            note(
+                f"settings of the first edition: {joined}pans and levels follow today's console, "
+                "what lies outside its ranges is at their ends"
+            )
+        return ConsoleParams(
+            tracks, self.fx_bus_values.clone(), master_bus, names=names, sample_rate=self.sample_rate
+        )
+
     def __repr__(self) -> str:
         return f"ConsoleParams({len(self.names)} tracks: {', '.join(self.names)}; preset {self.preset})"
-
-
-def _outside(strip: str, spec: ParamSpec, value: float) -> str:
-    """Write the message about a value outside its knob's range."""
-    number = f"{value:g} {spec.unit}".rstrip()
-    return f"{strip}: {spec.name} = {number} is outside {spec.low:g} to {spec.high:g}"

@@ -2,7 +2,7 @@
 
 The results are dasp's number for number, faults included (the ledger lists them), so that the paper's console
 can be compared with ours. The functions check what `effects` checks, but convert nothing: dasp gets sound and
-settings in the types that they have.
+settings in the types that they have. There is no width, and only mono is panned.
 
 Chapters: Gain and pan, The equalizer, The compressor, The console.
 """
@@ -15,17 +15,20 @@ import torch
 
 from ..inputs import check_rate
 from .arguments import (
+    RANGES,
     as_channels,
     check_lookahead,
     check_mono,
     check_stereo_bus,
     equalizer_settings,
+    in_range,
     per_item,
     reverb_settings,
 )
 from .engines import dasp
+from .gain_and_pan import released_pan_law
 
-__all__ = ["compressor", "gain", "panner", "parametric_eq", "reverb"]
+__all__ = ["compressor", "gain", "pan_gains", "panner", "parametric_eq", "reverb"]
 
 
 def gain(x: torch.Tensor, *, gain_db: torch.Tensor) -> torch.Tensor:
@@ -117,6 +120,33 @@ def compressor(
     check_lookahead(lookahead_samples)
     y = dasp.apply_compressor(x3, sample_rate=sample_rate, lookahead_samples=lookahead_samples, **settings)
     return y.view(x.shape)
+
+
+def pan_gains(pan: torch.Tensor) -> torch.Tensor:
+    """Compute the left and right factors of the -4.5 dB pan law.
+
+    left = sqrt((1 - p) cos(p pi/2)), right = sqrt(p sin(p pi/2)): the geometric mean of the linear and the
+    constant-power law. At the center each channel is at -4.5 dB, and the total power at -1.5 dB. The numbers
+    are dasp's; unlike `panner`, written so that the gradients at the ends are finite.
+
+    Source: dasp-pytorch. Chapter: Gain and pan
+
+    Args:
+        pan: Pans p of any shape, 0 (left) to 1 (right).
+
+    Returns:
+        Factors (..., 2), left and right.
+
+    Raises:
+        ValueError: For values outside [0, 1].
+
+    Example:
+        >>> pan_gains(torch.tensor([0.0, 0.5]))
+        tensor([[1.0000, 0.0000],
+                [0.5946, 0.5946]])
+    """
+    in_range(pan, "pan", *RANGES["pan"])
+    return released_pan_law(pan)
 
 
 def panner(x: torch.Tensor, *, pan: torch.Tensor) -> torch.Tensor:

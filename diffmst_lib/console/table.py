@@ -15,29 +15,39 @@ from functools import lru_cache
 
 import torch
 
-from ..inputs import check_preset
+from ..inputs import FIRST_EDITION, check_console_preset
 
 SECTIONS = ("track", "fx_bus", "master_bus")
 EQ_BANDS = ("low_shelf", "peak_1", "peak_2", "peak_3", "peak_4", "high_shelf")
 REVERB_BANDS = 12
 # Knobs start at least this far from the ends of the unit interval, where a sigmoid has no slope.
 UNIT_EDGE = 0.02
+OFF_DB = -60.0  # the lowest value of a fader and of a send, at which it is off
+MASTER_EQ_DB = 6.0  # how far a band of the master's equalizer reaches: a song needs less than a stem
+
+# What a mixing engineer changes: how loud, what color, how even, where. Every knob belongs to one of them.
+ASPECTS = ("balance", "tone", "dynamics", "image")
+_ASPECT_OF_EFFECT = {
+    "gain": "balance",
+    "eq": "tone",
+    "compressor": "dynamics",
+    "width": "image",
+    "panner": "image",
+    "fx_bus": "image",
+    "reverb": "image",
+}
 
 # Frequency ranges of the bands in Hz; None: half the sample rate less 1 kHz. The released code allows no peak
 # below 80 Hz and puts three of four above 2 kHz; the default bands overlap by about an octave each and cover
 # the spectrum evenly on a log axis.
+_DEFAULT_HZ = ((20, 500), (40, 600), (200, 2500), (800, 8000), (2500, 16000), (2500, 16000))
 _FREQUENCY_HZ: dict[str, tuple[tuple[int, int | None], ...]] = {
-    "default": ((20, 500), (40, 600), (200, 2500), (800, 8000), (2500, 16000), (2500, 16000)),
+    "default": _DEFAULT_HZ,
+    FIRST_EDITION: _DEFAULT_HZ,
     "reference": ((20, 2000), (80, 2000), (2000, 8000), (8000, 12000), (12000, None), (6000, None)),
 }
-
-# Version 1 of the files had other names for the equalizer's knobs: {name now: name in version 1}.
-_BANDS_1 = ("low_shelf", "band0", "band1", "band2", "band3", "high_shelf")
-VERSION_1_NAMES = {
-    f"{band}_{key}": f"{band_1}_{key.replace('frequency', 'cutoff')}"
-    for band, band_1 in zip(EQ_BANDS, _BANDS_1, strict=True)
-    for key in ("gain_db", "frequency_hz", "q")
-}
+# A shelf above a Q of about 1.4 overshoots into a peak; a peak below 0.3 is hardly more than a gain.
+_SHELF_Q, _PEAK_Q, _RELEASED_Q = (0.3, 1.4), (0.3, 8.0), (0.1, 5.0)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,15 @@ class ParamSpec:
         low: The lowest value.
         high: The highest value.
         scale: "linear" or "log", how the unit interval maps to the range.
-        neutral: The value at which the knob does nothing.
+        neutral: The value at which the knob does nothing, or the whole effect does nothing.
+        step: What an engineer would call one move: a difference in the knob's unit, on a log scale a factor.
+        moves: The number of moves in the whole range.
+        aspect: What the knob changes, one of ASPECTS.
+
+    Example:
+        >>> fader = [spec for spec in param_table("track") if spec.name == "fader_db"][0]
+        >>> fader.step, fader.moves, fader.aspect
+        (3.0, 24.0, 'balance')
     """
 
     name: str
@@ -61,14 +79,28 @@ class ParamSpec:
     high: float
     scale: str
     neutral: float
+    step: float
+
+    @property
+    def moves(self) -> float:
+        """The number of moves in the whole range."""
+        if self.scale == "log":
+            return math.log(self.high / self.low) / math.log(self.step)
+        return (self.high - self.low) / self.step
+
+    @property
+    def aspect(self) -> str:
+        """What the knob changes, one of ASPECTS."""
+        return _ASPECT_OF_EFFECT[self.effect]
 
 
 @lru_cache(maxsize=32)
 def param_table(section: str, preset: str = "default", sample_rate: int = 44100) -> tuple[ParamSpec, ...]:
-    """List the knobs of one section in their fixed order: "track" (27), "fx_bus" (25) or "master_bus" (26).
+    """List the knobs of one section in their fixed order: "track", "fx_bus" or "master_bus".
 
-    Preset "default" maps quantities that we perceive as ratios (Hz, ms, Q, ratio) logarithmically. Preset
-    "reference" maps everything linearly, as the released code does.
+    Preset "default" has the strip of a stem (29 knobs), in the order in which an engineer reads it, and ranges
+    as on a desk. It maps quantities that we perceive as ratios (Hz, ms, Q, ratio) logarithmically. Preset
+    "reference" has the mono strips of the released code (27 knobs) and maps everything linearly.
 
     Args:
         section: One of SECTIONS.
@@ -82,65 +114,116 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
         ValueError: For another section or preset, and for a sample rate too low for the equalizer's bands.
 
     Example:
-        >>> [spec.name for spec in param_table("track")][:2]
-        ['input_gain_db', 'low_shelf_gain_db']
+        >>> [spec.name for spec in param_table("track")][-4:]
+        ['width', 'pan', 'fader_db', 'send_db']
     """
-    check_preset(preset)
+    check_console_preset(preset)
     if section == "track":
-        pan = ParamSpec("pan", "panner", "", 0.0, 1.0, "linear", 0.5)
-        send = ParamSpec("send_db", "fx_bus", "dB", -80.0, 12.0, "linear", -80.0)
-        return (_fader("input_gain_db"), *_equalizer(preset, sample_rate), *_compressor(preset), pan, send)
+        strip = _gain("input_gain_db"), *_equalizer(preset, sample_rate), *_compressor(preset)
+        pan = ParamSpec("pan", "panner", "", 0.0, 1.0, "linear", 0.5, 0.2)
+        if preset == "default":
+            return (
+                *strip,
+                _width(),
+                pan,
+                _fader("fader_db", "gain", 0.0),
+                _fader("send_db", "fx_bus", OFF_DB),
+            )
+        return (*strip, pan, ParamSpec("send_db", "fx_bus", "dB", -80.0, 12.0, "linear", -80.0, 3.0))
     if section == "master_bus":
-        faders = _fader("output_gain_db"), _fader("input_gain_db")
-        return (*_equalizer(preset, sample_rate), *_compressor(preset), *faders)
+        if preset == "default":
+            bus = *_equalizer(preset, sample_rate, MASTER_EQ_DB), *_master_compressor()
+            return (*bus, _width(), _gain("output_gain_db"))
+        bus = *_equalizer(preset, sample_rate), *_compressor(preset)
+        return (*bus, _gain("output_gain_db"), _gain("input_gain_db"))
     if section == "fx_bus":
-        gains = [
-            ParamSpec(f"band{i}_gain", "reverb", "", 0.0, 1.0, "linear", 0.5) for i in range(REVERB_BANDS)
-        ]
-        decays = [
-            ParamSpec(f"band{i}_decay", "reverb", "", 0.0, 1.0, "linear", 0.5) for i in range(REVERB_BANDS)
-        ]
-        return (*gains, *decays, ParamSpec("mix", "reverb", "", 0.0, 1.0, "linear", 1.0))
+        names = [f"band{i}_{knob}" for knob in ("gain", "decay") for i in range(REVERB_BANDS)]
+        return (*(_share(name, 0.5) for name in names), _share("mix", 1.0))
     raise ValueError(f"section must be one of {', '.join(SECTIONS)}, not {section!r}")
 
 
-def _fader(name: str) -> ParamSpec:
-    return ParamSpec(name, "gain", "dB", -48.0, 48.0, "linear", 0.0)
+def _share(name: str, neutral: float) -> ParamSpec:
+    return ParamSpec(name, "reverb", "", 0.0, 1.0, "linear", neutral, 0.1)
 
 
-def _ratio_scale(preset: str) -> str:
-    return "log" if preset == "default" else "linear"
+def _gain(name: str) -> ParamSpec:
+    return ParamSpec(name, "gain", "dB", -48.0, 48.0, "linear", 0.0, 3.0)
 
 
-def _equalizer(preset: str, sample_rate: int) -> list[ParamSpec]:
-    scale, specs = _ratio_scale(preset), []
+def _fader(name: str, effect: str, neutral: float) -> ParamSpec:
+    return ParamSpec(name, effect, "dB", OFF_DB, 12.0, "linear", neutral, 3.0)
+
+
+def _width() -> ParamSpec:
+    return ParamSpec("width", "width", "", 0.0, 2.0, "linear", 1.0, 0.25)
+
+
+def _equalizer(preset: str, sample_rate: int, gain_db: float = 12.0) -> list[ParamSpec]:
+    scale, specs = "linear" if preset == "reference" else "log", []
     for band, (low, high) in zip(EQ_BANDS, _FREQUENCY_HZ[preset], strict=True):
         lowest, highest = float(low), float(high or sample_rate // 2 - 1000)
-        if preset == "default":
+        if preset != "reference":
             highest = min(highest, 0.45 * sample_rate)
             lowest = min(lowest, highest / 2)
         if not lowest < highest:
             raise ValueError(
                 f"preset {preset} has no room for its equalizer at a sample rate of {sample_rate} Hz"
             )
-        middle = math.sqrt(lowest * highest)
+        q = _RELEASED_Q if preset != "default" else _SHELF_Q if "shelf" in band else _PEAK_Q
+        third_octave = 2 ** (1 / 3) if scale == "log" else (highest - lowest) / 10
         specs += [
-            ParamSpec(f"{band}_gain_db", "eq", "dB", -12.0, 12.0, "linear", 0.0),
-            ParamSpec(f"{band}_frequency_hz", "eq", "Hz", lowest, highest, scale, middle),
-            ParamSpec(f"{band}_q", "eq", "", 0.1, 5.0, scale, math.sqrt(0.5)),
+            ParamSpec(f"{band}_gain_db", "eq", "dB", -gain_db, gain_db, "linear", 0.0, 2.0),
+            ParamSpec(
+                f"{band}_frequency_hz",
+                "eq",
+                "Hz",
+                lowest,
+                highest,
+                scale,
+                math.sqrt(lowest * highest),
+                third_octave,
+            ),
+            ParamSpec(f"{band}_q", "eq", "", *q, scale, math.sqrt(0.5), 1.5 if scale == "log" else 0.5),
         ]
     return specs
 
 
 def _compressor(preset: str) -> list[ParamSpec]:
-    scale = _ratio_scale(preset)
+    if preset == "default":
+        return _desk_compressor((-60.0, 0.0, -20.0), 20.0, 12.0)
+    scale, factor = ("linear", 0.0) if preset == "reference" else ("log", 2.0)
     return [
-        ParamSpec("threshold_db", "compressor", "dB", -60.0, 0.0, "linear", 0.0),
-        ParamSpec("ratio", "compressor", ":1", 1.0, 10.0, scale, 1.0),
-        ParamSpec("attack_ms", "compressor", "ms", 5.0, 250.0, scale, 20.0),
-        ParamSpec("release_ms", "compressor", "ms", 10.0, 250.0, scale, 100.0),
-        ParamSpec("knee_db", "compressor", "dB", 3.0, 12.0, "linear", 6.0),
-        ParamSpec("makeup_gain_db", "compressor", "dB", 0.0, 6.0, "linear", 0.0),
+        ParamSpec("threshold_db", "compressor", "dB", -60.0, 0.0, "linear", 0.0, 3.0),
+        ParamSpec("ratio", "compressor", ":1", 1.0, 10.0, scale, 1.0, 1.5 if factor else 1.0),
+        ParamSpec("attack_ms", "compressor", "ms", 5.0, 250.0, scale, 20.0, factor or 25.0),
+        ParamSpec("release_ms", "compressor", "ms", 10.0, 250.0, scale, 100.0, factor or 25.0),
+        ParamSpec("knee_db", "compressor", "dB", 3.0, 12.0, "linear", 6.0, 3.0),
+        ParamSpec("makeup_gain_db", "compressor", "dB", 0.0, 6.0, "linear", 0.0, 3.0),
+    ]
+
+
+def _master_compressor() -> list[ParamSpec]:
+    # Glue, not drive: what a bus compressor on a whole song does beyond this, nobody asked for.
+    return _desk_compressor((-24.0, 0.0, -12.0), 3.0, 6.0)
+
+
+def _desk_compressor(
+    threshold_db: tuple[float, float, float], ratio: float, makeup_gain_db: float
+) -> list[ParamSpec]:
+    """List the knobs of a compressor with ranges as on a desk.
+
+    The attack reaches below a millisecond, or no transient could be caught, and the release up to a second;
+    a ratio of 20 is a limiter; the neutral threshold lies where the sound is, so that a turn of the ratio is
+    heard at once.
+    """
+    low, high, neutral = threshold_db
+    return [
+        ParamSpec("threshold_db", "compressor", "dB", low, high, "linear", neutral, 3.0),
+        ParamSpec("ratio", "compressor", ":1", 1.0, ratio, "log", 1.0, 1.5),
+        ParamSpec("attack_ms", "compressor", "ms", 0.5, 200.0, "log", 20.0, 2.0),
+        ParamSpec("release_ms", "compressor", "ms", 20.0, 1000.0, "log", 100.0, 2.0),
+        ParamSpec("knee_db", "compressor", "dB", 0.0, 12.0, "linear", 6.0, 3.0),
+        ParamSpec("makeup_gain_db", "compressor", "dB", 0.0, makeup_gain_db, "linear", 0.0, 3.0),
     ]
 
 

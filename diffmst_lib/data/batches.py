@@ -16,8 +16,10 @@ class Example:
     """Tracks to mix, and the reference for their mix.
 
     Attributes:
-        tracks: Tracks (num_tracks, num_samples), all at the same loudness.
-        sides: Side of each track (num_tracks,): -1 left, 1 right, 0 mono, as in `Multitrack.sides`.
+        tracks: Stems (num_tracks, 2, num_samples), whose sum is at `BUS_LUFS`. For a model that takes mono
+            channels, as the paper's does: (num_tracks, num_samples), all at the same loudness.
+        pans: Pan of each track where a console starts (num_tracks,), 0 to 1. It is 0.5, as delivered, but
+            where all stems are mono.
         names: Names of the tracks.
         song: Name of the song that the tracks come from.
         start_s: Start of the segment in the song, in seconds.
@@ -28,7 +30,7 @@ class Example:
     """
 
     tracks: torch.Tensor
-    sides: torch.Tensor
+    pans: torch.Tensor
     names: list[str]
     song: str
     start_s: float
@@ -43,8 +45,8 @@ class Batch:
     """Batch of examples, padded with silent tracks to the largest number of tracks.
 
     Attributes:
-        tracks: Tracks (B, N, T).
-        sides: Sides of the tracks (B, N), 0 for padding.
+        tracks: Stems (B, N, 2, T), or mono channels (B, N, T).
+        pans: Pans of the tracks (B, N), 0 to 1, 0.5 for padding.
         mask: True for real tracks and False for padding, (B, N).
         reference: References (B, 2, T), None in Method 1.
         names: Names of the tracks of each example.
@@ -54,7 +56,7 @@ class Batch:
     """
 
     tracks: torch.Tensor
-    sides: torch.Tensor
+    pans: torch.Tensor
     mask: torch.Tensor
     reference: torch.Tensor | None
     names: list[list[str]]
@@ -63,7 +65,7 @@ class Batch:
     items: list[int]
 
     def halves(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cut the tracks into the first half (A) and the second (B), (B, N, T // 2) each: Method 1."""
+        """Cut the tracks into the first half (A) and the second (B), (..., T // 2) each: Method 1."""
         half = self.tracks.shape[-1] // 2
         return self.tracks[..., :half], self.tracks[..., half : 2 * half]
 
@@ -90,23 +92,23 @@ def collate(examples: list[Example]) -> Batch:
         Batch of the examples.
 
     Example:
-        >>> few = Example(torch.ones(2, 8), torch.zeros(2), ["a", "b"], "first song", 0.0)
-        >>> many = Example(torch.ones(3, 8), torch.zeros(3), ["a", "b", "c"], "second song", 0.0, item=1)
+        >>> few = Example(torch.ones(2, 2, 8), torch.full((2,), 0.5), ["a", "b"], "first song", 0.0)
+        >>> many = Example(torch.ones(3, 2, 8), torch.rand(3), ["a", "b", "c"], "second song", 0.0, item=1)
         >>> collate([few, many]).mask.tolist()
         [[True, True, False], [True, True, True]]
         >>> collate([few, many]).items
         [0, 1]
     """
     most = max(len(example.names) for example in examples)
-    tracks = torch.zeros(len(examples), most, examples[0].tracks.shape[-1])
-    sides, mask = torch.zeros(len(examples), most), torch.zeros(len(examples), most, dtype=torch.bool)
+    tracks = torch.zeros(len(examples), most, *examples[0].tracks.shape[1:])
+    pans, mask = torch.full((len(examples), most), 0.5), torch.zeros(len(examples), most, dtype=torch.bool)
     for i, example in enumerate(examples):
         count = len(example.names)
-        tracks[i, :count], sides[i, :count], mask[i, :count] = example.tracks, example.sides, True
+        tracks[i, :count], pans[i, :count], mask[i, :count] = example.tracks, example.pans, True
     references = [example.reference for example in examples]
     return Batch(
         tracks,
-        sides,
+        pans,
         mask,
         None if references[0] is None else torch.stack(references),
         [example.names for example in examples],
@@ -155,7 +157,7 @@ def loader(
     Example:
         >>> import diffmst_lib as dm
         >>> index = dm.data.SongIndex.load(dm.data_dir())
-        >>> sampling = dm.data.Sampling(track_lufs=-30, seconds=2)
+        >>> sampling = dm.data.Sampling(seconds=2)
         >>> examples = dm.data.Method1(index.multitracks("train"), sampling)
         >>> [batch.items for batch in loader(examples, batch_size=2, steps=3)]
         [[0, 1], [2, 3], [4, 5]]

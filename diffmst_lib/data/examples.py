@@ -35,9 +35,9 @@ class Method1(Dataset):
     Example:
         >>> import diffmst_lib as dm
         >>> index = dm.data.SongIndex.load(dm.data_dir())
-        >>> examples = Method1(index.multitracks("train"), Sampling(track_lufs=-30))
-        >>> examples[0].tracks.shape[-1], examples[0].song
-        (441000, 'potassium')
+        >>> examples = Method1(index.multitracks("train"), Sampling())
+        >>> examples[0].tracks.shape[1:], examples[0].song
+        (torch.Size([2, 441000]), 'potassium')
     """
 
     def __init__(self, songs: list[Song], sampling: Sampling, *, seed: int = 0) -> None:
@@ -70,7 +70,7 @@ class Method2(Method1):
         >>> import diffmst_lib as dm
         >>> index = dm.data.SongIndex.load(dm.data_dir())
         >>> songs, references = index.multitracks("train"), index.references("train")
-        >>> examples = Method2(songs, references, Sampling(track_lufs=-30))
+        >>> examples = Method2(songs, references, Sampling())
         >>> examples[0].reference.shape
         torch.Size([2, 441000])
     """

@@ -99,7 +99,7 @@ class SongIndex:
                 "split": song.split,
                 "layout": song.layout,
                 "stems": len(song.stems),
-                "tracks": song.num_tracks,
+                "channels": song.num_channels,
                 "mix": song.mix is not None,
                 "minutes": song.duration_s / 60,
                 "license": song.license,

@@ -7,9 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..audio.loudness import MIX_LUFS, SAMPLE_RATE, loudness_each, normalize_tracks
-from ..audio.multitrack import Multitrack
-from ..inputs import InputError, check_limits, limited
+from ..audio.loudness import (
+    BALANCES,
+    BUS_LUFS,
+    MIX_LUFS,
+    SAMPLE_RATE,
+    level_stems,
+    loudness_each,
+    normalize_tracks,
+)
+from ..audio.spreading import spread_pans
+from ..inputs import InputError, check_limits, limited, one_of
 from .batches import Example
 from .names import same_song
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment
@@ -18,7 +26,6 @@ from .songs import Song, Track
 DRAWS = 50  # segments tried before an error says that nothing fits
 
 SongWindows = tuple[Song, Windows]  # a song and the windows in which its segments may lie
-StemStart = tuple[Song, Track, float]  # a song, one of its stems, and the start of a segment in seconds
 
 
 @dataclass(frozen=True)
@@ -26,13 +33,18 @@ class Sampling:
     """Settings with which segments are drawn.
 
     Args:
-        track_lufs: Level of every track, -100 to 0 LUFS, as in the model's config: -48 in the paper, -30 in
-            `small` and `tiny`.
+        track_lufs: None: a track is a stem of two channels, and the stems of an example keep their balance.
+            -100 to 0 LUFS: a track is a mono channel, each at this level, as in the paper (-48). It is the
+            same as in the model's config.
+        balance: Balance of the stems, whose sum is at `BUS_LUFS`. "delivered": as in the files. "equal": all
+            stems equally loud. It has no meaning for channels.
         seconds: Length of a segment and of a reference in seconds, at least 1.
         min_tracks: Minimum of tracks in an example, at least 1.
-        max_tracks: Maximum of tracks in an example. A stereo stem counts as two tracks. The number is drawn
-            between `min_tracks` and `max_tracks`.
-        mixed_songs: Probability (0 to 1) that the stems of an example come from several songs.
+        max_tracks: Maximum of tracks in an example. The number is drawn between `min_tracks` and
+            `max_tracks`. A stereo stem is one track, or two where tracks are channels.
+        mixed_songs: Probability (0 to 1) that the stems of an example come from several songs. Each song is
+            first brought to `BUS_LUFS` in its own window, by the index, so that every stem has the place in
+            the mix that it has in its song.
         energy: Mean square that the mix of a segment must reach, above 0; 0.001 in the paper.
         silence_lufs: Loudness below which a stem is skipped in a segment.
         reference_lufs: Level of references, -100 to 0 LUFS. The paper writes "-16 dBFS" and means LUFS.
@@ -42,11 +54,12 @@ class Sampling:
         ValueError: For values out of these ranges.
 
     Example:
-        >>> Sampling(track_lufs=-30).max_tracks
+        >>> Sampling(seconds=3).max_tracks
         16
     """
 
-    track_lufs: float = limited(-100, 0)
+    track_lufs: float | None = limited(-100, 0, optional=True, default=None)
+    balance: str = one_of(BALANCES, default="delivered")
     seconds: float = limited(1, default=10.0)
     min_tracks: int = limited(1, whole=True, default=4)
     max_tracks: int = limited(1, whole=True, default=16)
@@ -61,6 +74,11 @@ class Sampling:
         if self.min_tracks > self.max_tracks:
             raise ValueError(f"min_tracks cannot be {self.min_tracks} with max_tracks {self.max_tracks}")
 
+    @property
+    def as_channels(self) -> bool:
+        """Whether a track is a mono channel, as in the paper, and not a stem."""
+        return self.track_lufs is not None
+
     def windows(self, song: Song, *, min_tracks: int = 0) -> Windows:
         """Find the windows of a song in which segments may lie.
 
@@ -72,8 +90,23 @@ class Sampling:
             Windows. There are none where no segment fits.
         """
         return find_windows(
-            song, self.seconds, energy=self.energy, silence_lufs=self.silence_lufs, min_tracks=min_tracks
+            song,
+            self.seconds,
+            energy=self.energy,
+            silence_lufs=self.silence_lufs,
+            min_tracks=min_tracks,
+            as_channels=self.as_channels,
         )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A stem of an example: its name there, the start of its segment in seconds, and its gain in dB."""
+
+    name: str
+    stem: Track
+    start_s: float
+    gain_db: float = 0.0
 
 
 def draw(
@@ -134,52 +167,69 @@ def draw_example(
         others: Songs from which the stems come, each stem with a start of its own. None: the stems of `song`.
 
     Returns:
-        Example without a reference. It may have fewer than `min_tracks` tracks: a channel can be silent
-        although its stem sounds.
+        Example without a reference. It may have fewer than `min_tracks` tracks: a stem that sounds in the
+        window can be silent in the segment, and a channel can be silent although its stem sounds.
     """
     window, start_s = draw_start(song, windows, sampling.seconds, rng)
-    stems: list[StemStart]
     if others:
-        stems = [_draw_stem(others, sampling.seconds, rng) for _ in range(2 * sampling.max_tracks)]
+        parts = [_draw_part(others, sampling.seconds, rng) for _ in range(2 * sampling.max_tracks)]
     else:
         sounding = windows.sounding[:, window]
-        stems = [(song, stem, start_s) for stem, sounds in zip(song.stems, sounding, strict=True) if sounds]
-        rng.shuffle(stems)
+        parts = [
+            _Part(stem.name, stem, start_s) for stem, now in zip(song.stems, sounding, strict=True) if now
+        ]
+        rng.shuffle(parts)
     wanted = int(rng.integers(sampling.min_tracks, sampling.max_tracks + 1))
-    tracks: dict[str, tuple[torch.Tensor, str]] = {}  # name -> audio, channel
-    for name, stem, stem_start_s in _choose_stems(stems, wanted, sampling, bool(others)):
-        channels = {name: "mono"} if stem.mono else {f"{name}.L": "left", f"{name}.R": "right"}
-        audio = read_segment(stem, stem_start_s, sampling.seconds, sample_rate=sampling.sample_rate)
-        for (track_name, channel), track in zip(channels.items(), audio, strict=True):
-            tracks[track_name] = (track, channel)
-    names = list(tracks)
-    if not names:
-        nothing = torch.zeros(0, round(sampling.seconds * sampling.sample_rate))
-        return Example(nothing, torch.zeros(0), [], song.name, song.offset_s + start_s)
-    audio, gains_db = normalize_tracks(
-        torch.stack([track for track, _ in tracks.values()]),
-        sampling.track_lufs,
-        sample_rate=sampling.sample_rate,
-    )
-    loud = sampling.track_lufs - gains_db >= sampling.silence_lufs  # False for NaN, silence
-    names = [name for name, is_loud in zip(names, loud, strict=True) if is_loud]
-    sides = Multitrack(names, audio[loud], sampling.sample_rate, [tracks[name][1] for name in names]).sides()
-    return Example(audio[loud], torch.tensor(sides), names, song.name, song.offset_s + start_s)
+    chosen = _choose_parts(parts, wanted, sampling)
+    sounds = [
+        read_segment(part.stem, part.start_s, sampling.seconds, sample_rate=sampling.sample_rate)
+        for part in chosen
+    ]
+    make = _as_channels if sampling.as_channels else _as_stems
+    names, tracks, pans = make(chosen, sounds, sampling)
+    return Example(tracks, torch.tensor(pans), names, song.name, song.offset_s + start_s)
 
 
-def _choose_stems(
-    stems: list[StemStart], wanted: int, sampling: Sampling, mixed: bool
-) -> list[tuple[str, Track, float]]:
-    """Choose stems for `wanted` tracks, or one less where a stereo stem does not fit; none if too few fit."""
-    chosen: dict[str, tuple[str, Track, float]] = {}
+def _choose_parts(parts: list[_Part], wanted: int, sampling: Sampling) -> list[_Part]:
+    """Choose parts for `wanted` tracks, or one less where a stereo stem does not fit; none if too few fit."""
+    chosen: dict[str, _Part] = {}
     count = 0
     for limit, enough in ((wanted, wanted), (sampling.max_tracks, sampling.min_tracks)):
-        for song, stem, start_s in stems:
-            name, size = f"{song.name}/{stem.name}" if mixed else stem.name, 1 if stem.mono else 2
-            if name not in chosen and count < enough and count + size <= limit:
-                chosen[name] = (name, stem, start_s)
+        for part in parts:
+            size = 2 if sampling.as_channels and not part.stem.mono else 1
+            if part.name not in chosen and count < enough and count + size <= limit:
+                chosen[part.name] = part
                 count += size
     return list(chosen.values()) if count >= sampling.min_tracks else []
+
+
+def _as_stems(
+    parts: list[_Part], sounds: list[torch.Tensor], sampling: Sampling
+) -> tuple[list[str], torch.Tensor, list[float]]:
+    """Make stems (N, 2, T) in their balance. Return their names, their audio and their pans."""
+    rate, length = sampling.sample_rate, round(sampling.seconds * sampling.sample_rate)
+    stems = torch.stack([sound.expand(2, -1) for sound in sounds]) if sounds else torch.zeros(0, 2, length)
+    loud = [level >= sampling.silence_lufs for level in loudness_each(stems, rate)]
+    parts = [part for part, is_loud in zip(parts, loud, strict=True) if is_loud]
+    gains = torch.tensor([10.0 ** (part.gain_db / 20.0) for part in parts])
+    stems, _ = level_stems(stems[loud] * gains[:, None, None], sampling.balance, sample_rate=rate)
+    pans = spread_pans([part.stem.name for part in parts], stems, sample_rate=rate)
+    return [part.name for part in parts], stems, pans
+
+
+def _as_channels(
+    parts: list[_Part], sounds: list[torch.Tensor], sampling: Sampling
+) -> tuple[list[str], torch.Tensor, list[float]]:
+    """Make mono channels (N, T), all at one level, as in the paper. Return the same as `_as_stems`."""
+    names = []
+    for part in parts:
+        names += [part.name] if part.stem.mono else [f"{part.name}.L", f"{part.name}.R"]
+    length = round(sampling.seconds * sampling.sample_rate)
+    channels = torch.cat(sounds) if sounds else torch.zeros(0, length)
+    tracks, gains_db = normalize_tracks(channels, sampling.track_lufs, sample_rate=sampling.sample_rate)
+    loud = sampling.track_lufs - gains_db >= sampling.silence_lufs  # False for NaN, silence
+    names = [name for name, is_loud in zip(names, loud, strict=True) if is_loud]
+    return names, tracks[loud], [0.5] * len(names)
 
 
 def draw_reference(
@@ -227,8 +277,10 @@ def draw_start(song: Song, windows: Windows, seconds: float, rng: np.random.Gene
             return window, start_s
 
 
-def _draw_stem(others: list[SongWindows], seconds: float, rng: np.random.Generator) -> StemStart:
-    """Draw a sounding stem of any song."""
+def _draw_part(others: list[SongWindows], seconds: float, rng: np.random.Generator) -> _Part:
+    """Draw a sounding stem of any song, with the gain that brings the song's window to `BUS_LUFS`."""
     song, windows = others[rng.integers(len(others))]
     window, start_s = draw_start(song, windows, seconds, rng)
-    return song, song.stems[rng.choice(np.flatnonzero(windows.sounding[:, window]))], start_s
+    stem = song.stems[rng.choice(np.flatnonzero(windows.sounding[:, window]))]
+    gain_db = BUS_LUFS - float(windows.level_lufs[window])
+    return _Part(f"{song.name}/{stem.name}", stem, start_s, gain_db)

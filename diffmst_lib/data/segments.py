@@ -13,6 +13,7 @@ from ..audio.loudness import SAMPLE_RATE
 from ..audio.resampling import resample
 from ..disk import why
 from ..inputs import InputError
+from .measure import decibels
 from .songs import Song, Track
 
 ENERGY = 0.001  # the energy threshold of section 3.1: the mean square that the mix of a segment must reach
@@ -28,6 +29,8 @@ class Windows:
     Attributes:
         starts: Starts of the windows in whole seconds (num_windows,).
         sounding: Whether a stem sounds in a window (num_stems, num_windows).
+        level_lufs: Loudness of all stems together in a window (num_windows,), the sum of their powers. It is
+            -inf for a song without stems.
         slack_s: Longest delay of a segment after the start of its window, in seconds (num_windows,). It is 1
             where the next window fits as well and 0 otherwise. After the last window it is the rest of the
             song.
@@ -35,6 +38,7 @@ class Windows:
 
     starts: np.ndarray
     sounding: np.ndarray
+    level_lufs: np.ndarray
     slack_s: np.ndarray
 
 
@@ -45,6 +49,7 @@ def find_windows(
     energy: float = ENERGY,
     silence_lufs: float = SILENCE_LUFS,
     min_tracks: int = 0,
+    as_channels: bool = False,
 ) -> Windows:
     """Find all windows in which the mix has a mean square of at least `energy` (paper, section 3.1).
 
@@ -55,7 +60,8 @@ def find_windows(
         seconds: Length of a window in seconds, at least 1.
         energy: Mean square that the mix of a window must reach.
         silence_lufs: Loudness from which on a stem counts as sounding.
-        min_tracks: Minimum of sounding tracks in a window.
+        min_tracks: Minimum of sounding tracks in a window. A track is a stem.
+        as_channels: Whether a track is a channel instead, as in the paper: a stereo stem counts as two.
 
     Returns:
         Windows. There are none where nothing fits.
@@ -73,12 +79,18 @@ def find_windows(
         raise ValueError(f"segments must be at least 1 s long, not {seconds}")
     count = max(0, math.floor(song.duration_s - seconds + 1e-6) + 1)
     power_db = _window_level_db(song.power_db, seconds, count)
-    stems = np.array([_window_level_db(stem.loudness_lufs, seconds, count) for stem in song.stems])
-    sounding = stems.reshape(len(song.stems), count) >= silence_lufs
-    channels = np.array([1 if stem.mono else 2 for stem in song.stems])
-    good = (power_db >= 10 * math.log10(energy)) & (channels @ sounding >= min_tracks)
+    levels = np.array([_window_level_db(stem.loudness_lufs, seconds, count) for stem in song.stems])
+    levels = levels.reshape(len(song.stems), count)
+    sounding = levels >= silence_lufs
+    sizes = np.array([2 if as_channels and not stem.mono else 1 for stem in song.stems])
+    good = (power_db >= 10 * math.log10(energy)) & (sizes @ sounding >= min_tracks)
     slack_s = np.append((good[:-1] & good[1:]).astype(float), song.duration_s - seconds - (count - 1))[:count]
-    return Windows(np.flatnonzero(good).astype(np.int32), sounding[:, good], slack_s[good].astype(np.float32))
+    return Windows(
+        np.flatnonzero(good).astype(np.int32),
+        sounding[:, good],
+        decibels((10.0 ** (levels[:, good] / 10.0)).sum(axis=0)),
+        slack_s[good].astype(np.float32),
+    )
 
 
 def _window_level_db(levels_db: np.ndarray, seconds: float, count: int) -> np.ndarray:

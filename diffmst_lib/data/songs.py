@@ -140,8 +140,8 @@ class Song:
         return [*self.stems, self.mix] if self.mix else list(self.stems)
 
     @property
-    def num_tracks(self) -> int:
-        """The number of tracks of the stems. A stereo stem counts as two."""
+    def num_channels(self) -> int:
+        """The number of channels of all stems: two of a stereo stem, the paper's tracks."""
         return sum(1 if stem.mono else 2 for stem in self.stems)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,20 @@ import torch
 from ..audio.loading import save_audio
 from ..audio.loudness import MIX_LUFS, loudness
 from ..audio.multitrack import Multitrack, check_stereo
-from ..console.mixing_console import MixingConsole
+from ..console.mixing_console import MixingConsole, uses_fx_bus
 from ..console.params import ConsoleParams
 from ..console.table import knob_index
 from ..disk import output_folder, write_together
+from ..inputs import note
 from ..style.features import audio_features
 from ..style.losses import feature_distance
+from .bus import console_tracks
+from .report import Report, build_report
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILES = ("mix.wav", "params.json", "params.csv")  # what a saved mix consists of
+FILES = ("mix.wav", "params.json", "params.csv", "report.json")  # what a saved mix consists of
 
 
 @dataclass
@@ -40,6 +44,7 @@ class MixResult:
         loudness_lufs: Loudness of the mix, in LUFS.
         loss: The audio-feature loss between the whole mix and the whole reference, both at -16 LUFS, by term,
             with the "total"; None without a reference, and after `remix`.
+        reference: The record whose style was taken, (2, num_samples); None without one.
     """
 
     audio: torch.Tensor
@@ -48,6 +53,7 @@ class MixResult:
     history: pd.DataFrame | None = None
     loudness_lufs: float = math.nan
     loss: dict[str, float] | None = None
+    reference: torch.Tensor | None = None
 
     @property
     def sample_rate(self) -> int:
@@ -60,17 +66,64 @@ class MixResult:
         Example:
             >>> import diffmst_lib as dm
             >>> result = dm.equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium"))
-            >>> result.params.track("vox_lead")["input_gain_db"] += 3
+            >>> result.params.track("vox_lead")["fader_db"] += 3
             >>> result.remix().loudness_lufs > result.loudness_lufs
             True
         """
         console = MixingConsole(self.sample_rate, preset=self.params.preset)
-        audio = console.render(self.song.audio, self.params)
+        audio = console.render(console_tracks(self.song, self.params.preset)[1], self.params)
         level = loudness(audio, sample_rate=self.sample_rate)
-        return MixResult(audio, self.params.clone(), self.song, self.history, level)
+        return MixResult(audio, self.params.clone(), self.song, self.history, level, reference=self.reference)
+
+    def stems(self) -> dict[str, torch.Tensor]:
+        """Render the stems as they reach the master bus, without gradient: {name: (2, num_samples)}.
+
+        With the reverb's return (`fx_return`), where the effects bus runs, their sum through the master bus is
+        the mix.
+
+        Example:
+            >>> import diffmst_lib as dm
+            >>> result = dm.unity(dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium"))
+            >>> list(result.stems()) == result.song.names
+            True
+        """
+        console = MixingConsole(self.sample_rate, preset=self.params.preset)
+        names, audio = console_tracks(self.song, self.params.preset)
+        stems: dict[str, torch.Tensor] = {}
+        for name, wet in zip(names, console.strips(audio, self.params), strict=True):
+            stem = name if name in self.song.names else name[:-2]  # the paper has a strip for each channel
+            stems[stem] = stems[stem] + wet if stem in stems else wet.clone()
+        return stems
+
+    @torch.no_grad()
+    def fx_return(self) -> torch.Tensor | None:
+        """Render what the effects bus returns, (2, num_samples); None where nothing is sent to it."""
+        if not uses_fx_bus(self.params):
+            return None
+        console = MixingConsole(self.sample_rate, preset=self.params.preset)
+        audio = console_tracks(self.song, self.params.preset)[1]
+        send = torch.zeros_like(self.audio)
+        gains = console.send_gains(self.params)
+        for wet, gain in zip(console.strips(audio, self.params), gains, strict=True):
+            send += wet * gain
+        return console.fx_bus(send[None], self.params)[0]
+
+    def report(self, reference: torch.Tensor | None = None) -> Report:
+        """Report what was done to the song, stem by stem and to the mix: see `Report`.
+
+        Args:
+            reference: A record (2, num_samples) to stand beside the mix; None: that of this result, if any.
+
+        Returns:
+            The report, which prints, shows and plots itself.
+
+        Raises:
+            InputError: For a reference that is not a stereo mix.
+        """
+        return build_report(self, reference)
 
     def save(self, folder: str | Path) -> Path:
-        """Write mix.wav (32-bit float), params.json and params.csv into `folder`, all or none.
+        """Write mix.wav (32-bit float), params.json, params.csv and report.json, all or none.
 
         Args:
             folder: Where to write; it is created if need be.
@@ -81,6 +134,7 @@ class MixResult:
         Raises:
             InputError: In one line, when nothing can be written there.
         """
+        report = json.dumps(self.report().to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         with output_folder(folder, FILES) as folder:
             write_together(
                 folder,
@@ -90,6 +144,7 @@ class MixResult:
                         self.params.to_json() + "\n", encoding="utf-8"
                     ),
                     "params.csv": lambda path: self.params.to_frame().to_csv(path),
+                    "report.json": lambda path: path.write_text(report + "\n", encoding="utf-8"),
                 },
             )
         return folder
@@ -100,7 +155,7 @@ def render_mix(
     params: ConsoleParams,
     *,
     lufs: float = MIX_LUFS,
-    target: dict[str, torch.Tensor] | None = None,
+    reference: Reference | None = None,
     history: pd.DataFrame | None = None,
 ) -> MixResult:
     """Render the song, and put the gain that brings it to `lufs` into the master's output gain.
@@ -109,7 +164,7 @@ def render_mix(
         song: The stems.
         params: The console, which is not changed.
         lufs: The level of the mix, in LUFS.
-        target: Audio features of the reference at -16 LUFS, for the result's loss; None: no loss.
+        reference: The record, for the result's loss; None: no loss.
         history: The losses by step, for the result.
 
     Returns:
@@ -117,7 +172,7 @@ def render_mix(
     """
     console = MixingConsole(song.sample_rate, preset=params.preset)
     params = params.clone()
-    audio = console.render(song.audio, params)
+    audio = console.render(console_tracks(song, params.preset)[1], params)
     level = loudness(audio, sample_rate=song.sample_rate)
     if math.isfinite(level):
         strip = params.master_bus
@@ -126,33 +181,70 @@ def render_mix(
         strip["output_gain_db"] = min(max(before + lufs - level, fader.low), fader.high)
         change_db = strip["output_gain_db"] - before
         audio, level = audio * 10.0 ** (change_db / 20.0), level + change_db
-    loss = None
-    if target is not None:
-        at_mix_level = audio * 10.0 ** ((MIX_LUFS - level) / 20.0) if math.isfinite(level) else audio
-        terms = feature_distance(audio_features(at_mix_level, sample_rate=song.sample_rate), target)
-        loss = {name: term.item() for name, term in terms.items()}
-    return MixResult(audio, params, song, history, level, loss)
+    if reference is None:
+        return MixResult(audio, params, song, history, level)
+    loss = reference.distance(audio, level, sample_rate=song.sample_rate)
+    return MixResult(audio, params, song, history, level, loss, reference.audio)
 
 
-def reference_features(
-    reference: torch.Tensor, lufs: float, *, sample_rate: float
-) -> dict[str, torch.Tensor]:
-    """Measure the audio features of a reference (2, num_samples) of known loudness, brought to -16 LUFS."""
-    return audio_features(reference * 10.0 ** ((MIX_LUFS - lufs) / 20.0), sample_rate=sample_rate)
+@dataclass
+class Reference:
+    """A record whose style is taken, measured once.
+
+    Attributes:
+        audio: The record (2, num_samples), as it was given.
+        features: Its audio features at -16 LUFS.
+    """
+
+    audio: torch.Tensor
+    features: dict[str, torch.Tensor]
+
+    def distance(self, mix: torch.Tensor, lufs: float, *, sample_rate: int) -> dict[str, float]:
+        """Compute the audio-feature loss of a mix (2, num_samples) of known loudness, by term."""
+        at_mix_level = mix * 10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else mix
+        terms = feature_distance(audio_features(at_mix_level, sample_rate=sample_rate), self.features)
+        return {name: term.item() for name, term in terms.items()}
 
 
-def check_reference(reference: torch.Tensor, *, sample_rate: float) -> dict[str, torch.Tensor]:
-    """Check a reference, and measure its audio features at -16 LUFS.
+def check_reference(reference: torch.Tensor, *, sample_rate: int) -> Reference:
+    """Check a record, and measure its audio features at -16 LUFS.
+
+    A record that a mix of these stems can hardly come near is named in an `InputNote`: one that is mono, and
+    one whose channels are of opposite polarity.
 
     Args:
         reference: A stereo mix (2, num_samples).
         sample_rate: Sample rate in Hz.
 
     Returns:
-        The features, without gradient.
+        The record.
 
     Raises:
         InputError: About the "reference", for anything that is not a stereo mix.
     """
-    reference, lufs = check_stereo(reference, sample_rate=sample_rate)
-    return reference_features(reference.detach(), lufs, sample_rate=sample_rate)
+    audio, lufs = check_stereo(reference, sample_rate=sample_rate)
+    audio = audio.detach()
+    left, right = audio.double()
+    powers = (left.square().sum() * right.square().sum()).sqrt().clamp(min=1e-30)
+    correlation = ((left * right).sum() / powers).item()
+    if torch.equal(audio[0], audio[1]):
+        note("the reference is mono: its two channels are equal, and so the mix will be narrow")
+    elif correlation < 0:
+        note(
+            f"the reference has a correlation of {correlation:.2f}: its channels are more opposite than alike, "
+            "and it loses in mono what no mix of these stems should"
+        )
+    at_mix_level = audio * 10.0 ** ((MIX_LUFS - lufs) / 20.0)
+    return Reference(audio, audio_features(at_mix_level, sample_rate=sample_rate))
+
+
+def tell_if_farther(result: MixResult, reference: Reference) -> None:
+    """Name in an `InputNote` a mix that is farther from its record than the plain sum of the stems."""
+    plain_sum = result.song.audio.sum(dim=0)
+    level = loudness(plain_sum, sample_rate=result.sample_rate)
+    plain = reference.distance(plain_sum, level, sample_rate=result.sample_rate)["total"]
+    if result.loss is not None and result.loss["total"] > plain:
+        note(
+            f"the mix is farther from its record than the plain sum of the stems: audio-feature loss "
+            f"{result.loss['total']:.4f} against {plain:.4f}"
+        )

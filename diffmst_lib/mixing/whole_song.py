@@ -6,7 +6,7 @@ length and level are cut into such windows, and the consoles of the windows are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,16 +14,32 @@ from typing import Any, Protocol
 import torch
 from tqdm.auto import tqdm
 
-from ..audio.loudness import MIX_LUFS, loudest_window, normalize_loudness, normalize_tracks
-from ..audio.multitrack import Multitrack, check_song, check_stereo
+from ..audio.loudness import (
+    MIX_LUFS,
+    level_stems,
+    loudest_window,
+    normalize_loudness,
+    normalize_tracks,
+    stem_gains_db,
+)
+from ..audio.multitrack import Multitrack, check_song
+from ..audio.spreading import spread_pans
 from ..console.params import ConsoleParams
 from ..console.table import SECTIONS, knob_index, param_table
 from ..inputs import InputError
+from ..network.channels import channel_pans
 from ..network.config import ModelConfig
 from ..network.controller import start_logits
 from ..network.encoder import ReferenceStyle
+from .bus import console_tracks, hold_bus
+from .first_edition import stems_console
+from .keeping import KEEP
 from .optimize import fit_console
-from .result import MixResult, reference_features, render_mix
+from .parts import blend, check_amount, check_keep, check_locks, hold
+from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
+from .start import start_params
+
+MOST_WINDOWS = 12  # of a song and of a record: a dozen of the loudest say as much as all of them
 
 
 class Network(Protocol):
@@ -40,21 +56,40 @@ class Network(Protocol):
         """Return all modules, the model itself among them."""
 
     def encode_tracks(self, tracks: torch.Tensor) -> torch.Tensor:
-        """Encode tracks (B, N, T) as embeddings (B, N, width)."""
+        """Encode a batch of tracks as embeddings (B, N, width)."""
 
     def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
         """Encode references (B, 2, T)."""
 
     def console_logits(
-        self, embeddings: torch.Tensor, style: ReferenceStyle, tracks: torch.Tensor, *, sides: torch.Tensor
+        self, embeddings: torch.Tensor, style: ReferenceStyle, tracks: torch.Tensor, *, pans: torch.Tensor
     ) -> list[torch.Tensor]:
         """Predict the logits of the console's three sections."""
 
-    def plain_sum(self, tracks: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
-        """Sum tracks (B, N, T) without a console, (B, 2, T)."""
+    def plain_sum(self, tracks: torch.Tensor, pans: torch.Tensor) -> torch.Tensor:
+        """Sum a batch of tracks without a console, (B, 2, T)."""
 
     def add_gap(self, style: ReferenceStyle, mix: torch.Tensor) -> ReferenceStyle:
         """Append to the features of a reference the gap to those of a mix (B, 2, T)."""
+
+
+@dataclass
+class Tracks:
+    """The tracks of a whole song, as a network takes them: stems, or mono channels.
+
+    Attributes:
+        names: Their names, N of them.
+        audio: (N, 2, T) or (N, T), as delivered.
+        pans: Where the pans start, N of them.
+        gains_db: The trims of stems, (N,), in dB; 0 for channels, whose windows have their own.
+        balance: The stems' balance.
+    """
+
+    names: list[str]
+    audio: torch.Tensor
+    pans: list[float]
+    gains_db: torch.Tensor
+    balance: str
 
 
 @dataclass
@@ -62,15 +97,15 @@ class Window:
     """The sounding tracks of a window, as the network takes them.
 
     Attributes:
-        tracks: (1, K, T), at `config.track_lufs`.
-        gains_db: The gains that brought them there, (K,), in dB.
-        sides: (1, K), from -1 for left to 1 for right.
+        tracks: (1, K, 2, T), their sum at -20 LUFS, or channels (1, K, T), each at `config.track_lufs`.
+        gains_db: The gains for the tracks as delivered, (K,), in dB: those of the song, or of the window.
+        pans: (1, K), from 0 to 1.
         sounding: (N,), True for those K of the song's N tracks.
     """
 
     tracks: torch.Tensor
     gains_db: torch.Tensor
-    sides: torch.Tensor
+    pans: torch.Tensor
     sounding: torch.Tensor
 
 
@@ -80,51 +115,87 @@ def mix_song(
     reference: torch.Tensor,
     *,
     refine_steps: int = 0,
+    balance: str = "delivered",
+    center: Sequence[str] | None = None,
+    keep: float = KEEP,
+    lock: Sequence[str] = (),
+    amount: float | Mapping[str, float] = 1.0,
     fit_seconds: float = 15.0,
     progress: bool = False,
 ) -> MixResult:
     """Mix a song in the style of a reference: `DiffMST.mix`, with its arguments and errors."""
     if refine_steps < 0:
         raise ValueError(f"refine_steps must be 0 or more, got {refine_steps}")
-    reference, lufs = _check(model, song, reference)
-    params = _mean_console(model, song, reference, progress)
-    target = reference_features(reference, lufs, sample_rate=song.sample_rate)
-    if not refine_steps:
-        return render_mix(song, params, target=target)
-    return fit_console(song, target, params, steps=refine_steps, fit_seconds=fit_seconds, progress=progress)
+    check_keep(keep)
+    record = _check(model, song, reference)
+    preset = "reference" if model.config.console == "reference" else "default"
+    locked = check_locks(lock, console_tracks(song, preset)[0], preset)
+    check_amount(amount)
+    start = _start(song, preset, balance, center)
+    params = hold(start, _mean_console(model, song, record.audio, balance, center, progress), locked)
+    history = None
+    if refine_steps:
+        params, history = fit_console(
+            song,
+            record,
+            params,
+            steps=refine_steps,
+            keep=keep,
+            lock=locked,
+            fit_seconds=fit_seconds,
+            progress=progress,
+        )
+    result = render_mix(song, blend(start, params, amount), reference=record, history=history)
+    tell_if_farther(result, record)
+    return result
+
+
+def _start(song: Multitrack, preset: str, balance: str, center: Sequence[str] | None) -> ConsoleParams:
+    """Make the console that leaves the song as it was delivered, for either kind of strip."""
+    if preset == "default":
+        return start_params(song, balance, center)
+    names = console_tracks(song, preset)[0]
+    return ConsoleParams.neutral(names, preset=preset, sample_rate=song.sample_rate)
 
 
 def analyze_song(
-    model: Network, song: Multitrack, reference: torch.Tensor, *, progress: bool = False
+    model: Network,
+    song: Multitrack,
+    reference: torch.Tensor,
+    *,
+    balance: str = "delivered",
+    center: Sequence[str] | None = None,
+    progress: bool = False,
 ) -> ConsoleParams:
     """Predict the console of a whole song, for its stems as they are: `DiffMST.analyze`, with its errors."""
-    reference, _ = _check(model, song, reference)
-    return _mean_console(model, song, reference, progress)
+    record = _check(model, song, reference)
+    return _mean_console(model, song, record.audio, balance, center, progress)
 
 
 def attention_maps(
     model: Network, song: Multitrack, reference: torch.Tensor
 ) -> tuple[torch.Tensor, list[str]]:
     """Show what each token attends to in the song's loudest window: `DiffMST.attention`, with its errors."""
-    reference, _ = _check(model, song, reference)
+    record = _check(model, song, reference)
     seconds, rate = model.config.window_seconds, model.config.sample_rate
-    first = loudest_window(song.audio, seconds, sample_rate=rate)
+    tracks = song_tracks(model.config, song, "delivered", None)
+    first = loudest_window(tracks.audio, seconds, sample_rate=rate)
     with torch.no_grad(), evaluating(model):
-        style = reference_style(model, reference)
-        window = level_window(model, song.audio[:, first : first + round(seconds * rate)], song.sides())
+        style = reference_style(model, record.audio)
+        window = level_window(model, tracks, tracks.audio[..., first : first + round(seconds * rate)])
         if model.config.passes:
-            style = model.add_gap(style, model.plain_sum(window.tracks, window.sides))
+            style = model.add_gap(style, model.plain_sum(window.tracks, window.pans))
         maps = model.controller.attention(
             *model.controller.tokens(
-                model.encode_tracks(window.tracks), style.embeddings, style=style.features, sides=window.sides
+                model.encode_tracks(window.tracks), style.embeddings, style=style.features, pans=window.pans
             )
         )
-    names = [name for name, sounds in zip(song.names, window.sounding, strict=True) if sounds]
+    names = [name for name, sounds in zip(tracks.names, window.sounding, strict=True) if sounds]
     return maps[:, 0].cpu(), [*names, *model.config.views.split("/"), "fx bus", "master bus"]
 
 
-def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Check song and reference, and return the reference and its loudness in LUFS."""
+def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> Reference:
+    """Check song and reference, and measure the reference."""
     check_song(song)
     if song.sample_rate != model.config.sample_rate:
         raise InputError(
@@ -132,19 +203,35 @@ def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> tuple[t
             f"load it with sample_rate={model.config.sample_rate}",
             about="song",
         )
-    reference, lufs = check_stereo(reference, sample_rate=song.sample_rate)
-    return reference.detach(), lufs
+    return check_reference(reference, sample_rate=song.sample_rate)
+
+
+def song_tracks(config: ModelConfig, song: Multitrack, balance: str, center: Sequence[str] | None) -> Tracks:
+    """List a song's tracks as a model takes them: its stems, or their channels."""
+    names, audio = console_tracks(song, config.console)
+    if not config.stems:
+        return Tracks(names, audio, channel_pans(names, audio), torch.zeros(len(names)), balance)
+    gains_db = stem_gains_db(audio, balance, sample_rate=song.sample_rate)
+    pans = spread_pans(names, audio, sample_rate=song.sample_rate, center=center)
+    return Tracks(names, audio, pans, gains_db.nan_to_num(0.0), balance)
 
 
 @torch.no_grad()
-def _mean_console(model: Network, song: Multitrack, reference: torch.Tensor, progress: bool) -> ConsoleParams:
-    """Average the consoles of the song's windows, each strip weighted by the energy of its track."""
-    config = model.config
+def _mean_console(
+    model: Network,
+    song: Multitrack,
+    reference: torch.Tensor,
+    balance: str,
+    center: Sequence[str] | None,
+    progress: bool,
+) -> ConsoleParams:
+    """Average the consoles of the song's loudest windows, each strip weighted by the energy of its track."""
+    config, tracks = model.config, song_tracks(model.config, song, balance, center)
     with evaluating(model):
         style = reference_style(model, reference)
-        windows = cut_windows(song.audio, config.window_seconds, config.sample_rate)
+        windows = loudest_windows(tracks.audio, config.window_seconds, config.sample_rate)
         consoles = [
-            window_console(model, window, song.sides(), style)
+            window_console(model, tracks, window, style)
             for window in tqdm(windows, desc="listen", unit="window", disable=not progress)
         ]
     strips, fx_buses, master_buses, energy = (torch.stack(part) for part in zip(*consoles, strict=True))
@@ -155,24 +242,42 @@ def _mean_console(model: Network, song: Multitrack, reference: torch.Tensor, pro
         (of_buses * fx_buses).sum(dim=0),
         (of_buses * master_buses).sum(dim=0),
     ]
-    return ConsoleParams.from_unit(
+    params = ConsoleParams.from_unit(
         *(mean.clamp(0.0, 1.0) for mean in means),
         preset=config.console,
         sample_rate=config.sample_rate,
-        names=song.names,
+        names=tracks.names,
     )
+    if config.console == "reference":
+        return params
+    if config.console == "default":
+        return hold_bus(song, params)
+    return stems_console(song, params)
 
 
-def cut_windows(audio: torch.Tensor, seconds: float, sample_rate: int) -> list[torch.Tensor]:
-    """Cut a sound (channels, T) into windows, one after another; the last one ends with the sound."""
+def loudest_windows(audio: torch.Tensor, seconds: float, sample_rate: int) -> list[torch.Tensor]:
+    """Cut a sound (..., T) into windows, one after another, and keep the loudest, at most a dozen.
+
+    The last window ends with the sound. Quiet windows mislead: what an intro needs is not what the song needs.
+    """
     length, total = round(seconds * sample_rate), audio.shape[-1]
     starts = [*range(0, max(1, total - length), length), *[total - length] * (total > length)]
-    return [audio[:, start : start + length] for start in starts]
+    windows = [audio[..., start : start + length] for start in starts]
+    if len(windows) <= MOST_WINDOWS:
+        return windows
+    energy = [_energy(window) for window in windows]
+    loudest = sorted(range(len(windows)), key=energy.__getitem__)[-MOST_WINDOWS:]
+    return [windows[i] for i in sorted(loudest)]
+
+
+def _energy(window: torch.Tensor) -> float:
+    total = window.flatten(0, -2).sum(dim=0) if window.ndim == 2 else window.sum(dim=0)
+    return total.square().sum().item()
 
 
 def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:
     """Encode the windows of a reference (2, T), each at -16 LUFS, and average them, weighted by energy."""
-    windows = cut_windows(reference, model.config.window_seconds, model.config.sample_rate)
+    windows = loudest_windows(reference, model.config.window_seconds, model.config.sample_rate)
     energy = torch.stack([window.square().mean() for window in windows])
     styles = []
     for window in windows:
@@ -187,40 +292,47 @@ def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:
     return ReferenceStyle(mean("embeddings"), mean("features"), mean("mirrored"))
 
 
-def level_window(model: Network, window: torch.Tensor, sides: list[float]) -> Window:
-    """Bring the tracks of a window (N, T) that are not silent to the model's level."""
-    tracks, gains_db = normalize_tracks(window, model.config.track_lufs, sample_rate=model.config.sample_rate)
+def level_window(model: Network, tracks: Tracks, audio: torch.Tensor) -> Window:
+    """Bring the tracks of a window, (N, 2, T) or (N, T), that are not silent to the model's level."""
+    config, rate = model.config, model.config.sample_rate
+    if config.track_lufs is None:
+        levelled, gains_db = level_stems(audio, tracks.balance, sample_rate=rate)
+        of_song = tracks.gains_db
+    else:
+        levelled, gains_db = normalize_tracks(audio, config.track_lufs, sample_rate=rate)
+        of_song = gains_db
     sounding = torch.isfinite(gains_db)
     return Window(
-        tracks[sounding].to(model.device, torch.float32)[None],
-        gains_db[sounding].float().cpu(),
-        torch.tensor(sides, device=sounding.device)[sounding][None].to(model.device),
+        levelled[sounding].to(model.device, torch.float32)[None],
+        of_song[sounding].float().cpu(),
+        torch.tensor(tracks.pans, device=sounding.device)[sounding][None].to(model.device),
         sounding.cpu(),
     )
 
 
 def window_console(
-    model: Network, audio: torch.Tensor, sides: list[float], style: ReferenceStyle
+    model: Network, tracks: Tracks, audio: torch.Tensor, style: ReferenceStyle
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Predict the console for the tracks of a window (N, T) at their own levels.
+    """Predict the console for the tracks of a window, (N, 2, T) or (N, T), at their own levels.
 
     Returns:
-        The console in the unit interval, (N, 27), (25,), (26,), and the energy of each track, (N,). Silent
-        tracks get the strip where training starts, and almost no energy.
+        The console in the unit interval, (N, knobs), (knobs,), (knobs,), and the energy of each track, (N,).
+        Silent tracks get the strip where training starts, and almost no energy.
     """
-    preset, window = model.config.console, level_window(model, audio, sides)
+    preset, window = model.config.console, level_window(model, tracks, audio)
     start, fx_bus, master_bus = (torch.sigmoid(start_logits(section, preset)) for section in SECTIONS)
-    strips = start.repeat(len(window.sounding), 1)  # (N, 27)
+    strips = start.repeat(len(window.sounding), 1)  # (N, knobs)
+    column = knob_index("input_gain_db", preset=preset)
+    trim = param_table("track", preset)[column]
     if bool(window.sounding.any()):
         embeddings = model.encode_tracks(window.tracks)
-        logits = model.console_logits(embeddings, style, window.tracks, sides=window.sides)
+        logits = model.console_logits(embeddings, style, window.tracks, pans=window.pans)
         predicted, fx_bus, master_bus = (torch.sigmoid(z[0]).cpu() for z in logits)
-        column = knob_index("input_gain_db", preset=preset)
-        fader = param_table("track", preset)[column]
-        # The console is for tracks at their own levels: the normalization's gain goes into the input gain.
-        predicted[:, column] += window.gains_db / (fader.high - fader.low)
+        # The console is for tracks at their own levels: the levelling goes into the trim.
+        predicted[:, column] += window.gains_db / (trim.high - trim.low)
         strips[window.sounding] = predicted.clamp(0.0, 1.0)
-    energy = torch.where(window.sounding, audio.square().mean(dim=-1).cpu(), 0.0).float()
+    power = audio.square().flatten(1).mean(dim=-1).cpu()
+    energy = torch.where(window.sounding, power, 0.0).float()
     energy += torch.finfo(torch.float32).tiny  # a track that is silent in every window still has a mean
     return strips, fx_bus, master_bus, energy
 

@@ -15,16 +15,24 @@ def check_types(tracks: torch.Tensor, reference: torch.Tensor, mask: torch.Tenso
 
 
 def check_shapes(
-    tracks: torch.Tensor, reference: torch.Tensor, sides: torch.Tensor | None, mask: torch.Tensor | None
+    tracks: torch.Tensor,
+    reference: torch.Tensor,
+    pans: torch.Tensor | None,
+    mask: torch.Tensor | None,
+    *,
+    stems: bool,
 ) -> None:
-    """Raise ValueError unless tracks, reference, sides and mask of a batch fit each other."""
-    if tracks.ndim != 3 or 0 in tracks.shape:
-        raise ValueError(
-            f"tracks must be (batch, num_tracks, samples) or (num_tracks, samples), got {tuple(tracks.shape)}"
+    """Raise ValueError unless tracks, reference, pans and mask of a batch fit each other and the model."""
+    if tracks.ndim != 3 + stems or 0 in tracks.shape or (stems and tracks.shape[2] != 2):
+        wanted = (
+            "stereo stems (batch, num_stems, 2, samples) or (num_stems, 2, samples)"
+            if stems
+            else "mono channels (batch, num_tracks, samples) or (num_tracks, samples)"
         )
+        raise ValueError(f"tracks must be {wanted} for this model, got {tuple(tracks.shape)}")
     if reference.ndim != 3 or reference.shape[:2] != (len(tracks), 2) or reference.shape[-1] == 0:
         raise ValueError(f"the reference must be ({len(tracks)}, 2, samples), got {tuple(reference.shape)}")
-    for name, values in (("sides", sides), ("mask", mask)):
+    for name, values in (("pans", pans), ("mask", mask)):
         if values is not None and values.shape != tracks.shape[:2]:
             raise ValueError(
                 f"{name} must be {tuple(tracks.shape[:2])}, one per track, got {tuple(values.shape)}"

@@ -17,12 +17,13 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import nn
 
-from ..console.table import SECTIONS, VERSION_1_NAMES, param_table
+from ..console.first_edition import VERSION_1_NAMES
+from ..console.table import SECTIONS, param_table
 from ..disk import data_dir, output_folder, why, write_together
-from ..inputs import InputError
+from ..inputs import FIRST_EDITION, InputError
 from .config import FIELDS, PRESETS, ModelConfig
 
-FORMAT, VERSION = "diffmst-model", 2  # version 1 had other names for knobs, and `listens` for `passes`
+FORMAT, VERSION = "diffmst-model", 3  # versions 1 and 2 are of the first edition, whose strips took channels
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -146,12 +147,11 @@ def _read_config(path: Path) -> ModelConfig:
         raise InputError(f"{path}: cannot be read as JSON ({why(error)})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{path}: not the configuration of a Diff-MST model")
-    if data.get("version") == 1:
-        data = _from_version_1(data)
+    if data.get("version") in (1, 2):
+        data = _from_first_edition(data)
     if data.get("version") != VERSION:
         raise InputError(
-            f"{path}: version {data.get('version')} of the format, this library reads "
-            f"versions 1 and {VERSION}"
+            f"{path}: version {data.get('version')} of the format, this library reads versions 1 to {VERSION}"
         )
     values = data.get("config")
     if not isinstance(values, dict) or values.keys() != FIELDS:
@@ -169,15 +169,19 @@ def _read_config(path: Path) -> ModelConfig:
     return config
 
 
-def _from_version_1(data: dict[str, Any]) -> dict[str, Any]:
-    """Give a configuration today's names; what version 1 did not write stays and is rejected later."""
+def _from_first_edition(data: dict[str, Any]) -> dict[str, Any]:
+    """Give a configuration today's names; what its version did not write stays and is rejected later."""
+    names = {"listens": "passes", "sides": "start_pans"}
     try:
         today = {before: name for name, before in VERSION_1_NAMES.items()}
         console = {
             section: [[today.get(name, name), *rest] for name, *rest in knobs]
             for section, knobs in data["console"].items()
         }
-        config = {"passes" if name == "listens" else name: value for name, value in data["config"].items()}
+        config = {names.get(name, name): value for name, value in data["config"].items()}
+        config["mirrored"] = config["start_pans"]
+        if config["console"] == "default":
+            config["console"] = FIRST_EDITION
         return data | {"version": VERSION, "config": config, "console": console}
     except (KeyError, TypeError, ValueError, AttributeError):
         return data | {"version": VERSION}

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from torch import nn
+
+from ..inputs import FIRST_EDITION, check_limits, limited, one_of
 from ..inputs import PRESETS as CONSOLES
-from ..inputs import check_limits, limited, one_of
-from .encoder import PAPER_CHANNELS, PAPER_POOLS
+from .encoder import PAPER_CHANNELS, PAPER_POOLS, SpectrogramEncoder, StatisticsEncoder
 
 MOST = 1_000_000  # the highest size allowed, since a configuration may come from a stranger
 
@@ -41,14 +43,16 @@ class ModelConfig:
         passes: How often the controller listens to a mix of the tracks, 0 to 8, that is gets the gap between
             the features of that mix and those of the reference. 0: never. 1: to the plain sum of the tracks.
             2: then to the mix of its first console, which it corrects; and so on.
-        sides: Whether the controller gets the side of each track. Pans then start there, and the model is
-            mirror-symmetric.
+        start_pans: Whether the controller is told where each pan starts, and starts there.
         neutral_start: Whether the controller's heads have a hidden layer and start at a console that does
             nothing.
-        console: Preset of the console, "default" or "reference".
-        track_lufs: Level of the tracks when they are encoded and mixed, -100 to 0 LUFS.
+        console: Preset of the console, "default" (the tracks are stereo stems) or "reference" (mono channels).
+        track_lufs: Level of each mono channel when it is encoded and mixed, -100 to 0 LUFS. None for stems:
+            they keep their balance, and their plain sum is at -20 LUFS.
         window_seconds: Length of the windows that the network gets, 0.1 to 600 s.
         sample_rate: Sample rate in Hz.
+        mirrored: Of the weights of the first edition alone: left and right are treated alike by averaging with
+            the mirror image.
         name: Name for people. `dataclasses.replace` keeps it unless given another one.
 
     Raises:
@@ -73,12 +77,13 @@ class ModelConfig:
     views: str = one_of(("left/right", "mid/side"))
     style: bool = one_of((False, True))
     passes: int = limited(0, 8, whole=True)
-    sides: bool = one_of((False, True))
+    start_pans: bool = one_of((False, True))
     neutral_start: bool = one_of((False, True))
-    console: str = one_of(CONSOLES)
-    track_lufs: float = limited(-100, 0)
+    console: str = one_of((*CONSOLES, FIRST_EDITION))
+    track_lufs: float | None = limited(-100, 0, optional=True)
     window_seconds: float = limited(0.1, 600)
     sample_rate: int = limited(1, MOST, whole=True, default=44100)
+    mirrored: bool = one_of((False, True), default=False)
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -103,8 +108,18 @@ class ModelConfig:
             raise ValueError(f"name cannot be {self.name!r}{where}")
         if self.passes and not self.style:
             raise ValueError(f"passes={self.passes} compares audio features: it needs style")
+        if (self.track_lufs is None) != self.stems:
+            wanted = "None, since stems keep their balance" if self.stems else "a level for each channel"
+            raise ValueError(f"track_lufs must be {wanted}, with the console {self.console!r}{where}")
+        if self.mirrored and not (self.start_pans and self.style):
+            raise ValueError(f"mirrored needs start_pans and style{where}")
         if self.width % self.heads:
             raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
+
+    @property
+    def stems(self) -> bool:
+        """Whether the tracks are stereo stems; otherwise they are mono channels."""
+        return self.console == "default"
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -130,7 +145,7 @@ _PAPER = ModelConfig(
     views="left/right",
     style=False,
     passes=0,
-    sides=False,
+    start_pans=False,
     neutral_start=False,
     console="reference",
     track_lufs=-48.0,
@@ -152,13 +167,29 @@ _SMALL = ModelConfig(
     views="mid/side",
     style=True,
     passes=2,
-    sides=True,
+    start_pans=True,
     neutral_start=True,
     console="default",
-    track_lufs=-30.0,  # the middle of the thresholds' range; at the paper's -48 most are never reached
+    track_lufs=None,
     window_seconds=10.0,
 )
 _TINY = replace(_SMALL, name="tiny", width=32, layers=2, heads=4, feedforward=64, bands=32)
 
 PRESETS = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
 FIELDS = {field.name for field in fields(ModelConfig)}
+
+
+def make_encoder(config: ModelConfig, level_db: float, signals: int = 1) -> nn.Module:
+    """Build the encoder that a configuration asks for, for signals with an RMS of about `level_db`, in dB."""
+    if config.encoder == "cnn":
+        return SpectrogramEncoder(
+            config.width,
+            channels=config.channels,
+            pools=config.pools,
+            hop=config.hop,
+            signals=signals,
+            chunk=config.chunk,
+        )
+    return StatisticsEncoder(
+        config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db, signals=signals
+    )

@@ -10,22 +10,23 @@ from torch import nn
 
 from ..console.table import SECTIONS, UNIT_EDGE, ParamSpec, knob_index, normalize, param_table
 
-PAN_START = 1.5  # logit of a right channel's pan where training starts, 0.82; a left channel's is -1.5, 0.18
+PAN_EDGE = 0.02  # pans start at least this far from the sides, where a sigmoid has no slope
+PAN_SCALE = 1.5  # start pans enter a token as logit / 1.5, about -1 to 1 for the first edition's channels
 
 
 def start_logits(section: str, preset: str = "default") -> torch.Tensor:
     """Compute the logits of one section of the console where training starts, which does nothing.
 
     They are logit(u) for each knob's neutral value u in the unit interval, at least 0.02 from its ends. Only
-    the threshold starts elsewhere, in the middle of its range. With a ratio of 1 it does nothing, but a
-    threshold of 0 dB would leave the ratio nothing to act on, and so no gradient.
+    a neutral threshold of 0 dB is moved, to the middle of its range: with a ratio of 1 it does nothing
+    anywhere, but at 0 dB the ratio would have nothing to act on, and so no gradient.
 
     Args:
         section: "track", "fx_bus" or "master_bus".
         preset: The console's preset.
 
     Returns:
-        Logits (27,), (25,) or (26,).
+        Logits (knobs,).
 
     Example:
         >>> torch.sigmoid(start_logits("track"))[:1]               # the input gain, 0 dB between -48 and 48
@@ -37,28 +38,34 @@ def start_logits(section: str, preset: str = "default") -> torch.Tensor:
 
 
 def _start_value(spec: ParamSpec) -> float:
-    return (spec.low + spec.high) / 2 if spec.name == "threshold_db" else spec.neutral
+    at_the_top = spec.name == "threshold_db" and spec.neutral == spec.high
+    return (spec.low + spec.high) / 2 if at_the_top else spec.neutral
 
 
-def start_console(sides: torch.Tensor, preset: str = "default") -> list[torch.Tensor]:
-    """Compute the logits of the console where training starts, each strip panned to its side.
+def start_console(pans: torch.Tensor, preset: str = "default") -> list[torch.Tensor]:
+    """Compute the logits of the console where training starts, with pans of their own.
 
     Args:
-        sides: (...), from -1 for left to 1 for right.
+        pans: Where each pan starts, (...), 0 (left) to 1 (right).
         preset: The console's preset.
 
     Returns:
-        Logits of the strips (..., 27), of the effects bus (25,) and of the master bus (26,).
+        Logits of the strips (..., knobs), of the effects bus (knobs,) and of the master bus (knobs,).
 
     Example:
-        >>> strips, *_ = start_console(torch.tensor([-1.0, 0.0, 1.0]))
-        >>> torch.sigmoid(strips[:, -2]).round(decimals=2)         # the pans
-        tensor([0.1800, 0.5000, 0.8200])
+        >>> strips, *_ = start_console(torch.tensor([0.4, 0.5, 0.6]))
+        >>> torch.sigmoid(strips[:, -3]).round(decimals=2)         # the pans
+        tensor([0.4000, 0.5000, 0.6000])
     """
-    strips, *buses = (start_logits(section, preset).to(sides) for section in SECTIONS)
-    strips = strips.repeat(*sides.shape, 1)
-    strips[..., knob_index("pan", "track", preset)] = PAN_START * sides
+    strips, *buses = (start_logits(section, preset).to(pans) for section in SECTIONS)
+    strips = strips.repeat(*pans.shape, 1)
+    strips[..., knob_index("pan", "track", preset)] = pan_logits(pans)
     return [strips, *buses]
+
+
+def pan_logits(pans: torch.Tensor) -> torch.Tensor:
+    """Compute the logits of pans in 0 to 1, at least 0.02 from the sides."""
+    return torch.logit(pans.clamp(PAN_EDGE, 1.0 - PAN_EDGE))
 
 
 class Controller(nn.Module):
@@ -77,7 +84,7 @@ class Controller(nn.Module):
         mix_tokens: Number of embeddings of the reference.
         style_size: Number of style features of the reference, which are projected and added to every token
             and again before the heads; 0 for none.
-        sides: Whether the side of each track is added to its token, and its pan starts there.
+        start_pans: Whether the start of each track's pan is added to its token, and its pan starts there.
         neutral_start: Whether the heads have a hidden layer and start at the logits of `start_logits`, the
             same for every input. Otherwise each is one linear layer that starts at random, as in the released
             code.
@@ -87,7 +94,7 @@ class Controller(nn.Module):
     Example:
         >>> controller = Controller(width=8, layers=1, heads=2, feedforward=16)
         >>> [tuple(logits.shape) for logits in controller(torch.randn(1, 5, 8), torch.randn(1, 2, 8))]
-        [(1, 5, 27), (1, 25), (1, 26)]
+        [(1, 5, 29), (1, 25), (1, 26)]
     """
 
     def __init__(
@@ -99,7 +106,7 @@ class Controller(nn.Module):
         feedforward: int = 2048,
         mix_tokens: int = 2,
         style_size: int = 0,
-        sides: bool = False,
+        start_pans: bool = False,
         neutral_start: bool = False,
         norm_first: bool = False,
         preset: str = "default",
@@ -114,7 +121,7 @@ class Controller(nn.Module):
         )
         norm = nn.LayerNorm(width) if norm_first else None
         self.transformer = nn.TransformerEncoder(layer, layers, norm=norm, enable_nested_tensor=False)
-        self.side = nn.Parameter(torch.randn(width)) if sides else None
+        self.side = nn.Parameter(torch.randn(width)) if start_pans else None
         self.style_before = nn.Linear(style_size, width) if style_size else None
         self.style_after = nn.Linear(style_size, width) if style_size else None
         self.heads = nn.ModuleDict(
@@ -133,7 +140,7 @@ class Controller(nn.Module):
         mix: torch.Tensor,
         *,
         style: torch.Tensor | None = None,
-        sides: torch.Tensor | None = None,
+        pans: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Assemble the input of the transformer from the arguments of `forward`.
@@ -144,8 +151,8 @@ class Controller(nn.Module):
         batch, num_tracks = tracks.shape[:2]
         buses = torch.stack([self.fx_bus_token, self.master_bus_token]).expand(batch, -1, -1)
         tracks = tracks + self.track_type
-        if self.side is not None and sides is not None:
-            tracks = tracks + sides[..., None] * self.side
+        if self.side is not None and pans is not None:
+            tracks = tracks + (pan_logits(pans) / PAN_SCALE)[..., None] * self.side
         tokens = torch.cat([tracks, mix + self.mix_types, buses], dim=1)  # (B, N + M + 2, width)
         if self.style_before is not None:
             tokens = tokens + self.style_before(style)[:, None]
@@ -160,7 +167,7 @@ class Controller(nn.Module):
         mix: torch.Tensor,
         *,
         style: torch.Tensor | None = None,
-        sides: torch.Tensor | None = None,
+        pans: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Predict the knobs.
@@ -169,21 +176,21 @@ class Controller(nn.Module):
             tracks: Embeddings (B, N, width).
             mix: Embeddings of the reference, (B, M, width).
             style: Style features of the reference, (B, style_size).
-            sides: (B, N), from -1 (left) to 1 (right).
+            pans: Where each pan starts, (B, N), 0 (left) to 1 (right).
             mask: (B, N), True where a track is real.
 
         Returns:
-            Logits of the knobs of tracks, effects bus and master bus, (B, N, 27), (B, 25), (B, 26).
+            Logits of the knobs of tracks (B, N, knobs), effects bus (B, knobs) and master bus (B, knobs).
         """
         num_tracks = tracks.shape[1]
-        tokens, padding = self.tokens(tracks, mix, style=style, sides=sides, mask=mask)
+        tokens, padding = self.tokens(tracks, mix, style=style, pans=pans, mask=mask)
         out = self.transformer(tokens, src_key_padding_mask=padding)  # (B, N + M + 2, width)
         if self.style_after is not None:
             out = out + self.style_after(style)[:, None]
-        strips = self.heads["track"](out[:, :num_tracks])  # (B, N, 27)
-        if self.side is not None and sides is not None:
+        strips = self.heads["track"](out[:, :num_tracks])  # (B, N, knobs)
+        if self.side is not None and pans is not None:
             start = torch.zeros_like(strips)
-            start[..., self.pan_index] = PAN_START * sides
+            start[..., self.pan_index] = pan_logits(pans)
             strips = strips + start
         return strips, self.heads["fx_bus"](out[:, -2]), self.heads["master_bus"](out[:, -1])
 
@@ -214,23 +221,3 @@ def _neutral_head(width: int, section: str, preset: str) -> nn.Sequential:
         last.weight.zero_()
         last.bias.copy_(start)
     return nn.Sequential(first, nn.GELU(), last)
-
-
-def mirror_average(
-    logits: tuple[torch.Tensor, ...], mirrored: tuple[torch.Tensor, ...], pan: int
-) -> tuple[torch.Tensor, ...]:
-    """Average a console's logits with those for the mirror image of song and reference, mirrored back.
-
-    To mirror a console turns every pan p to 1 - p, which changes the sign of its logit, and no other knob.
-
-    Args:
-        logits: Logits of the three sections, the strips first.
-        mirrored: The same for the mirror image.
-        pan: Column of the pan in the strips.
-
-    Returns:
-        The means, in the same shapes.
-    """
-    back = mirrored[0].clone()
-    back[..., pan] = -back[..., pan]
-    return tuple((a + b) / 2 for a, b in zip(logits, (back, *mirrored[1:]), strict=True))

@@ -1,6 +1,7 @@
 """Encoders: sound in, an embedding out. The paper's network, and that of our small models.
 
-Every encoder takes mono signals (batch, num_samples) and gives embeddings (batch, width).
+Every encoder gives embeddings (batch, width). It takes mono signals (batch, num_samples) or, for stems, mid and
+side together (batch, 2, num_samples).
 
 Chapter: The encoder.
 """
@@ -116,6 +117,7 @@ class SpectrogramEncoder(nn.Module):
         pools: Pooling of each block, (frequency, time).
         n_fft: Window of the spectrogram, in samples.
         hop: Step of the spectrogram, in samples.
+        signals: 1 for mono signals, 2 for mid and side together.
         chunk: How many signals pass at a time; None for all. With gradients each chunk is computed again in
             the backward pass, so that only one chunk's activations are in memory; in training, batch norm
             takes its statistics over a chunk.
@@ -137,6 +139,7 @@ class SpectrogramEncoder(nn.Module):
         pools: tuple[tuple[int, int], ...] = PAPER_POOLS,
         n_fft: int = 2048,
         hop: int = 512,
+        signals: int = 1,
         chunk: int | None = None,
     ):
         super().__init__()
@@ -146,7 +149,7 @@ class SpectrogramEncoder(nn.Module):
                 f"got {len(channels)} and {len(pools)}"
             )
         self.n_fft, self.hop, self.chunk = n_fft, hop, chunk
-        self.blocks = nn.Sequential(*map(ConvBlock, (1, *channels[:-1]), channels, pools))
+        self.blocks = nn.Sequential(*map(ConvBlock, (signals, *channels[:-1]), channels, pools))
         self.project = nn.Linear(channels[-1], width)
         bins, frames = 1, 1
         for pool in pools:
@@ -156,7 +159,7 @@ class SpectrogramEncoder(nn.Module):
         self.min_samples = (frames - 1) * hop  # 65,024 for the paper's network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Encode signals (B, T) as embeddings (B, width)."""
+        """Encode signals (B, T) or (B, signals, T) as embeddings (B, width)."""
         x = nn.functional.pad(x, (0, max(0, self.min_samples - x.shape[-1])))
         if self.chunk is None:
             return self.embed(x)
@@ -165,8 +168,9 @@ class SpectrogramEncoder(nn.Module):
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the network itself, to signals of at least `min_samples`."""
-        z = magnitude(x, self.n_fft, self.hop).clamp(min=1e-12) ** POWER  # (B, F, frames)
-        z = self.blocks(z[:, None])  # (B, C, F', frames')
+        x = x if x.ndim == 3 else x[:, None]  # (B, signals, T)
+        z = magnitude(x.flatten(0, 1), self.n_fft, self.hop).clamp(min=1e-12) ** POWER
+        z = self.blocks(z.unflatten(0, x.shape[:2]))  # (B, signals, F, frames) to (B, C, F', frames')
         z = z.mean(dim=2)  # (B, C, frames')
         z = z.amax(dim=-1) + z.mean(dim=-1)  # (B, C)
         return self.project(z)  # (B, width)
@@ -245,26 +249,42 @@ class StatisticsEncoder(nn.Module):
         bands: Bands of the log-mel spectrum.
         sample_rate: Sample rate in Hz.
         level_db: Approximate RMS of the signals in dB, for the constants of an untrained model.
+        signals: 1 for mono signals, 2 for the statistics of mid and of side.
 
     Example:
         >>> StatisticsEncoder(16, bands=32)(torch.randn(3, 44100)).shape
         torch.Size([3, 16])
     """
 
-    def __init__(self, width: int, *, bands: int = 64, sample_rate: int = 44100, level_db: float = -33.0):
+    def __init__(
+        self,
+        width: int,
+        *,
+        bands: int = 64,
+        sample_rate: int = 44100,
+        level_db: float = -33.0,
+        signals: int = 1,
+    ):
         super().__init__()
         self.bands, self.sample_rate = bands, sample_rate
         # Rough values from the stems of our tiny data set; training replaces them.
-        self.standardize = Standardize(
-            [level_db - 39.0] * bands + [12.0] * bands + [level_db, 18.0, 0.7],
-            [14.0] * bands + [4.0] * bands + [5.0, 5.0, 0.3],
-        )
+        mean = [level_db - 39.0] * bands + [12.0] * bands + [level_db, 18.0, 0.7]
+        deviation = [14.0] * bands + [4.0] * bands + [5.0, 5.0, 0.3]
+        if signals == 2:  # a side is some 15 dB below its mid, or silent
+            mean += [level_db - 54.0] * bands + [12.0] * bands + [level_db - 15.0, 18.0, 0.7]
+            deviation += [20.0] * bands + [6.0] * bands + [20.0, 8.0, 0.4]
+        self.standardize = Standardize(mean, deviation)
         self.network = nn.Sequential(
-            nn.Linear(2 * bands + 3, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+            nn.Linear(signals * (2 * bands + 3), 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
 
     def statistics(self, x: torch.Tensor) -> torch.Tensor:
-        """Measure signals (B, T): (B, 2 bands + 3), in dB except for the last, a share from 0 to 1."""
+        """Measure signals: (B, T) to (B, 2 bands + 3), in dB except for the last, a share from 0 to 1.
+
+        Several signals (B, signals, T) have their statistics one after another.
+        """
+        if x.ndim == 3:
+            return torch.cat([self.statistics(signal) for signal in x.unbind(dim=1)], dim=-1)
         with torch.autocast(x.device.type, enabled=False):
             mel = log_mel(x, sample_rate=self.sample_rate, bands=self.bands)  # (B, bands, frames)
         frame_db = mel.amax(dim=1)  # (B, frames)
@@ -277,7 +297,7 @@ class StatisticsEncoder(nn.Module):
         return torch.cat([mean, deviation, torch.stack([level, crest, active.mean(dim=-1)], dim=-1)], dim=-1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Encode signals (B, T) as embeddings (B, width)."""
+        """Encode signals (B, T) or (B, signals, T) as embeddings (B, width)."""
         return self.network(self.standardize(self.statistics(x)))
 
 
@@ -289,7 +309,7 @@ class ReferenceStyle:
         embeddings: Embeddings of its two views, (B, 2, width).
         features: Its audio features, standardized, (B, 54); None in a model without them. With the gap to a
             mix (`DiffMST.add_gap`), (B, 108).
-        mirrored: The same for the reference with its channels swapped.
+        mirrored: The same for the reference with its channels swapped, for the weights of the first edition.
     """
 
     embeddings: torch.Tensor

@@ -24,12 +24,11 @@ EQ_KEYS = ("gain_db", "frequency_hz", "q")  # the settings of a band
 
 
 def plot_eq(params: ConsoleParams, names: Sequence[str] | None = None) -> Figure:
-    """Draw the equalizer curves of tracks and of the master bus, in dB over frequency.
+    """Draw the equalizer curves of strips and of the master bus, in dB over frequency.
 
     Args:
         params: Parameters of the console.
-        names: Names of tracks and stems. Default: all tracks. The curve of a stereo stem has the mean
-            settings of its two tracks.
+        names: Names of stems. Default: all.
 
     Returns:
         Figure with one line per name, and a thick one for the master bus.
@@ -37,7 +36,7 @@ def plot_eq(params: ConsoleParams, names: Sequence[str] | None = None) -> Figure
     figure, axis = new_figure(1, 3.0)
     strips = {name: params.track(name) for name in names or params.names} | {"master bus": params.master_bus}
     for (label, strip), color in zip(strips.items(), cycle(COLORS)):
-        settings = {key: [np.mean(strip[f"{band}_{key}"]) for band in EQ_BANDS] for key in EQ_KEYS}
+        settings = {key: [strip[f"{band}_{key}"] for band in EQ_BANDS] for key in EQ_KEYS}
         width = 2.5 if label == "master bus" else 1.2
         draw_eq(axis, settings, params.sample_rate, color=color, label=label, linewidth=width)
     _label_axes(axis)

@@ -24,12 +24,16 @@ def plot_tracks(song: Multitrack) -> Figure:
     """Draw the waveform of every stem over time, on one scale.
 
     Args:
-        song: Song whose stems are drawn, the two channels of a stereo stem over each other.
+        song: Song whose stems (2, num_samples) are drawn, the channels over each other.
 
     Returns:
         Figure with one row per stem.
     """
-    stems = song.stems
+    # The two equal channels of a mono stem over each other would look darker than those of the others.
+    stems = {
+        name: stem[:1] if mono else stem
+        for (name, stem), mono in zip(song.stems.items(), song.is_mono(), strict=True)
+    }
     figure, axes = new_figure(len(stems), 0.55 * len(stems) + 0.5, sharex=True, sharey=True, squeeze=False)
     peak = max(song.audio.abs().max().item(), 1e-6)
     for axis, (name, stem), color in zip(axes[:, 0], stems.items(), cycle(COLORS)):

@@ -17,23 +17,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 
 from ..inputs import check_preset, check_rate
 from .averages import hann_window, mean_magnitude, mean_square
+from .bark import (
+    BARK_BANDS,
+    BARK_FFT,
+    bark_edges_hz,
+    bark_fft_size,
+    bark_filterbank,
+    bark_to_hz,
+    hz_to_bark,
+    kept_filterbank,
+)
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+__all__ = [
+    "audio_features",
+    "bark_edges_hz",
+    "bark_fft_size",
+    "bark_filterbank",
+    "bark_spectrum",
+    "bark_to_hz",
+    "crest_factor",
+    "hz_to_bark",
+    "kept_filterbank",
+    "rms",
+    "stereo_imbalance",
+    "stereo_width",
+]
 
 POWER_FLOOR = 1e-8  # -80 dB: mean squares below it count as this
 WIDTH_KNEE = 4.0  # above this "default" makes the width logarithmic
-BARK_FFT, BARK_HOP, BARK_BANDS = 32_768, 8_192, 24  # at 44.1 kHz: 743 ms every 186 ms
+BARK_HOP = 8_192  # at 44.1 kHz: windows of 743 ms every 186 ms
 BARK_FLOOR = {"reference": 1e-8, "default": 1.0}  # added to every band before the logarithm
-BARK_RANGE_HZ = (20.0, 20_000.0)
+SIDE_FLOOR = 1e-3  # of the mid: in "default" no band of the side counts as more than 60 dB below its mid
 DB_PER_NEPER = 20 / math.log(10)  # a Bark spectrum is a natural logarithm
 
 _Options = ParamSpec("_Options")
@@ -122,10 +143,18 @@ def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
 def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default") -> torch.Tensor:
     """Compute the log spectrum in 24 Bark bands of mid (L + R) and side (L - R): equation 5.
 
-    BS = ln(c + mean over time of |STFT| through `bark_filterbank`), with Hann windows of 32,768 samples every
-    8,192. In "reference" c is 1e-8, so the side of a mono mix is ln 1e-8 = -18.4. In "default" c is 1, so
-    silence is 0, and window and scale adapt to the sample rate, so that the values do not depend on it. Noise
-    at full scale reaches 14. The gradient towards a band's magnitude B is 1 / (B + c).
+    B is the mean over time of |STFT| through `bark_filterbank`, with Hann windows of 32,768 samples every
+    8,192.
+
+        "reference":  BS = ln(B + 1e-8)
+        "default":    BS_mid = ln(B_mid + 1),  BS_side = ln(max(B_side, 0.001 B_mid) + 1)
+
+    In "reference" the side of a mono mix is ln 1e-8 = -18.4, far from that of any other. In "default" it
+    counts as 60 dB below the mid; silence is 0, and so is the mid of anti-phase. Window and scale adapt to
+    the sample rate, so that the values do not depend on it. Noise at full scale reaches 14.
+
+    The gradient towards a magnitude is 1 / (B + c); that of the maximum goes to the larger of the two. So the
+    side of a mono mix has no gradient, whatever the reference: a fit has to start with some width.
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
@@ -154,8 +183,11 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = 
         n_fft = bark_fft_size(sample_rate)
         magnitude, scale = mean_magnitude(flat, n_fft, n_fft // 4), BARK_FFT / n_fft
     bank = kept_filterbank(sample_rate, n_fft, preset, x.device, x.dtype)
-    bands = torch.log(scale * (magnitude @ bank) + BARK_FLOOR[preset])  # (B 2, 24)
-    return bands.view(*both.shape[:-1], BARK_BANDS).transpose(-1, -2)
+    bands = (scale * (magnitude @ bank)).view(*both.shape[:-1], BARK_BANDS)  # (B, 2, 24)
+    if preset == "default":
+        mid, side = bands.unbind(dim=-2)
+        bands = torch.stack([mid, torch.maximum(side, SIDE_FLOOR * mid)], dim=-2)
+    return torch.log(bands + BARK_FLOOR[preset]).transpose(-1, -2)
 
 
 def _released_magnitude(x: torch.Tensor) -> torch.Tensor:
@@ -251,155 +283,3 @@ def audio_features(
         "stereo_imbalance": stereo_imbalance(x),
         "bark_spectrum": bark_spectrum(x, sample_rate=sample_rate, preset=preset),
     }
-
-
-def hz_to_bark(hz: ArrayLike) -> np.ndarray:
-    """Convert Hz to Bark, with corrections at both ends: z = 26.81 f / (1960 + f) - 0.53.
-
-    Below 2 Bark, 0.15 (2 - z) is added; above 20.1 Bark, 0.22 (z - 20.1).
-
-    Source: Traunmueller (1990), Analytical expressions for the tonotopic sensory scale.
-
-    Args:
-        hz: Frequencies in Hz, a number or an array, from 0 on.
-
-    Returns:
-        The same in Bark.
-
-    Example:
-        >>> round(float(hz_to_bark(1000.0)), 2)
-        8.53
-    """
-    z = 26.81 * np.asarray(hz, dtype=float) / (1960.0 + np.asarray(hz, dtype=float)) - 0.53
-    z = np.where(z < 2.0, z + 0.15 * (2.0 - z), z)
-    return np.where(z > 20.1, z + 0.22 * (z - 20.1), z)
-
-
-def bark_to_hz(bark: ArrayLike, *, preset: str = "default") -> np.ndarray:
-    """Convert Bark to Hz, the inverse of `hz_to_bark`.
-
-    "reference" skips the correction at the high end, as the released code does: the edge for 20 kHz comes out
-    at 31.7 kHz.
-
-    Args:
-        bark: Positions on the Bark scale, a number or an array.
-        preset: "default" or "reference".
-
-    Returns:
-        The same in Hz.
-
-    Raises:
-        ValueError: For an unknown preset.
-
-    Example:
-        >>> round(float(bark_to_hz(hz_to_bark(1000.0))), 6)
-        1000.0
-    """
-    check_preset(preset)
-    z = np.asarray(bark, dtype=float)
-    corrected = np.where(z < 2.0, (z - 0.3) / 0.85, z)
-    if preset == "default":
-        corrected = np.where(z > 20.1, (z + 4.422) / 1.22, corrected)
-    return 1960.0 * (corrected + 0.53) / (26.28 - corrected)
-
-
-def bark_edges_hz(preset: str = "default") -> np.ndarray:
-    """Compute the frequencies between which the 24 bands lie.
-
-    Band i rises from edge i, peaks at edge i + 1 and ends at edge i + 2.
-
-    Args:
-        preset: "default" or "reference".
-
-    Returns:
-        26 frequencies in Hz.
-
-    Raises:
-        ValueError: For an unknown preset.
-
-    Example:
-        >>> bark_edges_hz()[[0, -1]].round()
-        array([   20., 20000.])
-    """
-    low, high = hz_to_bark(BARK_RANGE_HZ)
-    return bark_to_hz(np.linspace(low, high, BARK_BANDS + 2), preset=preset)
-
-
-def bark_filterbank(
-    sample_rate: float,
-    n_fft: int = BARK_FFT,
-    *,
-    preset: str = "default",
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> torch.Tensor:
-    """Build 24 triangular bands from 20 Hz to 20 kHz, equally spaced in Bark: FB of equation 5.
-
-    In "reference" the upper bands are wider, and the last one would end at 31.7 kHz. `kept_filterbank` keeps
-    what it has built.
-
-    Args:
-        sample_rate: Hz, above 0.
-        n_fft: Length of the FFT in samples, even, from 2 on.
-        preset: "default" or "reference".
-        device: Device of the bank; the default device when left out.
-        dtype: Floating-point dtype of the bank.
-
-    Returns:
-        The bank (n_fft // 2 + 1, 24), a row per frequency and a column per band, from 0 to 1.
-
-    Raises:
-        ValueError: For an unknown preset, a sample rate that is not above 0, an `n_fft` odd or below 2.
-
-    Example:
-        >>> bark_filterbank(44100).shape
-        torch.Size([16385, 24])
-    """
-    check_preset(preset)
-    check_rate(sample_rate)
-    if n_fft < 2 or n_fft % 2:
-        raise ValueError(f"n_fft must be an even number from 2 on, got {n_fft}")
-    freqs = np.linspace(0.0, sample_rate / 2, n_fft // 2 + 1)
-    edges = bark_edges_hz(preset)
-    rising = (freqs[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - freqs[:, None]) / (edges[2:] - edges[1:-1])
-    bank = np.clip(np.minimum(rising, falling), 0.0, None)
-    return torch.tensor(bank, dtype=dtype, device=device)
-
-
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
-def kept_filterbank(
-    sample_rate: float, n_fft: int, preset: str, device: torch.device, dtype: torch.dtype
-) -> torch.Tensor:
-    """Return the `bark_filterbank`, built once for each set of arguments; do not change it.
-
-    Args:
-        sample_rate: Hz, above 0.
-        n_fft: Length of the FFT in samples, even, from 2 on.
-        preset: "default" or "reference".
-        device: Device of the bank.
-        dtype: Floating-point dtype of the bank.
-
-    Returns:
-        The bank (n_fft // 2 + 1, 24).
-    """
-    return bark_filterbank(sample_rate, n_fft, preset=preset, device=device, dtype=dtype)
-
-
-def bark_fft_size(sample_rate: float) -> int:
-    """Choose the length of the Bark spectrum's window: 743 ms or a little more, a good length for an FFT.
-
-    Args:
-        sample_rate: Hz, above 0.
-
-    Returns:
-        Samples, a multiple of 4.
-
-    Example:
-        >>> bark_fft_size(44100), bark_fft_size(48000)
-        (32768, 36000)
-    """
-    from scipy.fft import next_fast_len
-
-    return 4 * next_fast_len(math.ceil(BARK_FFT * sample_rate / 44100 / 4), real=True)

@@ -21,7 +21,7 @@ from ..disk import why, write_whole
 from ..inputs import InputError, note
 from .recipes import Recipe
 
-FORMAT, VERSION = "diffmst-training", 2  # version 1 had other names in the recipe and the configuration
+FORMAT, VERSION = "diffmst-training", 3  # before it a strip was a mono channel: the first edition
 CHECKPOINT = "checkpoint.safetensors"
 MAY_CHANGE = ("data", "devices")  # parts of the identity that may differ when a training is resumed
 SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}  # updates that may be skipped at first, later 1 %
@@ -156,6 +156,11 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a whole checkpoint ({why(error)})") from None
+    if about.get("format") == FORMAT and about.get("version") in range(1, VERSION):
+        raise InputError(
+            f"{path}: a training of the first edition, whose console had mono channels: begin anew in another "
+            "folder"
+        )
     if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: not a checkpoint of a training by this version of diffmst_lib")
     _check_identity(path, about["identity"], identity)

@@ -33,7 +33,9 @@ def new_model(
     if look and (recipe.config.style or recipe.config.encoder == "statistics"):
         bar = "first look" if progress else None
         first = held_out(examples, recipe, recipe.first_look, seed=seed, progress=bar)
-        tracks = torch.cat([example.task.tracks[example.task.mask] for example in first])  # (K, T)
+        tracks = torch.cat(
+            [example.task.tracks[example.task.mask] for example in first]
+        )  # (K, 2, T) or (K, T)
         references = torch.cat([example.task.reference for example in first])  # (K', 2, T)
         model.standardize(tracks, references)
     return model

@@ -194,11 +194,9 @@ def update(
         task = make_task(batch, recipe, seed)
         more = part + 1 < recipe.accumulate
         with fabric.no_backward_sync(network, enabled=more and fabric.world_size > 1):
-            mix, params = network(
-                task.tracks, task.reference, sides=task.sides, mask=task.mask, passes=passes
-            )
+            mix, params = network(task.tracks, task.reference, pans=task.pans, mask=task.mask, passes=passes)
             loss = task_loss(mix, task, recipe) / recipe.accumulate
-            distance = distance_from_neutral(params, task.sides, task.mask) / recipe.accumulate
+            distance = distance_from_neutral(params, task.pans, task.mask) / recipe.accumulate
             fabric.backward(loss + recipe.pull * distance)
         total += loss.item()
     longest = recipe.clip_norm or math.inf

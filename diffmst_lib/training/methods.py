@@ -7,18 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..audio.loudness import normalize_loudness, normalize_tracks
+from ..audio.loudness import level_stems, normalize_loudness, normalize_tracks
 from ..console import effects
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
-from ..console.table import SECTIONS, knob_index, normalize, param_table
+from ..console.table import SECTIONS, ParamSpec, knob_index, normalize, param_table
 from ..data.batches import Batch
+from ..mixing.bus import run_console
 from ..network.controller import start_console
 from ..style.features import audio_features
 from ..style.losses import feature_distance, mrstft_loss
 from .recipes import GAIN_DB, Recipe
 
-FADERS = {"track": ("input_gain_db",), "fx_bus": (), "master_bus": ("input_gain_db", "output_gain_db")}
+RANDOM_MOVES = 3.0  # how far the other knobs of a random console are from where they do nothing
+LEVELS = ("input_gain_db", "makeup_gain_db", "send_db", "output_gain_db")  # knobs that stand still in it
+MASTER_SHARE = 0.01  # the master is hardly pulled: it may follow the reference
 EQ_CENTERS_HZ = (60.0, 150.0, 600.0, 2500.0, 6000.0, 8000.0)  # of the equalizer that makes another master
 
 
@@ -27,8 +30,8 @@ class Task:
     """What a model gets, and what its mix is compared with.
 
     Attributes:
-        tracks: (B, N, T), at the model's level.
-        sides: (B, N), from -1 (left) to 1 (right).
+        tracks: Stems (B, N, 2, T) or mono channels (B, N, T), at the model's level.
+        pans: (B, N), 0 to 1, where the pans of the console start.
         mask: (B, N), True for real tracks.
         reference: (B, 2, T), at -16 LUFS.
         target: (B, 2, T), at -16 LUFS; in method 2 the reference itself.
@@ -36,7 +39,7 @@ class Task:
     """
 
     tracks: torch.Tensor
-    sides: torch.Tensor
+    pans: torch.Tensor
     mask: torch.Tensor
     reference: torch.Tensor
     target: torch.Tensor
@@ -51,12 +54,18 @@ def random_params(
     preset: str = "default",
     sample_rate: int = 44100,
 ) -> ConsoleParams:
-    """Draw a console at random, every knob uniform in the unit interval, as in the paper.
+    """Draw a console at random, every knob uniform between two ends and for itself.
 
-    Only the faders differ: those of the tracks are uniform within +-`gain_db`, those of the master at 0 dB,
-    because its level is normalized anyway. Over their whole range of +-48 dB one track would drown out all
-    others; at 0, as in the released code, a random mix teaches nothing about balance. The sends are random
-    too, so render with `fx_bus=False`.
+    In "reference" the ends are those of its range, as in the paper. In "default" they are three moves of an
+    engineer (`ParamSpec.step`) to both sides of where the knob does nothing: 6 dB of an equalizer's band, an
+    octave of its frequency, 9 dB of a threshold, a ratio up to 3.4, three quarters of the width. Its ranges
+    are those of a desk, and over all of them (a threshold of -60 dB, a ratio of 20) no mix would be one that
+    anybody hands in. Trims, make-up gains and sends stand still there, so that the faders make the balance.
+
+    The faders (the input gains of "reference") are uniform within +-`gain_db`; a fader ends at 12 dB. At 0,
+    as in the released code, a random mix teaches nothing about balance. The levels of the master stand still,
+    because a mix is normalized anyway. The sends of "reference" are random too, so render with
+    `fx_bus=False`.
 
     Args:
         num_tracks: Number of strips.
@@ -70,21 +79,44 @@ def random_params(
 
     Example:
         >>> params = random_params(3, np.random.default_rng(0))
-        >>> params.tracks.shape, bool((params.values("track")["input_gain_db"].abs() <= 12).all())
-        (torch.Size([3, 27]), True)
+        >>> len(params.tracks), bool((params.values("track")["fader_db"].abs() <= 12).all())
+        (3, True)
     """
     unit = []
     for section, rows in zip(SECTIONS, ((num_tracks,), (), ()), strict=True):
         specs = param_table(section, preset, sample_rate)
-        drawn = rng.random((*rows, len(specs)))
-        reach_db = gain_db if section == "track" else 0.0
-        for name in FADERS[section]:
-            i = knob_index(name, section, preset)
-            ends_db = torch.tensor([[-reach_db], [reach_db]], dtype=torch.float64)
-            low, high = normalize(ends_db, specs[i : i + 1]).flatten().tolist()
-            drawn[..., i] = low + (high - low) * drawn[..., i]
+        low, high = (_moderate_ends if preset == "default" else _paper_ends)(specs, section, gain_db)
+        drawn = low + (high - low) * rng.random((*rows, len(specs)))
         unit.append(torch.tensor(drawn, dtype=torch.float32))
     return ConsoleParams.from_unit(*unit, preset=preset, sample_rate=sample_rate)
+
+
+def _moderate_ends(specs: tuple[ParamSpec, ...], section: str, gain_db: float) -> np.ndarray:
+    """Compute the ends (2, knobs) of the knobs of "default", in the unit interval."""
+    neutral = normalize(torch.tensor([[spec.neutral for spec in specs]], dtype=torch.float64), specs)[
+        0
+    ].numpy()
+    reach = np.array([0.0 if spec.name in LEVELS else RANDOM_MOVES / spec.moves for spec in specs])
+    ends = np.stack([neutral - reach, neutral + reach]).clip(0.0, 1.0)
+    return _within(ends, specs, ("fader_db",), gain_db)
+
+
+def _paper_ends(specs: tuple[ParamSpec, ...], section: str, gain_db: float) -> np.ndarray:
+    """Compute the ends (2, knobs) of the knobs of mono channels, in the unit interval."""
+    ends = np.stack([np.zeros(len(specs)), np.ones(len(specs))])
+    levels = ("input_gain_db", "output_gain_db")
+    return _within(ends, specs, levels, gain_db if section == "track" else 0.0)
+
+
+def _within(
+    ends: np.ndarray, specs: tuple[ParamSpec, ...], names: tuple[str, ...], gain_db: float
+) -> np.ndarray:
+    """Set the ends of some knobs to +-`gain_db`."""
+    for i, spec in enumerate(specs):
+        if spec.name in names:
+            ends_db = torch.tensor([[-gain_db], [gain_db]], dtype=torch.float64)
+            ends[:, i] = normalize(ends_db, (spec,)).flatten()
+    return ends
 
 
 def make_task(batch: Batch, recipe: Recipe, seed: int) -> Task:
@@ -106,8 +138,8 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
     """Make a task of Method 1: reference and target are two halves of a random mix of the tracks.
 
     A random console mixes all tracks. The first half of the mix is the reference, the second half the target.
-    The input is the second half of the tracks, brought to the model's level again. Tracks that are silent in
-    it are left out, unless all are.
+    The input is the second half of the tracks, brought to the model's level again: stems in the recipe's
+    balance, channels each to its level. Tracks that are silent in it are left out, unless all are.
 
     Args:
         batch: Examples, twice as long as the task.
@@ -131,7 +163,7 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
     params = _stack(drawn, batch.tracks.device)
     console = MixingConsole(config.sample_rate, preset=config.console)
     with torch.no_grad():
-        mix = console(batch.tracks, params, fx_bus=False, mask=batch.mask).mix
+        mix = run_console(console, batch.tracks, params, mask=batch.mask)
         peak = mix.abs().amax(dim=(1, 2), keepdim=True)
         mix = mix / peak.clamp(min=1e-12)  # or the loudness meter would gate a faint mix as silence
         half = mix.shape[-1] // 2
@@ -139,12 +171,20 @@ def method1_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
             normalize_loudness(part.contiguous(), sample_rate=config.sample_rate)
             for part in (mix[..., :half], mix[..., half : 2 * half])
         )
-        tracks, gains_db = normalize_tracks(
-            batch.halves()[1], config.track_lufs, sample_rate=config.sample_rate
-        )
+        tracks, gains_db = _at_level(batch.halves()[1], recipe)
     sounding = batch.mask & torch.isfinite(gains_db)
     mask = torch.where(sounding.any(dim=1, keepdim=True), sounding, batch.mask)
-    return Task(tracks, batch.sides, mask, reference, target, params)
+    return Task(tracks, batch.pans, mask, reference, target, params)
+
+
+def _at_level(tracks: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bring tracks to the level of the recipe's model. Return them and their gains in dB, (B, N)."""
+    config = recipe.config
+    if config.track_lufs is not None:
+        return normalize_tracks(tracks, config.track_lufs, sample_rate=config.sample_rate)
+    levelled = [level_stems(stems, recipe.balance, sample_rate=config.sample_rate) for stems in tracks]
+    stems, gains_db = zip(*levelled, strict=True)
+    return torch.stack(stems), torch.stack(gains_db)
 
 
 def method2_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) -> Task:
@@ -166,7 +206,7 @@ def method2_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) 
         for record, rng in zip(batch.reference, rngs, strict=True)
     ]
     reference = torch.stack(masters)
-    return Task(batch.tracks, batch.sides, batch.mask, reference, reference)
+    return Task(batch.tracks, batch.pans, batch.mask, reference, reference)
 
 
 def vary(record: torch.Tensor, rng: np.random.Generator, *, sample_rate: int = 44100) -> torch.Tensor:
@@ -226,25 +266,35 @@ def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
     return losses.mean()
 
 
-def distance_from_neutral(params: ConsoleParams, sides: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Compute the squared distance of consoles from the one where training starts, in the unit interval.
+def distance_from_neutral(params: ConsoleParams, pans: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Compute how far consoles are from the one where training starts, in moves of an engineer, squared.
 
-    For an example it is the mean over its tracks of the sum over their knobs, plus the sum over the master's
-    knobs.
+        D = mean over tracks of sum over knobs of m^2 + 0.01 sum over the master's knobs of m^2
+
+    where m is the distance of a knob from its start in moves (`ParamSpec.moves`): 3 dB of a fader, a fifth of
+    a pan, a third of an octave. The strips keep the song; the master is almost free to follow the reference,
+    as in a fit.
 
     Args:
         params: A batch of consoles.
-        sides: (B, N), from -1 (left) to 1 (right).
+        pans: (B, N), 0 to 1, where the pans start.
         mask: (B, N), True for real tracks.
 
     Returns:
         The mean over examples, a scalar.
     """
-    strips, _, master_bus = params.to_unit()  # (B, N, 27), (B, 26)
-    start = [torch.sigmoid(z) for z in start_console(sides, params.preset)]
-    of_tracks = (strips - start[0]).square().sum(dim=-1)  # (B, N)
+    strips, _, master_bus = params.to_unit()  # (B, N, knobs), (B, knobs)
+    of_strips, _, of_master = (torch.sigmoid(z) for z in start_console(pans, params.preset))
+    of_strips[..., knob_index("send_db", "track", params.preset)] = 0.0  # networks send nothing
+    of_tracks = _squared_moves(strips - of_strips, params.specs("track"))  # (B, N)
     mean = (of_tracks * mask).sum(dim=-1) / mask.sum(dim=-1)  # (B,)
-    return (mean + (master_bus - start[2]).square().sum(dim=-1)).mean()
+    return (mean + MASTER_SHARE * _squared_moves(master_bus - of_master, params.specs("master_bus"))).mean()
+
+
+def _squared_moves(distance: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tensor:
+    """Sum the squares of distances (..., knobs) in the unit interval, counted in moves, over the knobs."""
+    moves = torch.tensor([spec.moves for spec in specs], dtype=distance.dtype, device=distance.device)
+    return (distance * moves).square().sum(dim=-1)
 
 
 def _stack(params: list[ConsoleParams], device: torch.device) -> ConsoleParams:

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..audio.loudness import BALANCES
 from ..data.sampling import Sampling
 from ..inputs import check_limits, limited, one_of
 from ..network.config import ModelConfig
@@ -22,6 +23,7 @@ VARIANTS = {
     "af-16": (2, "af", 16, None),
 }
 GAIN_DB = 12.0  # the faders of our random mixes move within +-12 dB
+PULL = 0.001  # a third of the pull of a fit, which has one song: here many songs say the same
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Recipe:
         model: A preset, "tiny", "small" or "paper", or a `ModelConfig`.
         method: 1, the reference is a random mix of the same tracks; 2, it is a real song.
         loss: "mrstft" (method 1 only) or "af".
-        max_tracks: Maximum of tracks in an example.
+        max_tracks: Maximum of tracks in an example: of stems, or of channels for a model of mono channels.
         steps: Number of updates of the weights. Each takes `accumulate` batches of `batch_size` examples on
             every device.
         learning_rate: Highest learning rate of AdamW.
@@ -42,13 +44,16 @@ class Recipe:
         seconds: Length of a segment in seconds. Method 1 cuts it into two halves.
         min_tracks: Minimum of tracks in an example.
         schedule: "constant", or "cosine": a warm-up of at most 50 steps, then down to 0.
+        balance: "delivered" or "equal", the balance of the stems that the model gets. It has no meaning for a
+            model of mono channels.
         clip_norm: Largest norm of a gradient; larger ones are scaled down. None: no limit.
         weight_decay: Weight decay of AdamW, which is Adam when it is 0.
-        pull: Weight of the squared distance from the console where training starts. The loss does not depend
-            on the overall level, so without it all faders would drift together.
+        pull: Weight of the squared distance from the console where training starts, in moves, see
+            `distance_from_neutral`. The loss hears only the sum: without it, strips move where nothing asks
+            for it, and all faders drift together.
         soft_limit: Audio-feature losses L count as L / (1 + L / soft_limit), so that a few hopeless examples
             do not dominate every step; None: as L.
-        random_gain_db: How far the faders of random mixes move up and down, 0 to 48 dB. At 0, as in the
+        random_gain_db: How far the faders of random mixes move up and down, 0 to 48 dB, see `random_params`. At 0, as in the
             released code, method 1 cannot teach balance.
         mixed_songs: Probability (0 to 1) that the stems of an example come from several songs.
         varied: Probability (0 to 1) that a real reference is replaced by another master of it, see `vary`.
@@ -75,10 +80,11 @@ class Recipe:
     accumulate: int = limited(1, whole=True)
     seconds: float
     min_tracks: int = 4
+    balance: str = one_of(BALANCES, default="delivered")
     schedule: str = one_of(("constant", "cosine"), default="cosine")
     clip_norm: float | None = limited(0, above=True, optional=True, default=1.0)
     weight_decay: float = limited(0, default=1e-4)
-    pull: float = limited(0, default=0.01)
+    pull: float = limited(0, default=PULL)
     soft_limit: float | None = limited(0, above=True, optional=True, default=0.3)
     random_gain_db: float = limited(0, 48, default=GAIN_DB)
     mixed_songs: float = 0.0
@@ -105,6 +111,7 @@ class Recipe:
         """How examples are drawn, at the level and sample rate that the model expects."""
         return Sampling(
             track_lufs=self.config.track_lufs,
+            balance=self.balance,
             seconds=self.seconds,
             min_tracks=self.min_tracks,
             max_tracks=self.max_tracks,

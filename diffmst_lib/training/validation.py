@@ -95,7 +95,7 @@ def _answer(model: DiffMST, task: Task, reference: torch.Tensor) -> tuple[torch.
     mix, params = model(
         task.tracks.to(model.device),
         reference.to(model.device),
-        sides=task.sides.to(model.device),
+        pans=task.pans.to(model.device),
         mask=task.mask.to(model.device),
     )
     return normalize_loudness(mix.cpu(), sample_rate=model.config.sample_rate), params

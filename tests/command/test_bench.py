@@ -25,7 +25,7 @@ def test_what_is_measured(arguments, function, given, tracks):
     assert [job.keywords.get("num_tracks") for job in jobs] == tracks
     assert all(given.items() <= job.keywords.items() for job in jobs)
     positional = {
-        "console_table": [[4, 8, 16], [1, 2]],
+        "console_table": [[4, 8], [1, 2]],
         "model_table": [["tiny", "small"]],
         "step_table": ["paper"],
     }

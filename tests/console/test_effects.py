@@ -30,19 +30,15 @@ def test_strip_effects_stay_finite_at_the_ends_of_every_range(signal, corner):
         for s in param_table("track")
         if s.effect == "compressor"
     }
-    pan = torch.tensor([corner], requires_grad=True)
-    y = effects.panner(
-        effects.compressor(
-            effects.parametric_eq(x, sample_rate=RATE, **eq),
-            sample_rate=RATE,
-            lookahead_samples=2048,
-            **dynamics,
-        ),
-        pan=pan,
+    image = {name: torch.tensor([corner], requires_grad=True) for name in ("width", "pan")}
+    y = effects.compressor(
+        effects.parametric_eq(x, sample_rate=RATE, **eq), sample_rate=RATE, lookahead_samples=2048, **dynamics
     )
+    y = effects.width(torch.stack([y, 0.5 * y], dim=1), width=image["width"])
+    y = effects.panner(y, pan=image["pan"])
     y.square().sum().backward()
     assert torch.isfinite(y).all()
-    for tensor in (x, *eq.values(), *dynamics.values(), pan):
+    for tensor in (x, *eq.values(), *dynamics.values(), *image.values()):
         assert torch.isfinite(tensor.grad).all()
 
 
@@ -78,11 +74,12 @@ REVERB = {"band_gains": torch.ones(1, 12), "band_decays": torch.ones(1, 12), "mi
         *((effects.reverb, REVERB, name) for name in REVERB),
         (effects.gain, {}, "gain_db"),
         (effects.panner, {}, "pan"),
+        (effects.width, {}, "width"),
     ],
 )
 def test_values_out_of_range_are_named_with_the_range(effect, good, name, bad):
-    x = noise(1, 2, 10) if effect is effects.reverb else noise(1, 10)
-    rate = {} if effect in (effects.gain, effects.panner) else {"sample_rate": RATE}
+    x = noise(1, 2, 10) if effect in (effects.reverb, effects.width) else noise(1, 10)
+    rate = {} if effect in (effects.gain, effects.panner, effects.width) else {"sample_rate": RATE}
     value = good.get(name, 0.5)
     value = value.clone().index_fill_(1, torch.tensor([3]), bad) if isinstance(value, torch.Tensor) else bad
     with pytest.raises(ValueError, match=rf"^{name} = {re.escape(f'{bad:g}')} is outside \S+ to \S+$"):
@@ -102,7 +99,13 @@ def test_values_out_of_range_are_named_with_the_range(effect, good, name, bad):
             ),
             "gain_db must be",
         ),
-        (lambda: effects.panner(noise(1, 2, 10), pan=torch.tensor([0.5])), "mono tracks"),
+        (
+            lambda: effects.panner(noise(1, 3, 10), pan=torch.tensor([0.5])),
+            r"the panner takes mono .* or stereo .*, got \(1, 3, 10\)",
+        ),
+        (lambda: effects.panner(noise(2, 10), pan=torch.zeros(3)), r"pan must be a number or \(2,\)"),
+        (lambda: effects.width(noise(2, 10), width=1.0), r"the width takes stereo .*, got \(2, 10\)"),
+        (lambda: effects.width(noise(1, 2, 10).half(), width=1.0), "got float16"),
         (
             lambda: effects.reverb(
                 noise(1, 10),

@@ -1,5 +1,7 @@
 """The released effects against ours, away from their faults."""
 
+import math
+
 import pytest
 import torch
 from effect_settings import DYNAMICS, RATE, noise
@@ -16,6 +18,8 @@ ROOM = {"band_gains": torch.ones(2, 12), "band_decays": torch.ones(2, 12), "mix"
         (lambda x: released.gain(x, gain_db=torch.zeros(3)), "gain_db must be a number or"),
         (lambda x: released.gain(x, gain_db=torch.full((2,), torch.nan)), "gain_db = nan is outside"),
         (lambda x: released.panner(x[:, None], pan=torch.ones(2)), "mono tracks"),
+        (lambda x: released.panner(x, pan=torch.full((2,), 1.5)), "pan = 1.5 is outside 0 to 1"),
+        (lambda x: released.pan_gains(x[:, 0] - 1), "outside 0 to 1"),
         (lambda x: released.reverb(x, sample_rate=RATE, **ROOM), "stereo"),
         (lambda x: released.parametric_eq(x, sample_rate=0, **FLAT), "sample_rate must be"),
         (lambda x: released.parametric_eq(x, sample_rate=RATE, **(FLAT | {"q": 1.0})), "q must be"),
@@ -49,8 +53,14 @@ def test_every_effect_has_a_dasp_counterpart_with_the_same_sound():
         effects.gain(x, gain_db=torch.tensor([3.0, -3.0])),
         released.gain(x, gain_db=torch.tensor([3.0, -3.0])),
     )
-    pan = torch.tensor([0.2, 0.9])
-    torch.testing.assert_close(effects.panner(x, pan=pan), released.panner(x, pan=pan))
+    assert set(released.__all__) - {"pan_gains"} == {
+        "gain",
+        "parametric_eq",
+        "compressor",
+        "panner",
+        "reverb",
+    }
+    assert set(released.__all__) < set(effects.__all__)
     mild = {
         "gain_db": torch.full((2, 6), 3.0),
         "q": torch.full((2, 6), 0.7),
@@ -62,6 +72,18 @@ def test_every_effect_has_a_dasp_counterpart_with_the_same_sound():
         rtol=0,
         atol=1e-4,
     )
+
+
+def test_the_released_pan_law_has_slopes_where_dasps_has_none():
+    pan = torch.tensor([0.0, 0.2, 0.5, 1.0], requires_grad=True)
+    gains = released.pan_gains(pan)
+    ones = torch.ones(4, 1)
+    torch.testing.assert_close(gains, released.panner(ones, pan=pan)[..., 0], rtol=1e-6, atol=1e-7)
+    assert (20 * gains[2].log10()).tolist() == pytest.approx([-4.515] * 2, abs=1e-3)
+    (slope,) = torch.autograd.grad(gains[:, 1].sum(), pan)
+    assert torch.isfinite(slope).all() and slope[0].item() == pytest.approx(math.sqrt(math.pi / 2), rel=1e-4)
+    (dasps,) = torch.autograd.grad(released.panner(ones, pan=pan).sum(), pan)
+    assert dasps.isnan().tolist() == [True, False, False, True]
 
 
 def test_reverb_shape_is_dasps():

@@ -16,7 +16,7 @@ def examples(index, sampling=SHORT, **options):
 def same(a, b):
     return (
         torch.equal(a.tracks, b.tracks)
-        and torch.equal(a.sides, b.sides)
+        and torch.equal(a.pans, b.pans)
         and torch.equal(a.mask, b.mask)
         and torch.equal(a.reference, b.reference)
         and a.names == b.names
@@ -48,12 +48,12 @@ def test_collation(index):
     drawn = [examples(index)[item] for item in range(6)]
     batch = collate(drawn)
     most = max(len(example.names) for example in drawn)
-    assert batch.tracks.shape == (6, most, 2 * 44100) and batch.reference.shape == (6, 2, 2 * 44100)
+    assert batch.tracks.shape == (6, most, 2, 2 * 44100) and batch.reference.shape == (6, 2, 2 * 44100)
     for i, example in enumerate(drawn):
         count = len(example.names)
         assert batch.mask[i].tolist() == [True] * count + [False] * (most - count)
         assert torch.equal(batch.tracks[i, :count], example.tracks) and not batch.tracks[i, count:].any()
-        assert torch.equal(batch.sides[i, :count], example.sides) and not batch.sides[i, count:].any()
+        assert torch.equal(batch.pans[i, :count], example.pans) and (batch.pans[i, count:] == 0.5).all()
     assert (batch.names[2], batch.songs[2], batch.reference_songs[2]) == (
         drawn[2].names,
         drawn[2].song,
@@ -64,9 +64,9 @@ def test_collation(index):
 def test_halves(index):
     batch = collate([Method1(index.multitracks(), SHORT)[i] for i in range(2)])
     a, b = batch.halves()
-    assert a.shape == b.shape == (*batch.mask.shape, 44100) and batch.reference is None
+    assert a.shape == b.shape == (*batch.mask.shape, 2, 44100) and batch.reference is None
     assert torch.equal(torch.cat([a, b], dim=-1), batch.tracks)
-    odd = collate([Example(torch.ones(1, 7), torch.zeros(1), ["a"], "song", 0.0)])
+    odd = collate([Example(torch.ones(1, 7), torch.full((1,), 0.5), ["a"], "song", 0.0)])
     assert [half.shape[-1] for half in odd.halves()] == [3, 3]
 
 
@@ -78,10 +78,10 @@ def test_to_device(index):
 
 
 def test_a_batch_is_what_a_model_takes(index):
-    """Mask, sides and references of a batch through the tiny model, with gradients."""
+    """Mask, pans and references of a batch through the tiny model, with gradients."""
     batch = next(iter(loader(examples(index), 3, steps=1)))
     model = dm.DiffMST("tiny")
-    mix, _params = model(batch.tracks, batch.reference, sides=batch.sides, mask=batch.mask)
+    mix, _params = model(batch.tracks, batch.reference, pans=batch.pans, mask=batch.mask)
     dm.audio_feature_loss(mix, batch.reference)["total"].mean().backward()
     assert mix.shape == (3, 2, 2 * 44100)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

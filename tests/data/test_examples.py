@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from audio_helpers import one_line
-from data_miniatures import SHORT
+from data_miniatures import CHANNELS, SHORT
 from sound_files import music, write_sound
 
 from diffmst_lib.data.building import build_index
@@ -77,8 +77,10 @@ def test_mono_records_are_no_references(index):
 
 
 def test_left_out_songs_are_told(index):
-    with pytest.warns(InputNote, match="no segment of 2 s fits: mono") as caught:
-        Method1(index.multitracks(), replace(SHORT, min_tracks=5))
+    with pytest.warns(InputNote, match="no segment of 2 s fits: mono"):
+        Method1(index.multitracks(), replace(CHANNELS, min_tracks=5))
+    with pytest.warns(InputNote, match="no segment of 2 s fits: both, stereo") as caught:
+        Method1(index.multitracks(), replace(SHORT, min_tracks=4))  # of three stems that sound, each
     assert caught[0].filename == __file__
     with pytest.raises(InputError) as caught:
         Method1(index.multitracks(), replace(SHORT, energy=10.0))
@@ -110,7 +112,7 @@ def test_memory_does_not_depend_on_the_songs_length(tmp_path):
 
 
 def test_the_tiny_set_gives_examples_of_both_methods(data):
-    tiny, sampling = SongIndex.load(data), Sampling(track_lufs=-30)
+    tiny, sampling = SongIndex.load(data), Sampling()
     for split in ("train", "validation", "test"):
         songs, references = tiny.multitracks(split), tiny.references(split)
         assert Method1(songs, sampling)[0].tracks.shape[-1] == 441000

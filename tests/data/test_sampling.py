@@ -1,13 +1,15 @@
-"""Drawing: starts, levels, sides, numbers of tracks, references."""
+"""Drawing: starts, levels, pans, numbers of stems and of channels, references."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from data_miniatures import SHORT
+from data_miniatures import CHANNELS, SHORT
 
 import diffmst_lib as dm
+from diffmst_lib.audio.loudness import BUS_LUFS
+from diffmst_lib.audio.spreading import spread_pans
 from diffmst_lib.data.examples import Method1, Method2
 from diffmst_lib.data.sampling import draw_start
 from diffmst_lib.data.segments import find_windows, read_segment
@@ -35,47 +37,79 @@ def test_every_place_is_as_likely(index):
     assert sorted(round(start * 25) for start in starts) == list(range(38))
 
 
-def test_levels(index):
-    for item in range(20):
+def test_stems_keep_their_balance_and_their_sum_reaches_the_bus(index):
+    """Not a gain of its own for any stem: the song as in the files, brought to -20 LUFS."""
+    for item in range(12):
         example = examples(index)[item]
+        assert example.tracks.shape[1:] == (2, 2 * 44100)
+        assert dm.loudness(example.tracks.sum(dim=0)) == pytest.approx(BUS_LUFS, abs=0.01)
+        stems = {stem.name: stem for stem in index[example.song].stems}
+        raw = [read_segment(stems[name], example.start_s, 2).expand(2, -1) for name in example.names]
+        gain = example.tracks[0].norm() / raw[0].norm()
+        assert torch.allclose(example.tracks, gain * torch.stack(raw), atol=1e-5)
+
+
+def test_stems_at_equal_loudness(index):
+    for item in range(6):
+        example = examples(index, replace(SHORT, balance="equal"))[item]
+        levels = [dm.loudness(stem) for stem in example.tracks]
+        assert max(levels) - min(levels) < 0.05
+        assert dm.loudness(example.tracks.sum(dim=0)) == pytest.approx(BUS_LUFS, abs=0.01)
+
+
+def test_levels_of_channels_and_references(index):
+    for item in range(20):
+        example = examples(index, CHANNELS)[item]
         for track in example.tracks:
             assert dm.loudness(track) == pytest.approx(-30, abs=0.1)
         assert dm.loudness(example.reference) == pytest.approx(-16, abs=0.1)
         assert example.reference.mean(dim=-1).abs().max() < 1e-4  # without its offset
     assert dm.loudness(
-        Method1(index.multitracks(), replace(SHORT, track_lufs=-48))[0].tracks[0]
+        Method1(index.multitracks(), replace(CHANNELS, track_lufs=-48))[0].tracks[0]
     ) == pytest.approx(-48, abs=0.1)
 
 
-def test_numbers_and_names_of_tracks(index):
-    drawn = [examples(index)[item] for item in range(80)]
-    assert {2, 3, 4} <= {len(example.names) for example in drawn} <= {2, 3, 4, 6}
+def test_numbers_and_names_of_stems(index):
+    drawn = [examples(index)[item] for item in range(60)]
+    assert {len(example.names) for example in drawn} == {2, 3, 4}
     for example in drawn:
-        assert len(example.tracks) == len(example.sides) == len(example.names) == len(set(example.names)) <= 6
-        assert len(example.names) >= 2
-        assert not {"silent.L", "silent.R", "left.R"} & set(
-            example.names
-        )  # nothing to hear, nothing to raise
-        stereo = {name[:-2] for name in example.names if name.endswith(".L")}
-        assert {name[:-2] for name in example.names if name.endswith(".R")} == stereo - {"left"}
+        assert len(example.tracks) == len(example.pans) == len(example.names) == len(set(example.names))
+        assert set(example.names) <= {stem.name for stem in index[example.song].stems} - {"silent"}
     assert {example.song for example in drawn} == {"stereo", "mono", "both"}
     assert {example.reference_song for example in drawn} == {"record a", "record b"}  # not the mono one
     assert len({example.start_s for example in drawn}) > 30
 
 
-def test_sides_are_those_of_a_song(index):
+def test_numbers_and_names_of_channels(index):
+    drawn = [examples(index, CHANNELS)[item] for item in range(80)]
+    assert {2, 3, 4} <= {len(example.names) for example in drawn} <= {2, 3, 4, 6}
+    for example in drawn:
+        assert example.tracks.shape == (len(example.names), 2 * 44100)
+        assert len(example.names) == len(set(example.names)) and 2 <= len(example.names) <= 6
+        assert not {"silent.L", "silent.R", "left.R"} & set(
+            example.names
+        )  # nothing to hear, nothing to raise
+        stereo = {name[:-2] for name in example.names if name.endswith(".L")}
+        assert {name[:-2] for name in example.names if name.endswith(".R")} == stereo - {"left"}
+
+
+def test_pans_start_spread_where_all_stems_are_mono(index):
+    spread = 0
     for item in range(30):
         example = examples(index)[item]
-        channels = [{".L": "left", ".R": "right"}.get(name[-2:], "mono") for name in example.names]
-        assert (
-            example.sides.tolist() == dm.Multitrack(example.names, example.tracks, channels=channels).sides()
-        )
         if example.song == "mono":
-            assert set(example.sides.tolist()) == {-1, 1}
+            wanted = spread_pans(example.names, example.tracks)
+            assert example.pans.tolist() == pytest.approx(wanted)
+            spread += len(set(wanted)) > 1
+            assert all(torch.equal(left, right) for left, right in example.tracks)
+        else:
+            assert example.pans.tolist() == [0.5] * len(example.names)
+        assert set(examples(index, CHANNELS)[item].pans.tolist()) == {0.5}
+    assert spread > 3
 
 
-def test_the_tracks_are_the_songs(index):
-    example = examples(index)[3]
+def test_the_channels_are_the_songs(index):
+    example = examples(index, CHANNELS)[3]
     for name, track in zip(example.names, example.tracks, strict=True):
         stem = next(
             stem
@@ -90,14 +124,33 @@ def test_the_tracks_are_the_songs(index):
     ("numbers", "counts"), [((3, 3), set()), ((3, 4), {4}), ((2, 3), {2}), ((5, 6), {6}), ((4, 5), {4})]
 )
 def test_a_stereo_stem_is_never_split(index, numbers, counts):
-    """Songs of stereo stems alone, and odd numbers."""
-    song = replace(index["stereo"], stems=[stem for stem in index["stereo"].stems] * 1)
-    drawn = Method1([song], replace(SHORT, min_tracks=numbers[0], max_tracks=numbers[1]))
+    """Songs of stereo stems alone, and odd numbers of channels."""
+    drawn = Method1([index["stereo"]], replace(CHANNELS, min_tracks=numbers[0], max_tracks=numbers[1]))
     if counts:
         assert {len(drawn[item].names) for item in range(12)} == counts
     else:
         with pytest.raises(InputError, match="3 tracks that sound"):
             drawn[0]
+
+
+def test_songs_are_brought_to_one_level_before_their_stems_are_mixed(index):
+    """A song 30 dB quieter than the others gives stems as loud as in its own mix, not 30 dB below the others."""
+    song = index["mono"]
+    quiet = replace(
+        song,
+        name="quiet",
+        stems=[replace(stem, gain=10**-1.5, loudness_lufs=stem.loudness_lufs - 30) for stem in song.stems],
+    )
+    drawn = Method1([song, quiet], replace(SHORT, mixed_songs=1.0, min_tracks=4, energy=1e-6))
+    for item in range(8):
+        example = drawn[item]
+        levels = {name: dm.loudness(stem) for name, stem in zip(example.names, example.tracks, strict=True)}
+        for name, level in levels.items():
+            owner, stem = name.split("/")
+            twin = levels.get(f"{'mono' if owner == 'quiet' else 'quiet'}/{stem}")
+            assert twin is None or abs(level - twin) < 3  # other moments of one stem
+        assert max(levels.values()) - min(levels.values()) < 15
+    assert any("quiet" in name for name in drawn[0].names + drawn[1].names)
 
 
 def test_stems_from_anywhere(index):
@@ -131,6 +184,7 @@ def test_references_end_with_their_mix(index):
         {"energy": 0},
         {"sample_rate": 0},
         {"track_lufs": 30},
+        {"balance": "loud"},
         {"reference_lufs": 1},
     ],
 )

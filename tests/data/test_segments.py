@@ -51,7 +51,17 @@ def test_silent_stems_do_not_sound(index):
     assert not windows.sounding[silent].any() and windows.sounding[:silent].all()
     keys = [stem.name for stem in index["stereo"].stems].index("keys")
     assert find_windows(index["stereo"], 2).sounding[keys].tolist() == [False] * 7 + [True] * 4
-    assert find_windows(index["stereo"], 2, min_tracks=6).starts.tolist() == [7, 8, 9, 10]
+    for least in ({"min_tracks": 3}, {"min_tracks": 6, "as_channels": True}):
+        assert find_windows(index["stereo"], 2, **least).starts.tolist() == [7, 8, 9, 10]
+    assert find_windows(index["stereo"], 2, min_tracks=4).starts.tolist() == []
+
+
+def test_levels_of_windows_are_those_of_all_stems(index):
+    """Noise that has nothing in common: its powers add."""
+    windows = find_windows(index["mono"], 2)
+    stems = [read_segment(stem, 4, 2).expand(2, -1) for stem in index["mono"].stems]
+    assert windows.level_lufs[4] == pytest.approx(dm.loudness(sum(stems)) - 10 * np.log10(2), abs=0.3)
+    assert np.isneginf(find_windows(index["record a"], 2).level_lufs).all()
 
 
 def test_windows_end_with_the_song(index):
@@ -72,7 +82,7 @@ def test_a_segment_is_that_part_of_the_song(index):
     song = dm.load_multitrack(folder)
     for stem in index["mono"].stems:
         audio = read_segment(stem, 3.52, 2.0)
-        whole = song.audio[song.names.index(stem.name)]
+        whole = song.stems[stem.name][0]
         assert torch.equal(audio[0], whole[round(3.52 * 44100) : round(5.52 * 44100)])
 
 

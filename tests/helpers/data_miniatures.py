@@ -7,7 +7,8 @@ Every function takes an empty folder `root` and `write(path)`, which writes one 
 from diffmst_lib.data.sampling import Sampling
 from diffmst_lib.data.songs import FoundSong, Source
 
-SHORT = Sampling(track_lufs=-30, seconds=2, min_tracks=2, max_tracks=6)
+SHORT = Sampling(seconds=2, min_tracks=2, max_tracks=4)
+CHANNELS = Sampling(track_lufs=-30, seconds=2, min_tracks=2, max_tracks=6)  # as in the paper
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
 

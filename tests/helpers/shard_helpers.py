@@ -11,7 +11,7 @@ from diffmst_lib.data.scale.shards import write_shards
 from diffmst_lib.data.scale.streams import read_shard
 
 RATE = 16000
-SAMPLING = dm.data.Sampling(track_lufs=-30, seconds=2, min_tracks=2, sample_rate=RATE)
+SAMPLING = dm.data.Sampling(seconds=2, min_tracks=2, sample_rate=RATE)
 NAMES = ["kick.v2 close", 'Gitarre "süß"', "bass"]
 
 

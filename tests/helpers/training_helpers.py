@@ -49,11 +49,14 @@ def short(name="af-16", model="tiny", **changes):
 
 
 def small_cnn(**changes):
-    """The paper's kind of network, with batch norm, at a size for tests; our console."""
+    """The paper's kind of network, with batch norm, at a size for tests; our console and its stems."""
     sizes = {"width": 8, "layers": 1, "heads": 2, "feedforward": 8, "channels": (2, 4), "chunk": 2}
     pools = ((4, 4), (8, 4))
     return dataclasses.replace(
-        dm.ModelConfig.preset("paper"), name="tiny", pools=pools, **{"console": "default"} | sizes | changes
+        dm.ModelConfig.preset("paper"),
+        name="tiny",
+        pools=pools,
+        **{"console": "default", "track_lufs": None} | sizes | changes,
     )
 
 

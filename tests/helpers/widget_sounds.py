@@ -25,6 +25,11 @@ def tones(seconds=4.0, peak=0.3, channels=2, first_hz=220.0, sample_rate=RATE):
     return peak * audio / audio.abs().max()
 
 
+def stems(*sounds):
+    """Return sounds (1 or 2, num_samples) as the stems of a song (N, 2, num_samples)."""
+    return torch.stack([sound.expand(2, -1) for sound in sounds])
+
+
 def decode(data):
     samples, sample_rate = sf.read(io.BytesIO(data), always_2d=True)
     return samples, sample_rate

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from model_helpers import TWIN, first_edition, model
 from safetensors.torch import load_file, save_file
 
 import diffmst_lib as dm
@@ -49,17 +50,40 @@ def test_variants_of_a_preset_come_back(tmp_path):
     assert dm.DiffMST.from_pretrained(folder).config == config
 
 
-def test_a_configuration_of_version_1_is_read(saved):
-    """Its knobs and the passes had other names; the weights are the same."""
-    model, folder = saved
-    text = (folder / "config.json").read_text().replace('"version": 2', '"version": 1')
-    for today, before in {"frequency_hz": "cutoff_hz", "passes": "listens"}.items():
-        text = text.replace(today, before)
-    for band in range(4):
-        text = text.replace(f"peak_{band + 1}", f"band{band}")
-    assert '"band3_cutoff_hz"' in text and '"listens"' in text
+@pytest.mark.parametrize("version", [1, 2])
+def test_models_of_the_first_edition_are_read(tmp_path, song, reference, version):
+    """Their tracks were mono channels and their console "default" has another name now; the weights stay."""
+    model = first_edition()
+    folder = model.save_pretrained(tmp_path)
+    data = json.loads((folder / "config.json").read_text())
+    names = {"start_pans": "sides"} | ({"passes": "listens"} if version == 1 else {})
+    data["config"] = {
+        names.get(key, key): value for key, value in data["config"].items() if key != "mirrored"
+    }
+    data |= {"version": version, "config": data["config"] | {"console": "default"}}
+    text = json.dumps(data)
+    if version == 1:
+        text = text.replace("frequency_hz", "cutoff_hz")
+        for band in range(4):
+            text = text.replace(f"peak_{band + 1}", f"band{band}")
+        assert '"band3_cutoff_hz"' in text and '"listens"' in text
     (folder / "config.json").write_text(text)
-    assert dm.DiffMST.from_pretrained(folder).config == model.config
+    again = dm.DiffMST.from_pretrained(folder)
+    assert again.config == model.config and (again.config.console, again.config.mirrored) == (
+        "channels",
+        True,
+    )
+    assert torch.equal(again.analyze(song, reference).tracks, model.analyze(song, reference).tracks)
+
+
+def test_the_papers_model_of_the_first_edition_is_read(tmp_path):
+    twin = model("paper", **TWIN)
+    folder = twin.save_pretrained(tmp_path)
+    data = json.loads((folder / "config.json").read_text())
+    data["config"]["sides"] = data["config"].pop("start_pans")
+    del data["config"]["mirrored"]
+    change(folder, version=2, config=data["config"])
+    assert dm.DiffMST.from_pretrained(folder).config == twin.config
 
 
 @pytest.mark.parametrize("keep", [0, 7, 1000, -1])
@@ -137,9 +161,9 @@ def test_weights_that_are_not_finite(saved, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"version": 3}, "version 3 of the format, this library reads versions 1 and 2"),
+        ({"version": 4}, "version 4 of the format, this library reads versions 1 to 3"),
         ({"version": 1, "console": None}, "console with other knobs or ranges"),
-        ({"version": 1, "console": {"track": [5]}}, "console with other knobs or ranges"),
+        ({"version": 2, "console": {"track": [5]}}, "console with other knobs or ranges"),
         ({"version": None}, "version None"),
         ({"format": "other"}, "not the configuration of a Diff-MST model"),
         ({"config": None}, "another version of diffmst_lib"),
@@ -163,8 +187,10 @@ def test_configurations_of_another_version(saved, values, message):
         ({"layers": -1}, "layers"),
         ({"layers": 10**9}, "layers"),
         ({"width": 10**12}, "width"),
-        ({"track_lufs": None}, "track_lufs"),
+        ({"track_lufs": -30.0}, "track_lufs must be None, since stems keep their balance"),
         ({"track_lufs": 500}, "track_lufs"),
+        ({"console": "reference"}, "track_lufs must be a level for each channel"),
+        ({"mirrored": True, "start_pans": False}, "mirrored needs start_pans"),
         ({"pools": 3}, "pools"),
         ({"pools": [[4]]}, "pools"),
         ({"channels": ["a"]}, "channels"),

@@ -19,6 +19,10 @@ import diffmst_lib as dm
         ({"encoder": "cnn"}, "channels cannot be"),
         ({"style": 1}, "style"),
         ({"track_lufs": math.nan}, "track_lufs"),
+        ({"track_lufs": -30.0}, "track_lufs must be None, since stems keep their balance"),
+        ({"console": "reference"}, "track_lufs must be a level for each channel"),
+        ({"mirrored": True, "style": False, "passes": 0}, "mirrored needs start_pans and style"),
+        ({"passes": 2, "style": False}, "needs style"),
     ],
 )
 def test_configurations_that_make_no_sense_are_refused(change, message):
@@ -37,7 +41,13 @@ def test_what_the_papers_preset_says_beside_its_size():
         "left/right",
         "reference",
     )
-    assert not (paper.style or paper.sides or paper.neutral_start or paper.norm_first)
+    assert not (paper.style or paper.start_pans or paper.neutral_start or paper.norm_first)
     with torch.device("meta"):
         encoder = dm.DiffMST(paper).mix_encoder
     assert (encoder.hop, encoder.chunk, encoder.n_fft, encoder.min_samples) == (512, 4, 2048, 65_024)
+
+
+def test_tracks_are_stems_but_in_the_papers_model():
+    stems = {name: dm.ModelConfig.preset(name).stems for name in ("tiny", "small", "paper")}
+    assert stems == {"tiny": True, "small": True, "paper": False}
+    assert dm.ModelConfig.preset("small").track_lufs is None

@@ -1,4 +1,4 @@
-"""The controller: permutation, padding, buses, sides, start; and that its transformer is the textbook's."""
+"""The controller: permutation, padding, buses, pans, start; and that its transformer is the textbook's."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from diffmst_lib import ConsoleParams, param_table
 from diffmst_lib.console.table import SECTIONS
-from diffmst_lib.network.controller import Controller, mirror_average, start_logits
+from diffmst_lib.network.controller import Controller, start_console, start_logits
 
 WIDTH = 16
 
@@ -29,7 +29,7 @@ def inputs(num_tracks=5, batch=2, seed=1):
     )
 
 
-FULL = {"style_size": 6, "sides": True, "neutral_start": True, "norm_first": True}
+FULL = {"style_size": 6, "start_pans": True, "neutral_start": True, "norm_first": True}
 VARIANTS = pytest.mark.parametrize("options", [{}, FULL], ids=["paper", "ours"])
 
 
@@ -39,7 +39,7 @@ def extras(options, batch=2, num_tracks=5):
         return {}
     return {
         "style": torch.randn(batch, 6, generator=generator),
-        "sides": torch.randn(batch, num_tracks, generator=generator),
+        "pans": torch.rand(batch, num_tracks, generator=generator),
     }
 
 
@@ -49,7 +49,7 @@ def test_permuting_tracks_permutes_their_logits_and_nothing_else(options):
     order = torch.tensor([3, 0, 4, 2, 1])
     want = model(tracks, mix, **given)
     if given:
-        given["sides"] = given["sides"][:, order]
+        given["pans"] = given["pans"][:, order]
     found = model(tracks[:, order], mix, **given)
     torch.testing.assert_close(found[0], want[0][:, order], rtol=0, atol=1e-5)
     for ours, theirs in zip(found[1:], want[1:], strict=True):
@@ -66,7 +66,7 @@ def test_padding_changes_nothing(options, grad):
     with torch.set_grad_enabled(grad):
         want = model(tracks, mix, **given)
         if given:
-            given["sides"] = torch.cat([given["sides"], torch.ones(2, 3)], dim=1)
+            given["pans"] = torch.cat([given["pans"], torch.ones(2, 3)], dim=1)
         found = model(padded, mix, mask=mask, **given)
         unmasked = model(padded, mix, **given)
     torch.testing.assert_close(found[0][:, :5], want[0], rtol=0, atol=1e-6)
@@ -79,7 +79,8 @@ def test_padding_changes_nothing(options, grad):
 @pytest.mark.parametrize("num_tracks", [1, 2, 64])
 def test_any_number_of_tracks(options, num_tracks):
     logits = controller(**options)(*inputs(num_tracks), **extras(options, num_tracks=num_tracks))
-    assert [z.shape for z in logits] == [(2, num_tracks, 27), (2, 25), (2, 26)]
+    strip, *buses = (len(param_table(section)) for section in SECTIONS)
+    assert [z.shape for z in logits] == [(2, num_tracks, strip), *((2, bus) for bus in buses)]
     assert all(torch.isfinite(z).all() for z in logits)
 
 
@@ -149,39 +150,52 @@ def test_nobody_attends_to_padding():
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(maps.shape[:-1]))
 
 
-def test_heads_start_at_the_neutral_console():
+@pytest.mark.parametrize("preset", ["default", "reference", "channels"])
+def test_heads_start_at_the_neutral_console(preset):
     torch.manual_seed(0)
-    model = Controller(width=WIDTH, layers=1, heads=2, feedforward=16, **FULL | {"norm_first": False})
-    logits = model(*inputs(), **extras(FULL) | {"sides": torch.tensor([[-1.0, 1.0, 0.0, -1.0, 1.0]] * 2)})
-    params = ConsoleParams.from_unit(*map(torch.sigmoid, logits))
+    model = Controller(
+        width=WIDTH, layers=1, heads=2, feedforward=16, preset=preset, **FULL | {"norm_first": False}
+    )
+    pans = torch.tensor([[0.2, 0.8, 0.5, 0.4, 0.6]] * 2)
+    logits = model(*inputs(), **extras(FULL) | {"pans": pans})
+    params = ConsoleParams.from_unit(*map(torch.sigmoid, logits), preset=preset)
     for section in SECTIONS:
         values = params.values(section)
-        for spec in param_table(section):
-            if spec.name == "threshold_db":
-                torch.testing.assert_close(values[spec.name], torch.full_like(values[spec.name], -30.0))
-                continue
+        for spec in param_table(section, preset):
             if spec.name == "pan":
-                continue
-            inside = 0.021 * (spec.high - spec.low) if spec.scale == "linear" else 0.06 * spec.neutral
-            assert (values[spec.name] - spec.neutral).abs().max() <= inside, (section, spec.name)
-    torch.testing.assert_close(
-        params.values("track")["pan"][0],
-        torch.tensor([0.1824, 0.8176, 0.5, 0.1824, 0.8176]),
-        rtol=0,
-        atol=1e-3,
-    )
+                torch.testing.assert_close(values["pan"], pans, rtol=0, atol=1e-5)
+            elif (
+                spec.name == "threshold_db" and spec.neutral == spec.high
+            ):  # there a ratio has nothing to act on
+                torch.testing.assert_close(values[spec.name], torch.full_like(values[spec.name], -30.0))
+            elif spec.scale == "log":
+                assert (values[spec.name] / spec.neutral).log().abs().max() < 0.021 * math.log(
+                    spec.high / spec.low
+                )
+            else:
+                reach = 0.021 * (spec.high - spec.low)
+                assert (values[spec.name] - spec.neutral).abs().max() < reach, (section, spec.name)
+
+
+def test_a_start_pan_moves_its_own_track_only():
+    model, (tracks, mix), given = controller(**FULL), inputs(batch=1), extras(FULL, batch=1)
+    tokens = [
+        model.tokens(tracks, mix, **given | {"pans": pans})[0]
+        for pans in torch.tensor([[0.5] * 5, [0.9] + [0.5] * 4])[:, None]
+    ]
+    changed = (tokens[0] - tokens[1]).abs().amax(dim=-1)[0]
+    assert changed[0] > 0.1 and (changed[1:] == 0).all()
+
+
+def test_pans_at_the_ends_start_where_a_sigmoid_has_a_slope():
+    strips, *_ = start_console(torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.sigmoid(
+        strips[:, Controller(width=8, layers=1, heads=1, feedforward=8).pan_index]
+    ).tolist() == pytest.approx([0.02, 0.5, 0.98])
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-@pytest.mark.parametrize("preset", ["default", "reference"])
+@pytest.mark.parametrize("preset", ["default", "reference", "channels"])
 def test_start_logits_are_finite_one_a_knob(section, preset):
     start = start_logits(section, preset)
     assert start.shape == (len(param_table(section, preset)),) and start.abs().max() < 4.0
-
-
-def test_mirror_average_turns_pans_back_and_keeps_the_rest():
-    ours = torch.zeros(1, 2, 27), torch.ones(1, 25), torch.ones(1, 26)
-    theirs = torch.full((1, 2, 27), 2.0), torch.full((1, 25), 3.0), torch.ones(1, 26)
-    strips, fx_bus, master = mirror_average(ours, theirs, 25)
-    assert strips[..., 25].unique().tolist() == [-1.0] and strips[..., :25].unique().tolist() == [1.0]
-    assert fx_bus.unique().tolist() == [2.0] and master.unique().tolist() == [1.0]

@@ -156,13 +156,32 @@ def test_statistics_of_a_beating_tone_are_those_of_the_formula():
 
 
 def test_untrained_statistics_are_standardized_about_right(data):
-    from diffmst_lib import load_multitrack, normalize_tracks
+    from diffmst_lib import DiffMST, load_multitrack
+    from diffmst_lib.audio.loudness import level_stems
 
-    song = load_multitrack(data / "multitracks" / "rubidium")
-    tracks, gains_db = normalize_tracks(song.audio, -30.0)
-    encoder = StatisticsEncoder(8)
-    found = encoder.standardize(encoder.statistics(tracks[gains_db.isfinite()]))
+    song, tiny = load_multitrack(data / "multitracks" / "rubidium"), DiffMST("tiny")
+    stems, gains_db = level_stems(song.audio)
+    encoder = tiny.track_encoder
+    found = encoder.standardize(encoder.statistics(tiny.split_stems(stems[gains_db.isfinite()])))
     assert found.abs().mean() < 1.5 and (found.abs() == 5.0).float().mean() < 0.05
+
+
+def test_a_stems_statistics_are_those_of_mid_then_of_side(noise):
+    encoder, stems = StatisticsEncoder(8, bands=32, signals=2), noise(3, 2, 20_000)
+    one = StatisticsEncoder(8, bands=32)
+    want = torch.cat([one.statistics(stems[:, 0]), one.statistics(stems[:, 1])], dim=-1)
+    assert torch.equal(encoder.statistics(stems), want)
+    assert encoder(stems).shape == (3, 8)
+
+
+def test_a_stem_passes_a_cnn_as_one_picture_of_two_channels(noise):
+    torch.manual_seed(0)
+    encoder = SpectrogramEncoder(8, signals=2, **SMALL_CNN).eval()
+    stems = noise(3, 2, 30_000)
+    both = encoder(stems)
+    assert both.shape == (3, 8) and torch.isfinite(both).all()
+    torch.testing.assert_close(encoder(stems[1:2])[0], both[1], rtol=1e-4, atol=1e-6)
+    assert not torch.equal(encoder(stems * torch.tensor([1.0, 0.0])[:, None]), both)
 
 
 def test_statistics_do_not_count_silence(noise):

@@ -153,7 +153,7 @@ def test_bad_input_is_named_in_one_line(bad, line, reference):
 
 
 def test_a_mix_brings_its_rate(mix, reference):
-    half = MixResult(mix.audio, mix.params, Multitrack(["a"], torch.zeros(1, 9), sample_rate=22_050))
+    half = MixResult(mix.audio, mix.params, Multitrack(["a"], torch.zeros(1, 2, 9), sample_rate=22_050))
     assert (
         compare(half, mix.audio.flip(0)).total
         == compare(mix.audio, mix.audio.flip(0), sample_rate=22_050).total

@@ -16,6 +16,13 @@ def test_tracks(song):
     assert labels[-1][0] == "time (s)" and figure.axes[-1].get_xlim() == (0, 1.5)
 
 
+def test_a_mono_stem_is_drawn_once(song):
+    audio = song.audio.clone()
+    audio[1, 1] = audio[1, 0]
+    figure = plots.plot_tracks(Multitrack(list(song.names), audio))
+    assert [len(axis.collections) for axis in figure.axes] == [2, 1, 2]
+
+
 def test_levels(song):
     figure = plots.plot_levels(song.levels())
     assert drawn(figure) == [("level (LUFS, dBFS)", "")]
@@ -31,5 +38,5 @@ def test_silence_is_drawn(song):
 
 def test_more_stems_than_colors():
     names = [f"stem {i}" for i in range(2 * len(plots.COLORS))]
-    figure = plots.plot_tracks(Multitrack(names, torch.ones(len(names), 50)))
+    figure = plots.plot_tracks(Multitrack(names, torch.ones(len(names), 2, 50)))
     assert [y for _, y in drawn(figure)] == names

@@ -1,10 +1,13 @@
 """What may go on from a checkpoint and what may not; how many updates may be skipped."""
 
 import dataclasses
+import json
 import shutil
 
 import pytest
 from audio_helpers import one_line
+from safetensors import safe_open
+from safetensors.torch import save_file
 from training_helpers import OPTIONS, short
 
 import diffmst_lib as dm
@@ -45,6 +48,18 @@ def test_a_broken_checkpoint(index, unbroken, tmp_path):
         with pytest.raises(InputError) as caught:
             train(short(), index, tmp_path, resume=True, **OPTIONS)
         assert one_line(caught, "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_training_of_the_first_edition_cannot_be_resumed(index, unbroken, tmp_path, version):
+    path = tmp_path / "checkpoint.safetensors"
+    with safe_open(unbroken.folder / path.name, "pt") as file:
+        about = json.loads(file.metadata()["about"]) | {"version": version}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    save_file(tensors, path, {"about": json.dumps(about)})
+    with pytest.raises(InputError) as caught:
+        train(short(), index, tmp_path, resume=True, **OPTIONS)
+    assert one_line(caught, path, "first edition", "begin anew")
 
 
 @pytest.mark.parametrize(

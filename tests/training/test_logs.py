@@ -88,7 +88,7 @@ def test_knobs_bear_their_names(index, unbroken):
     example = held_out(examples_of(short(), index, split="validation", seed=1), short(), 1, seed=1)[0]
     task = example.task
     with torch.no_grad():
-        params = unbroken.model.predict(task.tracks, task.reference, sides=task.sides, mask=task.mask)
+        params = unbroken.model.predict(task.tracks, task.reference, pans=task.pans, mask=task.mask)
     thresholds = params.values("track")["threshold_db"][0]
     knobs = pd.read_csv(unbroken.folder / "examples" / "1-step0000006.csv", index_col=0)
     for i, name in enumerate(example.names):
@@ -124,7 +124,7 @@ def test_knobs_that_cannot_be_written_leave_nothing(index, unbroken, tmp_path, m
     example = held_out(examples_of(short(), index, split="validation", seed=1), short(), 1, seed=1)[0]
     task = example.task
     with torch.no_grad():
-        params = unbroken.model.predict(task.tracks, task.reference, sides=task.sides, mask=task.mask)
+        params = unbroken.model.predict(task.tracks, task.reference, pans=task.pans, mask=task.mask)
     with pytest.warns(InputNote, match="TensorBoard"):
         logs = Logs(tmp_path, 0)
     logs.add_example(1, example, torch.zeros(2, 800), params, 0)

@@ -126,7 +126,7 @@ def test_fine_tuning_goes_on_from_a_model(index, tmp_path):
 
 def test_paper_like_models_train_too(index, tmp_path):
     """A CNN with batch norm, no statistics, the reference console; heads that begin at random."""
-    config = small_cnn(console="reference", chunk=None)
+    config = small_cnn(console="reference", track_lufs=-48.0, chunk=None)
     recipe = short("mrstft-8", model=config, steps=2, batch_size=1, max_tracks=4, validate_every=2)
     run = train(recipe, index, tmp_path, **OPTIONS)
     assert run.log["loss"].notna().all() and dm.DiffMST.from_pretrained(tmp_path).config == config

@@ -38,7 +38,13 @@ def test_fine_tuning_names_what_it_starts_from():
 @pytest.mark.parametrize("model", ["tiny", "small"])
 def test_halves_are_as_long_as_the_segments_of_method_2(model):
     assert recipe("mrstft-8", model).seconds == 2 * recipe("af-16", model).seconds
-    assert recipe("mrstft-8", model).sampling.track_lufs == -30.0
+
+
+def test_models_of_stems_get_them_in_their_balance():
+    for name in ("tiny", "small"):
+        drawn = recipe("af-16", name).sampling
+        assert drawn.track_lufs is None and drawn.balance == "delivered"
+    assert recipe("af-16", "small", balance="equal").sampling.balance == "equal"
 
 
 def test_a_configuration_is_trained_as_the_preset_whose_name_it_bears():
@@ -68,6 +74,7 @@ def test_cosine():
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"pull": -1}, "pull"),
         ({"schedule": "step"}, "schedule"),
+        ({"balance": "loud"}, "balance"),
         ({"clip_norm": 0}, "clip_norm"),
         ({"varied": 1.5}, "varied"),
         ({"random_gain_db": 49}, "random_gain_db"),

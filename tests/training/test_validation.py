@@ -17,8 +17,8 @@ def held(index):
 class Parrot(dm.DiffMST):
     """Answers with the reference itself, whatever the tracks are."""
 
-    def forward(self, tracks, reference, *, sides=None, mask=None):
-        return 0.3 * reference, self.predict(tracks, reference, sides=sides, mask=mask)
+    def forward(self, tracks, reference, *, pans=None, mask=None):
+        return 0.3 * reference, self.predict(tracks, reference, pans=pans, mask=mask)
 
 
 def test_held_out_examples_are_of_the_split_and_the_same_each_time(index, held):

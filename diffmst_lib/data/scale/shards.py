@@ -84,7 +84,7 @@ def write_shards(
         >>> import diffmst_lib as dm, tempfile
         >>> index = dm.data.SongIndex.load(dm.data_dir())
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = write_shards(index, folder, Sampling(track_lufs=-30), split="train", kind="references")
+        ...     _ = write_shards(index, folder, Sampling(), split="train", kind="references")
         ...     sorted(path.name for path in Path(folder).iterdir())
         ['train-references-000000.tar', 'train-references.json']
     """

@@ -55,7 +55,7 @@ class ShardedMethod1(IterableDataset):
     Example:
         >>> import diffmst_lib as dm, tempfile
         >>> index = dm.data.SongIndex.load(dm.data_dir())
-        >>> sampling = dm.data.Sampling(track_lufs=-30, seconds=2)
+        >>> sampling = dm.data.Sampling(seconds=2)
         >>> pieces = {"split": "train", "kind": "multitracks", "piece_seconds": 5}
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     shards = dm.data.write_shards(index, folder, sampling, **pieces)
@@ -118,7 +118,7 @@ class ShardedMethod2(ShardedMethod1):
     Example:
         >>> import diffmst_lib as dm, tempfile
         >>> index = dm.data.SongIndex.load(dm.data_dir())
-        >>> sampling = dm.data.Sampling(track_lufs=-30, seconds=2)
+        >>> sampling = dm.data.Sampling(seconds=2)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     stems = dm.data.write_shards(index, folder, sampling, split="train", kind="multitracks")
         ...     songs = dm.data.write_shards(index, folder, sampling, split="train", kind="references")

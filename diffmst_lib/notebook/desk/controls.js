@@ -23,43 +23,136 @@ const makeGroup = (className, label, children) => {
   return group;
 };
 
+// A field for one parameter's number. turn(value) is called with a new one. `off`: whether the lowest value
+// is off, which no number can write.
+function makeNumber(spec, title, turn, off = false) {
+  const input = make("input", "dm-number", { type: "number", min: spec.low, max: spec.high, step: "any" });
+  const written = Array.from({ length: 65 }, (_, i) => asNumber(spec, fromUnit(spec, i / 64)));
+  input.style.setProperty("--letters", Math.max(...written.map((text) => text.length)));
+  input.setAttribute("aria-label", `${title}${spokenUnit(spec)}, as a number`);
+  if (off) input.placeholder = "\u2212\u221e";
+  let shown = NaN; // so that leaving the field untouched does not round the value
+  const show = (value) => {
+    shown = value;
+    input.value = off && value <= spec.low ? "" : asNumber(spec, value);
+    delete input.dataset.typed;
+  };
+  input.oninput = () => (input.dataset.typed = ""); // not yet a value: Ctrl+Z is the field's own
+  input.onchange = () => {
+    const value = input.valueAsNumber;
+    if (Number.isFinite(value)) turn(Math.min(spec.high, Math.max(spec.low, value)));
+    else show(shown);
+  };
+  const unit = make("span", "dm-unit", { textContent: spec.unit });
+  return { root: make("span", "dm-field", {}, [input, unit]), show };
+}
+const spokenUnit = ({ unit }) => (unit ? ` in ${unit === ":1" ? "to 1" : unit}` : "");
+
 // A slider and a number for one parameter; `label` is for the eye, `title` names it for everybody.
-// turn(unit) is called with the new place on the knob, 0 to 1; reset() to go back to the values `start`.
-function makeKnob(spec, { label, title, start, vertical = false }, turn, reset) {
+// turn(value) is called with the new value; reset() to go back to `start`.
+function makeKnob(spec, { label, title, start }, turn, reset) {
   const log = spec.scale === "log";
   const step = log ? 0.005 : spec.unit === "dB" ? (spec.high - spec.low > 40 ? 0.5 : 0.1) : 0.01;
   const [min, max] = log ? [0, 1] : [spec.low, spec.high];
-  const slider = make("input", vertical ? "dm-vertical" : "", { type: "range", min, max, step });
-  slider.oninput = () => turn(log ? slider.valueAsNumber : toUnit(spec, slider.valueAsNumber));
+  const slider = make("input", "", { type: "range", min, max, step });
+  slider.oninput = () => turn(log ? fromUnit(spec, slider.valueAsNumber) : slider.valueAsNumber);
   slider.ondblclick = reset;
-  const home = [...new Set(start.map((value) => asText(spec, value)))].join(" and ");
-  slider.title = `${asText(spec, spec.low)} to ${asText(spec, spec.high)}; double-click: ${home}`;
-  const number = make("input", "dm-number", { type: "number", min: spec.low, max: spec.high, step: "any" });
-  const written = Array.from({ length: 65 }, (_, i) => asNumber(spec, fromUnit(spec, i / 64)));
-  number.style.setProperty("--letters", Math.max(...written.map((text) => text.length)));
-  let shown = NaN; // so that leaving the field untouched does not round the value
-  number.onchange = () => {
-    if (Number.isFinite(number.valueAsNumber)) turn(toUnit(spec, number.valueAsNumber));
-    else number.value = asNumber(spec, shown);
-  };
-  const unit = spec.unit ? ` in ${spec.unit === ":1" ? "to 1" : spec.unit}` : "";
-  slider.setAttribute("aria-label", `${title}${unit}`);
-  number.setAttribute("aria-label", `${title}${unit}, as a number`);
-  const pair = make("small", "dm-pair");
-  const field = make("span", "dm-field", {}, [number, make("span", "dm-unit", { textContent: spec.unit })]);
+  const range = `${asText(spec, spec.low)} to ${asText(spec, spec.high)}`;
+  slider.title = `${range}; double-click: ${asText(spec, start)}`;
+  slider.setAttribute("aria-label", `${title}${spokenUnit(spec)}`);
+  const number = makeNumber(spec, title, turn);
+  const name = make("span", "dm-label", { textContent: label });
   return {
-    slider, field, pair,
-    root: make("div", "dm-knob", {}, [make("span", "dm-label", { textContent: label }), field, slider, pair]),
-    // values: of each track of the strip; center: the one value that the knob shows
-    show(values, center) {
-      shown = center;
-      const differ = values.some((value) => value !== values[0]);
-      slider.value = log ? toUnit(spec, center) : center;
-      const spoken = (differ ? values : [center]).map((value) => asText(spec, value));
-      slider.setAttribute("aria-valuetext", spoken.join(" and "));
-      number.value = asNumber(spec, center);
-      const sides = values.map((value, i) => `${"LR"[i]} ${asNumber(spec, value).replace("-", "\u2212")}`);
-      pair.replaceChildren(...(differ ? sides.map((side) => make("span", "", { textContent: side })) : []));
+    root: make("div", "dm-knob", {}, [name, number.root, slider]),
+    show(value) {
+      slider.value = log ? toUnit(spec, value) : value;
+      slider.setAttribute("aria-valuetext", asText(spec, value));
+      number.show(value);
+    },
+  };
+}
+
+// Where a fader stands for a level: [dB, height], in straight lines. As on a desk, most of the way is near 0.
+const TAPERS = {
+  fader_db: [[-60, 0], [-50, 0.05], [-40, 0.12], [-30, 0.22], [-20, 0.36], [-10, 0.55], [0, 0.77], [12, 1]],
+  output_gain_db: [[-48, 0], [-24, 0.12], [-12, 0.3], [0, 0.55], [12, 0.8], [24, 0.92], [48, 1]],
+};
+const FADER_MARKS = {
+  fader_db: [12, 5, 0, -5, -10, -20, -30, -40, -60], output_gain_db: [48, 24, 12, 6, 0, -6, -12, -24, -48],
+};
+const bend = (points, value, from, to) => {
+  const next = Math.max(1, points.findIndex((point) => point[from] >= value));
+  const [a, b] = [points[next - 1], points[next]];
+  return a[to] + ((value - a[from]) / (b[from] - a[from])) * (b[to] - a[to]);
+};
+export const faderHeight = (name, db) => bend(TAPERS[name], db, 0, 1);
+export const faderLevel = (name, height) => bend(TAPERS[name], clamp(height), 1, 0);
+
+// An upright fader with a scale. Shift makes it ten times as fine, for the mouse and for the keys.
+function makeFader(spec, { title, start }, turn, reset) {
+  const { name, low, high } = spec, off = name === "fader_db";
+  const spoken = (db) => (off && db <= low ? "off" : asText(spec, db));
+  const cap = make("span", "dm-cap");
+  const marks = FADER_MARKS[name].map((db) => {
+    const text = off && db === low ? "\u221e" : String(Math.abs(db));
+    const number = make("span", "", { textContent: text });
+    const mark = make("span", `dm-mark-db${db ? "" : " dm-unity"}`, {}, [number]);
+    mark.style.setProperty("--height", faderHeight(name, db));
+    return mark;
+  });
+  const scale = make("span", "dm-scale-db", {}, marks);
+  scale.setAttribute("aria-hidden", "true");
+  const root = make("div", "dm-fader", { tabIndex: 0 }, [scale, cap]);
+  const attributes = {
+    role: "slider", "aria-orientation": "vertical", "aria-label": `${title}${spokenUnit(spec)}`,
+    "aria-valuemin": low, "aria-valuemax": high,
+  };
+  Object.entries(attributes).forEach(([key, value]) => root.setAttribute(key, value));
+  root.title = `${spoken(low)} to ${asText(spec, high)}; Shift: fine; double-click: ${spoken(start)}`;
+  let shown = 0, held = null; // held: where the pointer is, and where the fader would be without rounding
+  const set = (db, fine) => {
+    const value = Math.min(high, Math.max(low, Number(db.toFixed(fine ? 2 : 1))));
+    if (value !== shown) turn(value);
+  };
+  const travel = () => root.clientHeight - cap.offsetHeight;
+  root.onpointerdown = (event) => {
+    if (event.button) return;
+    event.preventDefault(); // or the page would select text
+    root.focus();
+    root.setPointerCapture(event.pointerId);
+    held = { y: event.clientY, height: faderHeight(name, shown) };
+    if (event.target === cap || event.shiftKey) return;
+    const bottom = root.getBoundingClientRect().bottom - cap.offsetHeight / 2;
+    held.height = clamp((bottom - event.clientY) / travel());
+    set(faderLevel(name, held.height));
+  };
+  root.onpointermove = (event) => {
+    if (!held) return;
+    held.height += ((held.y - event.clientY) / travel()) * (event.shiftKey ? 0.1 : 1);
+    held.y = event.clientY;
+    set(faderLevel(name, held.height), event.shiftKey);
+  };
+  root.onpointerup = root.onpointercancel = () => (held = null);
+  root.ondblclick = reset;
+  root.onkeydown = (event) => {
+    const { key, shiftKey } = event, step = shiftKey ? 0.1 : 0.5;
+    const to = {
+      ArrowUp: shown + step, ArrowRight: shown + step, ArrowDown: shown - step, ArrowLeft: shown - step,
+      PageUp: shown + 3, PageDown: shown - 3, Home: low, End: high,
+    }[key];
+    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    set(to, true);
+  };
+  const number = makeNumber(spec, title, turn, off);
+  return {
+    root, field: number.root,
+    show(db) {
+      shown = db;
+      cap.style.setProperty("--height", faderHeight(name, db));
+      root.setAttribute("aria-valuenow", db);
+      root.setAttribute("aria-valuetext", spoken(db));
+      number.show(db);
     },
   };
 }
@@ -101,5 +194,50 @@ function makeReductionMeter() {
       bar.style.width = `${100 * clamp(-db / 30)}%`; // the whole bar: 30 dB
       text.textContent = `${db < -0.05 ? "\u2212" : ""}${Math.abs(db).toFixed(1)} dB`;
     },
+  };
+}
+
+// The correlation of left and right: a mark between -1 and 1, and its number.
+function makeCorrelationMeter() {
+  const mark = make("span", "dm-correlation-mark"), text = make("span", "dm-value");
+  const bar = make("span", "dm-correlation-bar", {}, [mark]);
+  bar.setAttribute("aria-hidden", "true");
+  const title = "Correlation of left and right: \u22121 opposite, 0 nothing in common, 1 mono";
+  const name = make("span", "", { textContent: "Corr." });
+  return {
+    root: make("span", "dm-correlation", { title }, [name, bar, text]),
+    show(value) {
+      const known = Number.isFinite(value);
+      mark.style.left = `${50 + 50 * (known ? value : 0)}%`;
+      mark.hidden = !known;
+      text.textContent = known ? signed(value, 2) : "\u2013";
+    },
+  };
+}
+
+// Loudness and correlation of what is heard, and its peak. reference: {lufs, correlation} or null.
+function makeLevelDisplay(reference, isReference) {
+  const lufs = make("span", "dm-value dm-lufs"), correlation = makeCorrelationMeter();
+  const peak = make("span", "dm-peak", { textContent: "peak \u2013 dBFS" });
+  const clip = make("span", "dm-clip", { textContent: "CLIP" });
+  const root = make("span", "dm-levels", {}, [lufs, correlation.root, peak, clip]);
+  let mix = { lufs: NaN, correlation: NaN }, gain = 1;
+  return {
+    root,
+    // With this factor the reference is as loud as the mix, or as it was before the mix fell silent.
+    referenceGain: () => gain,
+    show(measured = mix) {
+      mix = measured;
+      if (reference && reference.lufs !== null && Number.isFinite(mix.lufs))
+        gain = 10 ** ((mix.lufs - reference.lufs) / 20);
+      const silent = mix.lufs === -Infinity ? "\u2212\u221e" : "\u2013";
+      lufs.textContent = `${Number.isFinite(mix.lufs) ? signed(mix.lufs, 1) : silent} LUFS`;
+      correlation.show(isReference() ? reference.correlation : mix.correlation);
+    },
+    showPeak(highest) {
+      if (highest > 0) peak.textContent = `peak ${signed(20 * Math.log10(highest), 1)} dBFS`;
+      clip.classList.toggle("dm-on", highest > 1);
+    },
+    busy: (isBusy) => root.setAttribute("aria-busy", String(isBusy)),
   };
 }

@@ -8,69 +8,68 @@ const BAND_LABELS = {
   high_shelf: "High shelf",
 };
 const KNOB_LABELS = {
-  input_gain_db: "Input gain", output_gain_db: "Output gain", threshold_db: "Threshold", ratio: "Ratio",
-  attack_ms: "Attack", release_ms: "Release", knee_db: "Knee", makeup_gain_db: "Make-up", pan: "Pan",
+  input_gain_db: "Trim", fader_db: "Fader", output_gain_db: "Output fader", threshold_db: "Threshold",
+  ratio: "Ratio", attack_ms: "Attack", release_ms: "Release", knee_db: "Knee", makeup_gain_db: "Make-up",
+  width: "Width", pan: "Pan",
 };
 // For the eye, and spoken after the band's name.
 const BAND_KNOBS = { gain_db: ["Gain", "gain"], frequency_hz: ["Freq.", "frequency"], q: ["Q", "Q"] };
 const EFFECT_LABELS = { eq: "Equalizer", compressor: "Compressor" };
+const STATE = ["settings", "muted", "soloed", "bypassed"];
 
 function render({ model, el }) {
   const get = (key) => model.get(key);
   const setup = get("setup");
   const has = (control) => setup.controls.includes(control);
   const effects = ["eq", "compressor"].filter(has);
-  const state = () =>
-    Object.fromEntries(["setup", "settings", "muted", "soloed", "bypassed"].map((key) => [key, get(key)]));
-  const change = (key, value) => {
+  const state = () => ({ setup, ...Object.fromEntries(STATE.map((key) => [key, get(key)])) });
+
+  // --- every change goes through here, and can be undone ---
+
+  const snapshot = () => JSON.stringify(STATE.map(get));
+  const history = new DeskHistory(snapshot());
+  let restoring = false;
+  let knob = null, move = {}; // what is turned, and by which movement of the hand
+  const change = (key, value, what = null) => {
+    knob = what;
     model.set(key, value);
     model.save_changes();
+    knob = null;
   };
+  const restore = (text) => {
+    if (text === undefined) return;
+    restoring = true;
+    JSON.parse(text).forEach((value, i) => {
+      if (JSON.stringify(get(STATE[i])) !== JSON.stringify(value)) model.set(STATE[i], value);
+    });
+    model.save_changes();
+    restoring = false;
+  };
+  const undo = makeButton("\u21b6", "Undo", () => restore(history.undo()));
+  const redo = makeButton("\u21b7", "Redo", () => restore(history.redo()));
+  [undo.title, redo.title] = ["Undo (Ctrl+Z)", "Redo (Ctrl+Shift+Z)"];
 
-  // --- knobs: one strip shows the middle of its tracks and moves them together ---
+  // --- knobs ---
 
-  const owners = setup.strips.map(({ name, rows }) => ({
-    id: name, name, table: setup.specs.track,
-    strips: (settings) => rows.map((row) => settings.tracks[setup.names[row]]),
+  const owners = setup.strips.map(({ name, channels }) => ({
+    id: name, name, table: setup.specs.track, values: (settings) => settings.tracks[name],
+    isMono: channels === 1,
   }));
   const master = {
-    id: MASTER, name: "Master", table: setup.specs.master_bus, strips: (settings) => [settings.master_bus],
+    id: MASTER, name: "Master", table: setup.specs.master_bus, values: (settings) => settings.master_bus,
   };
-  // ["owner", "knob"] -> {unit, offsets}: kept, so that a pair that a range end has stopped spreads again
-  const centers = new Map();
-  const centerOf = (owner, spec) => {
-    const units = owner.strips(get("settings")).map((values) => toUnit(spec, values[spec.name]));
-    const key = JSON.stringify([owner.id, spec.name]);
-    const kept = centers.get(key);
-    const holds = (unit, i) => Math.abs(clamp(kept.unit + kept.offsets[i]) - unit) < 1e-5;
-    if (kept && units.every(holds)) return kept;
-    const unit = units.reduce((sum, u) => sum + u, 0) / units.length;
-    centers.set(key, { unit, offsets: units.map((u) => u - unit) });
-    return centers.get(key);
-  };
-  const turn = (owner, spec, unit) => {
-    const { offsets } = centerOf(owner, spec);
-    centers.set(JSON.stringify([owner.id, spec.name]), { unit: clamp(unit), offsets });
-    put(owner, spec, offsets.map((offset) => fromUnit(spec, clamp(unit) + offset)));
-  };
-  const put = (owner, spec, values) => {
+  const turn = (owner, changes, what) => {
     const settings = structuredClone(get("settings"));
-    owner.strips(settings).forEach((strip, i) => (strip[spec.name] = values[i]));
-    change("settings", settings);
+    Object.assign(owner.values(settings), changes);
+    change("settings", settings, `${owner.id} ${what}`);
   };
-  const knobOf = (owner, name, options = {}) => {
+  const startOf = (owner, name) => owner.values(setup.initial)[name];
+  const knobOf = (owner, name, { label = KNOB_LABELS[name], short = label, kind = makeKnob } = {}) => {
     const spec = owner.table.find((row) => row.name === name);
-    const label = options.label ?? KNOB_LABELS[name];
-    const texts = { title: `${label} of ${owner.name}`, label: options.short ?? label };
-    const start = owner.strips(setup.initial).map((strip) => strip[name]);
-    const knob = makeKnob(spec, { ...options, ...texts, start }, (unit) => turn(owner, spec, unit),
-      () => put(owner, spec, start));
-    const show = () => {
-      const values = owner.strips(get("settings")).map((strip) => strip[name]);
-      const equal = values.every((value) => value === values[0]);
-      knob.show(values, equal ? values[0] : fromUnit(spec, centerOf(owner, spec).unit));
-    };
-    return { ...knob, spec, show };
+    const texts = { title: `${label} of ${owner.name}`, label: short, start: startOf(owner, name) };
+    const control = kind(spec, texts, (value) => turn(owner, { [name]: value }, name),
+      () => turn(owner, { [name]: texts.start }));
+    return { ...control, show: () => control.show(owner.values(get("settings"))[name]) };
   };
 
   // --- strips ---
@@ -88,28 +87,30 @@ function render({ model, el }) {
       ? makeButton(broken, `Show the settings of ${name}`, () => select(owner), "dm-name")
       : make("span", "dm-name", { textContent: broken });
     title.title = name;
-    const [gain, label] = isMaster ? ["output_gain_db", "Output fader"] : ["input_gain_db", "Fader"];
-    const fader = has(isMaster ? "master" : "fader") && knobOf(owner, gain, { label, vertical: true });
-    const pan = !isMaster && has("pan") && knobOf(owner, "pan");
+    // A knob that a strip lacks leaves its place empty, so that the others stand in rows.
+    const place = (control, name, mine) =>
+      !control ? [] : mine ? [knobOf(owner, name)] : [{ root: make("div", "dm-knob"), show() {} }];
+    const knobs = [
+      ...place(has("width"), "width", !owner.isMono && (!isMaster || has("master"))),
+      ...place(has("pan"), "pan", !isMaster),
+    ];
+    const fader = has(isMaster ? "master" : "fader") &&
+      knobOf(owner, isMaster ? "output_gain_db" : "fader_db", { kind: makeFader });
     const toggle = (key, item) => change(key, toggled(get(key), item));
     const mute = makeButton("M", `Mute ${name}`, () => toggle("muted", name), "dm-mute");
     const solo = makeButton("S", `Solo ${name}`, () => toggle("soloed", name));
     const meter = makeMeter();
-    const lane = make("div", `dm-lane${has("fader") || has("master") ? "" : " dm-short"}`, {}, [meter.root]);
-    if (fader) {
-      const rail = make("div", "dm-rail", {}, [fader.slider]);
-      rail.style.setProperty("--neutral", toUnit(fader.spec, fader.spec.neutral)); // its mark
-      lane.prepend(rail);
-    }
+    const lane = make("div", `dm-lane${has("fader") || has("master") ? "" : " dm-short"}`, {}, [
+      ...(fader ? [fader.root] : []), meter.root,
+    ]);
     const switches = make("div", "dm-switches", {}, isMaster ? [] : [mute, solo]);
     const root = makeGroup(`dm-strip${isMaster ? " dm-master" : ""}`, name, [
-      title, switches, ...(pan ? [pan.root] : has("pan") ? [make("div", "dm-knob")] : []), lane,
-      ...(fader ? [fader.field, fader.pair] : []),
+      title, switches, ...knobs.map((knob) => knob.root), lane, ...(fader ? [fader.field] : []),
     ]);
     return {
       owner, root, meter,
       show() {
-        [fader, pan].forEach((knob) => knob && knob.show());
+        [fader, ...knobs].forEach((knob) => knob && knob.show());
         if (effects.length) press(title, owner === selected);
         if (isMaster) return;
         const muted = get("muted").includes(name), soloed = get("soloed").includes(name);
@@ -126,10 +127,20 @@ function render({ model, el }) {
   const bandNames = setup.specs.track.filter(isBandGain).map(({ name }) => name.replace(/_gain_db$/, ""));
   const effectPanels = {
     eq(owner) {
-      const curve = makeEqualizerCurve(owner.name, bandNames, setup.sample_rate);
+      const knobNames = Object.keys(BAND_KNOBS);
+      const specOf = (name) => owner.table.find((row) => row.name === name);
+      const specs = Object.fromEntries(bandNames.map((band) => [
+        band, Object.fromEntries(knobNames.map((name) => [name, specOf(`${band}_${name}`)])),
+      ]));
+      const ofBand = (band, values) =>
+        Object.fromEntries(Object.entries(values).map(([name, value]) => [`${band}_${name}`, value]));
+      const turnBand = (band, values) => turn(owner, ofBand(band, values), `${band} ${Object.keys(values)}`);
+      const reset = (band) => turn(owner,
+        Object.fromEntries(knobNames.map((name) => [`${band}_${name}`, startOf(owner, `${band}_${name}`)])));
+      const curve = makeEqualizerCurve(owner.name, specs, BAND_LABELS, setup.sample_rate, turnBand, reset);
       const knobs = [];
       const bands = bandNames.map((band) => {
-        const row = Object.keys(BAND_KNOBS).map((name) => {
+        const row = knobNames.map((name) => {
           const [short, spoken] = BAND_KNOBS[name];
           return knobOf(owner, `${band}_${name}`, { short, label: `${BAND_LABELS[band]} ${spoken}` });
         });
@@ -152,8 +163,6 @@ function render({ model, el }) {
   let panels = [];
   function select(owner) {
     selected = owner;
-    const isMaster = owner === master;
-    const input = isMaster && knobOf(owner, "input_gain_db");
     panels = effects.map((effect) => {
       const panel = effectPanels[effect](owner);
       const purpose = `Bypass the ${EFFECT_LABELS[effect].toLowerCase()} of ${owner.name}`;
@@ -167,14 +176,14 @@ function render({ model, el }) {
         press(bypass, off);
         root.classList.toggle("dm-off", off);
         panel.knobs.forEach((knob) => knob.show());
-        const strips = owner.strips(get("settings"));
-        const differ = strips.some((values) => panel.knobs.length && owner.table.some(
-          (spec) => spec.effect === effect && values[spec.name] !== strips[0][spec.name]));
-        panel.curve.show(differ ? strips : strips.slice(0, 1));
+        panel.curve.show(owner.values(get("settings")));
       };
       return { ...panel, root, show };
     });
-    if (input) panels.unshift({ root: make("div", "dm-panel dm-input", {}, [input.root]), show: input.show });
+    if (owner !== master) { // how hard it drives what follows
+      const trim = knobOf(owner, "input_gain_db");
+      panels.unshift({ root: make("div", "dm-panel dm-trim", {}, [trim.root]), show: trim.show });
+    }
     panelBox.replaceChildren(...panels.map(({ root }) => root));
     update();
   }
@@ -206,28 +215,33 @@ function render({ model, el }) {
     dragging = false;
     player.seek(position.valueAsNumber / duration);
   };
+  const referenceNote = !setup.reference ? "" : setup.reference.lufs === null
+    ? "The reference plays at its own level."
+    : "The reference plays as loud as the mix (LUFS), also while you turn its knobs.";
   const sources = { mix: "Mix", reference: "Reference" };
   const sourceButtons = Object.entries(sources).map(([name, text]) => {
     const button = makeButton(text, `Listen to the ${name}`, () => listen(name));
-    button.title = name === "reference" ? setup.reference : "the mix of this desk";
+    button.title = name === "reference" ? referenceNote : "the mix of this desk";
     return button;
   });
   function listen(name) {
     listening = name;
-    player.tell("reference", name === "reference");
+    player.tell("listen", { reference: name === "reference" ? 1 : 0 });
     sourceButtons.forEach((button, i) => press(button, Object.keys(sources)[i] === name));
     resetPeak();
+    levels.show();
   }
-  const peakText = make("span", "dm-peak", { textContent: "peak \u2013 dBFS" });
-  const clip = make("span", "dm-clip", { textContent: "CLIP" });
 
-  let meters = null; // what the engine sent last
+  // --- levels ---
+
+  const levels = makeLevelDisplay(setup.reference, () => listening === "reference");
   let highest = 0; // peak of what has played since the last change,
   let changedBy = 0; // which is audible only some time later
   const resetPeak = () => {
     highest = 0;
     changedBy = performance.now() + 150;
   };
+  let meters = null; // what the engine sent last
   const player = new DeskPlayer(model, setup, (latest) => {
     if (!meters) requestAnimationFrame(drawMeters);
     meters = latest;
@@ -241,12 +255,25 @@ function render({ model, el }) {
     strips.forEach(({ meter, owner }, i) => meter.show(owner === master ? masterPeak : peaks[i]));
     const reduction = panels.find((panel) => panel.reduction)?.reduction;
     reduction?.show(selected === master ? masterReductionDb : reductionsDb[owners.indexOf(selected)]);
-    if (highest > 0) peakText.textContent = `peak ${asText({ unit: "dB" }, 20 * Math.log10(highest))}FS`;
-    clip.classList.toggle("dm-on", highest > 1);
+    levels.showPeak(highest);
     if (dragging) return;
     position.value = samples / player.context.sampleRate;
     showTime(position.valueAsNumber);
   }
+  const featurePanel = setup.features && new FeaturePanel(setup.features, (equalPower) => {
+    measurer.equalPower = equalPower;
+    measurer.follow(measurer.values);
+  });
+  const measurer = new Measurer(setup, player, {
+    busy: () => [levels, featurePanel].forEach((part) => part?.busy(true)),
+    idle: () => [levels, featurePanel].forEach((part) => part?.busy(false)),
+    fail: (message) => featurePanel?.fail(message),
+    show(answer, equalPower) {
+      featurePanel?.show(answer, equalPower);
+      levels.show(answer);
+      player.tell("listen", { gain: levels.referenceGain() });
+    },
+  });
 
   async function play() {
     // One sound at a time on a page: other players and desks stop.
@@ -255,11 +282,13 @@ function render({ model, el }) {
     playButton.disabled = true;
     say("Loading \u2026");
     try {
-      const start = position.valueAsNumber / duration, reference = listening === "reference";
-      const options = { start, loop: looping, reference };
+      const start = position.valueAsNumber / duration;
+      const source = { reference: listening === "reference" ? 1 : 0, gain: levels.referenceGain() };
+      const options = { start, loop: looping, listen: source };
       if (!(await player.play(() => soundingValues(state()), options))) return; // called off
       say("");
       resetPeak();
+      measurer.start();
       playButton.textContent = "\u25a0 Stop";
       playButton.setAttribute("aria-label", "Stop");
     } catch (error) {
@@ -287,72 +316,34 @@ function render({ model, el }) {
   const status = make("div", "dm-status");
   status.setAttribute("role", "status");
   const say = (text) => (status.textContent = text);
-  const text = make("textarea", "", { rows: 8, spellcheck: false });
-  text.setAttribute("aria-label", "Settings as JSON");
-  let edited = false; // then the text is the reader's, and stays
-  text.oninput = () => (edited = true);
-  const asJson = () => JSON.stringify(get("settings"), null, 2);
-  const showJson = () => {
-    if (details.open && !edited) text.value = asJson();
-  };
-  function load(json) {
-    try {
-      change("settings", readSettings(json, setup));
-      edited = false;
-      showJson();
-      say("Settings loaded.");
-    } catch (error) {
-      say(error.message); // nothing has changed, and the text is still there
-    }
-  }
-  const file = make("input", "dm-file", { type: "file", accept: ".json,application/json" });
-  file.setAttribute("aria-label", "Load settings from a file");
-  file.onchange = async () => {
-    if (file.files[0]) load(await file.files[0].text());
-    file.value = ""; // the same file may be chosen again
-  };
-  const details = make("details", "dm-settings", {}, [
-    make("summary", "", { textContent: "Settings as JSON" }),
-    text,
-    make("div", "dm-bar", {}, [
-      makeButton("Load this text", "Load the settings in the text", () => load(text.value)), file,
-    ]),
-  ]);
-  details.ontoggle = showJson;
-  async function copy() {
-    details.open = true;
-    edited = false;
-    showJson();
-    text.select();
-    try {
-      await navigator.clipboard.writeText(text.value);
-      say("Copied. Mute, solo and bypass are not part of it.");
-    } catch {
-      say("Copy the text below. Mute, solo and bypass are not part of it."); // no access to the clipboard
-    }
-  }
+  const box = makeSettingsBox({
+    say, read: () => get("settings"), load: (text) => change("settings", readSettings(text, setup)),
+  });
   function reset() {
-    ["muted", "soloed", "bypassed"].forEach((key) => model.set(key, []));
-    change("settings", structuredClone(setup.initial));
+    ["muted", "soloed", "bypassed"].forEach((key) => change(key, [], "reset"));
+    change("settings", structuredClone(setup.initial), "reset");
     say("");
   }
 
   // --- together ---
 
   const strips = [...owners, master].map(makeStrip);
-  const featurePanel = setup.features && new FeaturePanel(setup, player);
   const sent = make("small", "dm-sent");
-  const help = "Meters: peaks from \u221260 to 0 dBFS. Double-click on a slider: its value at the start. " +
-    "Reset: the same for all of them.";
+  const help = "Meters: peaks from \u221260 to 0 dBFS. LUFS and correlation: of the whole excerpt, once it " +
+    "has played. Double-click on a control: its value at the start. Shift: faders and the equalizer's dots " +
+    "move finely. Wheel on a dot: Q. Ctrl+Z: undo.";
   function update() {
+    if (!restoring) history.note(snapshot(), knob, move);
+    undo.disabled = !history.past.length;
+    redo.disabled = !history.future.length;
     [...strips, ...panels].forEach((part) => part.show());
     const values = soundingValues(state());
     player.tell("set", values);
-    featurePanel?.follow(values);
+    measurer.follow(values);
     const names = sentStems(state());
     const text = `Sent to the effects bus, which the desk does not play: ${names.join(", ")}.`;
     sent.textContent = names.length ? `${text} desk.mix() renders it.` : "";
-    showJson();
+    box.show();
     resetPeak();
   }
 
@@ -366,12 +357,14 @@ function render({ model, el }) {
     ]),
     make("div", "dm-strips", {}, strips.map(({ root }) => root)),
     make("div", "dm-bar", {}, [
+      undo, redo,
       makeButton("Reset", "Reset all settings, mute and solo", reset),
-      makeButton("Copy settings", "Copy the settings as JSON", copy),
-      make("span", "dm-peaks", {}, [peakText, clip]),
+      makeButton("Copy settings", "Copy the settings as JSON", box.copy),
+      levels.root,
     ]),
     ...(featurePanel ? [featurePanel.root] : []),
-    panelBox, sent, make("small", "", { textContent: `${help} ${setup.reference}` }), status, details,
+    panelBox, sent, make("small", "", { textContent: `${help} ${referenceNote}`.trim() }),
+    status, box.root,
   );
 
   const onOther = (event) => {
@@ -379,8 +372,19 @@ function render({ model, el }) {
     if (player.playing) stop();
     else if (player.pending) callOff();
   };
-  const keys = ["settings", "muted", "soloed", "bypassed"];
-  keys.forEach((key) => model.on(`change:${key}`, update));
+  const onKey = (event) => {
+    if (!event.repeat) move = {}; // a key held down is one movement
+    const { key, target } = event;
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || !/^[yz]$/i.test(key)) return;
+    if (target.tagName === "TEXTAREA" || "typed" in target.dataset) return; // of the text
+    event.preventDefault();
+    event.stopPropagation();
+    restore(key.toLowerCase() === "y" || event.shiftKey ? history.redo() : history.undo());
+  };
+  el.addEventListener("keydown", onKey, true);
+  const onPointer = () => (move = {});
+  el.addEventListener("pointerdown", onPointer, true);
+  STATE.forEach((key) => model.on(`change:${key}`, update));
   document.addEventListener("dm-desk-play", onOther);
   document.addEventListener("play", onOther, true); // an <audio> element starts
   const resized = new ResizeObserver(() => {
@@ -392,13 +396,16 @@ function render({ model, el }) {
   listen("mix");
   if (selected) select(selected);
   else update();
+  if (featurePanel) measurer.start();
   return () => {
     resized.disconnect();
-    keys.forEach((key) => model.off(`change:${key}`, update));
+    STATE.forEach((key) => model.off(`change:${key}`, update));
+    el.removeEventListener("keydown", onKey, true);
+    el.removeEventListener("pointerdown", onPointer, true);
     document.removeEventListener("dm-desk-play", onOther);
     document.removeEventListener("play", onOther, true);
     player.close();
-    featurePanel?.close();
+    measurer.close();
   };
 }
 

@@ -20,14 +20,25 @@ import numpy as np
 import torch
 import traitlets
 
-from ...audio.loudness import loudness
+from ...audio.loudness import (
+    ABSOLUTE_GATE,
+    BLOCK_S,
+    BUS_LUFS,
+    MIX_LUFS,
+    OFFSET_DB,
+    RELATIVE_GATE,
+    STEP,
+    k_weighting,
+    loudness,
+)
 from ...audio.multitrack import Multitrack, check_stereo
-from ...console.mixing_console import IDLE_SEND_DB, MixingConsole, compressor_lookahead
+from ...console.mixing_console import MixingConsole, compressor_lookahead
 from ...console.params import ConsoleParams
 from ...console.table import SECTIONS, ParamSpec
-from ...mixing.baselines import neutral_params
 from ...mixing.result import MixResult
-from ...style.features import BARK_FFT, BARK_FLOOR, POWER_FLOOR, WIDTH_KNEE, audio_features, bark_edges_hz
+from ...mixing.start import neutral_params
+from ...style.bark import BARK_FFT, bark_edges_hz
+from ...style.features import BARK_FLOOR, POWER_FLOOR, SIDE_FLOOR, WIDTH_KNEE, audio_features
 from ...style.losses import AF_WEIGHTS
 from ..players.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
 
@@ -36,17 +47,21 @@ _HERE = Path(__file__).parent
 _PARTS = (
     "dsp",
     "settings",
+    "settings_box",
+    "history",
     "player",
     "controls",
     "curves",
+    "levels",
     "features",
+    "analyst",
     "feature_panel",
     "desk",
     "static_page",
 )
 _SCRIPTS = {part: (_HERE / f"{part}.js").read_text("utf-8") for part in _PARTS}
 SCRIPT = "\n".join(_SCRIPTS.values())  # the desk as one ES module
-CONTROLS = ("fader", "pan", "eq", "compressor", "master")
+CONTROLS = ("fader", "pan", "width", "eq", "compressor", "master")
 COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits; at 0.6 a mix loses more than 1 dB above 15 kHz
 AUDIO_BYTES = 1_300_000  # limit in base64; with script and settings, a desk takes less than 1.5 MB
 MASTER = "master_bus"  # the master's name in `bypassed`
@@ -61,7 +76,7 @@ class Desk(anywidget.AnyWidget):
         params: Values of the knobs as `ConsoleParams`. With a live kernel they follow the browser, and an
             assignment moves the knobs. Reading them returns a copy: `p = d.params; p.track("vox")["pan"] =
             0.4; d.params = p`.
-        reference: Excerpt of the reference as it plays, (2, num_samples), or None.
+        reference: Excerpt of the reference, as loud as the mix at first, (2, num_samples), or None.
         muted: Names of the stems that are silent.
         soloed: Names of the stems that are soloed. With any, all other stems are silent.
         bypassed: Effects that are off, each as (stem or "master_bus", "eq" or "compressor").
@@ -96,36 +111,40 @@ class Desk(anywidget.AnyWidget):
             got = ", ".join(map(repr, unknown)) or "none"
             raise ValueError(f"controls must be some of {', '.join(CONTROLS)}, got {got}")
         span = excerpt_span(song.audio.shape[-1], song.sample_rate, start_s, seconds, "song")
-        self._audio = song.audio[:, span].detach().cpu().float()
+        self._audio = song.audio[..., span].detach().cpu().float()
         self._names, self._sample_rate = list(song.names), song.sample_rate
-        self._rows: dict[str, list[int]] = {}  # the track numbers of each stem
-        for row, name in enumerate(song.stem_of_track()):
-            self._rows.setdefault(name, []).append(row)
-        if MASTER in self._rows:
+        if MASTER in self._names:
             raise ValueError(
                 f"a stem named {MASTER!r} cannot be on a desk, whose master has this name: rename it"
             )
-        self._stems = {
-            name: as_samples(self._audio[rows], f"stem {name!r}") for name, rows in self._rows.items()
-        }
-        self.params = neutral_params(song) if params is None else params
+        # A mono stem is sent and played as one channel.
+        self._channels = [1 if mono else 2 for mono in song.is_mono()]
+        self._stems = [
+            as_samples(stem[:channels], f"stem {name!r}")
+            for name, stem, channels in zip(self._names, self._audio, self._channels, strict=True)
+        ]
+        self.params = _as_delivered(song) if params is None else params
         self.reference: torch.Tensor | None = None
-        note = ""
+        measured = None
         if reference is not None:
-            self.reference, note = self._matched(reference, span)
-        description = self._describe(controls, note)
+            self.reference, measured = self._matched(reference, span)
+        description = self._describe(controls, measured)
         self.set_trait("setup", description | ({"features": self._feature_table()} if features else {}))
         super().__init__()  # last: it sends the state to the browser
         self.on_msg(self._answer)
 
-    def _describe(self, controls: tuple[str, ...], note: str) -> dict[str, Any]:
+    def _describe(
+        self, controls: tuple[str, ...], reference: dict[str, float | None] | None
+    ) -> dict[str, Any]:
         """Return the constants for the browser."""
         specs = {section: [asdict(spec) for spec in self.params.specs(section)] for section in SECTIONS}
         return {
             "sample_rate": self._sample_rate,
             "num_samples": self._audio.shape[-1],
-            "strips": [{"name": name, "rows": rows} for name, rows in self._rows.items()],
-            "names": self._names,
+            "strips": [
+                {"name": name, "channels": channels}
+                for name, channels in zip(self._names, self._channels, strict=True)
+            ],
             "controls": list(controls),
             "specs": specs,
             "bypass": {
@@ -135,9 +154,16 @@ class Desk(anywidget.AnyWidget):
                 section: compressor_lookahead(section, sample_rate=self._sample_rate)
                 for section in ("track", MASTER)
             },
-            "idle_send_db": IDLE_SEND_DB,
+            "levels": {
+                "k_weighting": k_weighting(self._sample_rate).tolist(),
+                "block_s": BLOCK_S,
+                "step": STEP,
+                "absolute_gate": ABSOLUTE_GATE,
+                "relative_gate": RELATIVE_GATE,
+                "offset_db": OFFSET_DB,
+            },
             "initial": self.settings,
-            "reference": note,
+            "reference": reference,
         }
 
     def _feature_table(self) -> dict[str, Any]:
@@ -146,6 +172,7 @@ class Desk(anywidget.AnyWidget):
             "edges_hz": bark_edges_hz().tolist(),
             "bark_fft": BARK_FFT,
             "bark_floor": BARK_FLOOR["default"],
+            "side_floor": SIDE_FLOOR,
             "power_floor": POWER_FLOOR,
             "width_knee": WIDTH_KNEE,
             "weights": AF_WEIGHTS,
@@ -156,8 +183,10 @@ class Desk(anywidget.AnyWidget):
             table["reference"] = {name: value.numpy().T.tolist() for name, value in measured.items()}
         return table
 
-    def _matched(self, reference: torch.Tensor | MixResult, span: slice) -> tuple[torch.Tensor, str]:
-        """Return the excerpt of the reference at the loudness of the mix, and a note about its level."""
+    def _matched(
+        self, reference: torch.Tensor | MixResult, span: slice
+    ) -> tuple[torch.Tensor, dict[str, float | None]]:
+        """Return the excerpt of the reference at the loudness of the mix, and its measures as sent."""
         sample_rate = getattr(reference, "sample_rate", self._sample_rate)
         if sample_rate != self._sample_rate:
             raise ValueError(f"the reference has {sample_rate} Hz, the song {self._sample_rate} Hz")
@@ -167,10 +196,10 @@ class Desk(anywidget.AnyWidget):
         if clip.shape != audio.shape:
             lufs = loudness(clip, sample_rate=sample_rate)
         mix_lufs = loudness(self.mix(), sample_rate=sample_rate)
-        if not (math.isfinite(lufs) and math.isfinite(mix_lufs)):
-            return clip, "The reference plays at its own level."
-        note = f"The reference plays at {mix_lufs:.1f} LUFS, as loud as the mix at first."
-        return clip * 10 ** ((mix_lufs - lufs) / 20), note.replace("-", "\u2212")
+        if math.isfinite(lufs) and math.isfinite(mix_lufs):
+            clip, lufs = clip * 10 ** ((mix_lufs - lufs) / 20), mix_lufs
+        measured = {"lufs": lufs, "correlation": _correlation(clip)}
+        return clip, {name: value if math.isfinite(value) else None for name, value in measured.items()}
 
     @property
     def params(self) -> ConsoleParams:
@@ -198,21 +227,21 @@ class Desk(anywidget.AnyWidget):
         missing = [name for name in self._names if name not in params.names]
         if strangers or missing:
             what = f"have none for {missing[0]!r}" if missing else f"are for {strangers[0]!r}, too"
-            raise ValueError(f"parameters {what}; the tracks are {', '.join(self._names)}")
+            raise ValueError(f"parameters {what}; the stems are {', '.join(self._names)}")
         return settings | {"tracks": {name: settings["tracks"][name] for name in self._names}}
 
     @traitlets.validate("muted", "soloed")
     def _check_switches(self, proposal: dict[str, Any]) -> list[str]:
-        unknown = [name for name in proposal["value"] if name not in self._rows]
+        unknown = [name for name in proposal["value"] if name not in self._names]
         if unknown:
-            raise ValueError(f"no stem {unknown[0]!r}; the stems are {', '.join(self._rows)}")
+            raise ValueError(f"no stem {unknown[0]!r}; the stems are {', '.join(self._names)}")
         return proposal["value"]
 
     @traitlets.validate("bypassed")
     def _check_bypassed(self, proposal: dict[str, Any]) -> list[list[str]]:
         pairs = [list(pair) for pair in proposal["value"]]
         for pair in pairs:
-            if len(pair) != 2 or pair[0] not in (*self._rows, MASTER) or pair[1] not in ("eq", "compressor"):
+            if len(pair) != 2 or pair[0] not in (*self._names, MASTER) or pair[1] not in ("eq", "compressor"):
                 raise ValueError(f"cannot bypass {pair}: expected (stem or {MASTER!r}, 'eq' or 'compressor')")
         return pairs
 
@@ -228,28 +257,23 @@ class Desk(anywidget.AnyWidget):
         Example:
             >>> import torch
             >>> from diffmst_lib import Multitrack
-            >>> desk(Multitrack(["kick"], torch.zeros(1, 44100)), seconds=0.5).mix().shape
+            >>> desk(Multitrack(["kick"], torch.zeros(1, 2, 44100)), seconds=0.5).mix().shape
             torch.Size([2, 22050])
         """
         params, audio = self.params, self._audio.clone()
-        for name, rows in self._rows.items():
+        for row, name in enumerate(self._names):
             if name in self.muted or (self.soloed and name not in self.soloed):
-                audio[rows] = 0.0
+                audio[row] = 0.0
         for name, effect in self.bypassed:
-            strips = (
-                [params.master_bus]
-                if name == MASTER
-                else [params.track(self._names[i]) for i in self._rows[name]]
-            )
-            for strip in strips:
-                for knob, neutral in _switched_off(params.specs("track"), effect).items():
-                    strip[knob] = neutral
+            strip, section = (params.master_bus, MASTER) if name == MASTER else (params.track(name), "track")
+            for knob, neutral in _switched_off(params.specs(section), effect).items():
+                strip[knob] = neutral
         return MixingConsole(self._sample_rate).render(audio, params)
 
     @cached_property
     def _files(self) -> tuple[list[bytes], list[float]]:
         """Encode stems and reference as MP3. Return the files and the factors that undo `headroom_gain`."""
-        clips = list(self._stems.values())
+        clips = list(self._stems)
         if self.reference is not None:
             clips.append(as_samples(self.reference, "reference"))
         gains = [headroom_gain(float(np.abs(clip).max())) for clip in clips]
@@ -278,7 +302,7 @@ class Desk(anywidget.AnyWidget):
         files, scales = self._files
         state = {key: getattr(self, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
         state |= {"scales": scales, "audio": [base64.b64encode(file).decode() for file in files]}
-        stems = html.escape(", ".join(self._rows))
+        stems = html.escape(", ".join(self._names))
         unused = () if "features" in self.setup else ("features", "feature_panel")
         script = "\n".join(text for part, text in _SCRIPTS.items() if part not in unused)
         return (
@@ -287,6 +311,19 @@ class Desk(anywidget.AnyWidget):
             f'<script type="application/json">{json.dumps(state).replace("<", chr(92) + "u003c")}</script>'
             f'<script type="module">{script}\nrenderStatic();\n</script>'
         )
+
+
+def _as_delivered(song: Multitrack) -> ConsoleParams:
+    """Return the knobs with which a song sounds as delivered: its plain sum, at -16 LUFS."""
+    params = neutral_params(song)
+    params.master_bus["output_gain_db"] = MIX_LUFS - BUS_LUFS
+    return params
+
+
+def _correlation(audio: torch.Tensor) -> float:
+    """Return the correlation of left and right, NaN where one of them is silent."""
+    left, right = audio.double()
+    return float(left @ right / (left.norm() * right.norm()))
 
 
 def _switched_off(specs: Sequence[ParamSpec], effect: str) -> dict[str, float]:
@@ -310,30 +347,35 @@ def desk(
 ) -> Desk:
     """Show a mixing desk: the default console plays in the browser while you turn its knobs.
 
-    The desk plays (Web Audio) in a live notebook and on a static page. Each stem has a fader, pan, mute,
-    solo, a six-band equalizer and a compressor. The master bus follows. A stereo stem is one strip. Each of
-    its knobs shows the mean of its two tracks and moves both. "Settings" holds the JSON of `ConsoleParams`,
-    to copy, to load and to paste into `ConsoleParams.from_json`.
+    The desk plays (Web Audio) in a live notebook and on a static page. Each stem has a strip: trim, six-band
+    equalizer, compressor, width, pan, fader, mute and solo. The master bus follows. The dots of an equalizer
+    stand at the frequency and the gain of their bands, and can be dragged; the wheel turns their Q. Ctrl+Z
+    undoes. "Settings" holds the JSON of `ConsoleParams`, to copy, to load and to paste into
+    `ConsoleParams.from_json`.
+
+    The desk shows loudness (LUFS) and correlation of the mix, measured over the whole excerpt. The reference
+    plays as loud as the mix, also while knobs are turned.
 
     The console runs at the song's sample rate. Stems above 48 kHz are sent to it as MP3 at 44.1 or 48 kHz.
     The browser does not play the effects bus, but the sends stay in `.params` and `.mix()` renders them.
 
     Args:
         song: Song with the stems.
-        params: Start values of the knobs for the song's tracks, of the preset "default". Default: neutral
-            values with spread pans.
+        params: Start values of the knobs for the song's stems, of the preset "default". Default: the song as
+            delivered, its plain sum at -16 LUFS.
         reference: Stereo audio (2, num_samples) at the song's sample rate, or a `MixResult`, to compare with.
             It plays from `start_s` on, or from its own start if it is too short, at the loudness (LUFS) of
-            the mix with `params`.
-        controls: Controls to show, some of "fader", "pan", "eq", "compressor", "master". Hidden effects still
-            work.
+            the mix.
+        controls: Controls to show, some of "fader", "pan", "width", "eq", "compressor", "master". Hidden
+            effects still work.
         seconds: Length of the excerpt in seconds. Nine stereo stems of 8 s take about a megabyte.
         start_s: Start of the excerpt in seconds.
         features: Whether to show a panel with the `audio_features` of the whole excerpt. It follows every
             knob while it is turned, even before playing. With a reference, it also shows the reference's
-            features and the weighted terms of the `audio_feature_loss`. The mix is measured at the level at
-            which it plays or, with a button, at the reference's power. The panel measures stems decoded from
-            MP3. Levels may differ from those of `.mix()` by about 0.1 dB, Bark bands by 0.5 dB.
+            features, at the loudness of the mix with `params`, and the weighted terms of the
+            `audio_feature_loss`. The mix is measured at the level at which it plays or, with a button, at the
+            reference's power. The panel measures stems decoded from MP3. Levels may differ from those of
+            `.mix()` by about 0.1 dB, Bark bands by 0.5 dB.
 
     Returns:
         Desk, which a notebook shows, with `.params`, `.mix()`, `.muted`, `.soloed` and `.bypassed`.
@@ -346,17 +388,17 @@ def desk(
     Example:
         >>> import torch
         >>> from diffmst_lib import Multitrack
-        >>> d = desk(Multitrack(["kick", "vox"], torch.zeros(2, 44100)))
+        >>> d = desk(Multitrack(["kick", "vox"], 0.1 * torch.randn(2, 2, 44100)))
         >>> p = d.params
-        >>> p.track("vox")["input_gain_db"] = -6.0
+        >>> p.track("vox")["fader_db"] = -6.0
         >>> d.params = p
-        >>> d.params.track("vox")["input_gain_db"]
+        >>> d.params.track("vox")["fader_db"]
         -6.0
 
         With a panel of features, whose numbers are those of the library:
 
         >>> from diffmst_lib import audio_features
-        >>> song = Multitrack(["kick", "vox"], 0.1 * torch.randn(2, 44100))
+        >>> song = Multitrack(["kick", "vox"], 0.1 * torch.randn(2, 2, 44100))
         >>> d = desk(song, reference=0.1 * torch.randn(2, 44100), controls=("fader", "pan"), features=True)
         >>> audio_features(d.mix())["stereo_width"] < 2
         tensor(True)

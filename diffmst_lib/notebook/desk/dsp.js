@@ -5,6 +5,7 @@ export function makeDsp() {
   const BLOCK = 128; // samples between two looks at the knobs
   const METER_SAMPLES = 1024; // samples between two readings of the meters
   const GLIDE = 1 - Math.exp(-BLOCK / 882); // a turned knob takes some 20 ms: a jump would click
+  const OFF_DB = -60; // the lowest value of a fader
   const TINY = 1e-20; // filter states below are zero: denormal numbers are slow
   const BANDS = ["low_shelf", "peak_1", "peak_2", "peak_3", "peak_4", "high_shelf"];
 
@@ -43,10 +44,27 @@ export function makeDsp() {
     return (1 / ratio - 1) * above;
   }
 
-  // The -4.5 dB law: [left, right] for pan in [0, 1].
+  // A fader's lowest value is off.
+  const faderGain = (db) => (db > OFF_DB ? toGain(db) : 0);
+
+  // The pan law: [left, right] for pan in [0, 1]. 0.5 changes nothing.
   function panGains(pan) {
-    const side = (p) => Math.sqrt(p * Math.sin((p * Math.PI) / 2));
-    return [side(1 - pan), side(pan)];
+    const angle = (pan * Math.PI) / 2;
+    return [Math.SQRT2 * Math.cos(angle), Math.SQRT2 * Math.sin(angle)];
+  }
+
+  // Width, pan and fader as one gain from each channel of a stem to each side: [left, right] of a list each.
+  function imageGains({ width, pan, fader_db, on }, numChannels) {
+    const same = (1 + width) / 2, other = (1 - width) / 2;
+    const [left, right] = panGains(pan).map((gain) => on * faderGain(fader_db) * gain);
+    return numChannels === 1 ? [[left], [right]]
+      : [[left * same, left * other], [right * other, right * same]];
+  }
+
+  // The same for the master, whose last gain has no lowest value that is off.
+  function outputGains({ width, output_gain_db }) {
+    const gain = toGain(output_gain_db), same = (gain * (1 + width)) / 2, other = (gain * (1 - width)) / 2;
+    return [[same, other], [other, same]];
   }
 
   // The knobs of a strip, on their way to where they were set.
@@ -94,7 +112,32 @@ export function makeDsp() {
     }
   }
 
-  // Gain, equalizer and compressor of a strip: one channel of a track, or the master bus's two.
+  // Gains from each channel to each side, all of them ramps.
+  class Placement {
+    constructor(numChannels) {
+      this.ramps = [0, 1].map(() => Array.from({ length: numChannels }, () => new Ramp()));
+    }
+
+    // Add what `blocks` give on both sides to `mix`. Returns the peak.
+    add(blocks, gains, mix, count) {
+      let peak = 0;
+      this.ramps.forEach((ramps, side) => {
+        const channel = mix[side];
+        ramps.forEach((ramp, i) => ramp.next(gains[side][i]));
+        const [first, second] = ramps, [a, b] = blocks;
+        for (let i = 0; i < count; i++) {
+          let y = first.at(i, count) * a[i];
+          if (second) y += second.at(i, count) * b[i];
+          channel[i] += y;
+          if (y > peak) peak = y;
+          else if (-y > peak) peak = -y;
+        }
+      });
+      return peak;
+    }
+  }
+
+  // Trim, equalizer and compressor of a strip, whose channels get one gain; the master has no trim.
   // What comes out is `lookahead` samples late, and its compressor has read that much more.
   class Chain {
     constructor(numChannels, specs, lookahead, sampleRate) {
@@ -134,7 +177,7 @@ export function makeDsp() {
     process(blocks, count, live) {
       if (this.knobs.glide()) this.update();
       else this.filters.forEach((filter) => (filter.from = filter.to)); // arrived
-      this.gain.next(toGain(this.knobs.now.input_gain_db));
+      this.gain.next(toGain(this.knobs.now.input_gain_db ?? 0));
       this.makeup.next(toGain(this.knobs.now.makeup_gain_db));
       blocks.forEach((block) => this.gain.apply(block, count));
       this.filters.forEach((filter, band) => {
@@ -199,19 +242,19 @@ export function makeDsp() {
 
   // The console on buffers that are known in advance: it reads ahead of what plays, so nothing sounds late.
   class Desk {
-    // tracks: Float32Array each; strips: the tracks of each strip; reference: [left, right] or null;
+    // stems: a list of channels each, Float32Arrays, one for a mono stem; reference: [left, right] or null;
     // specs and lookahead (in samples): {track, master_bus}.
-    constructor({ tracks, strips, numSamples, reference, specs, lookahead, sampleRate }) {
-      Object.assign(this, { tracks, strips, numSamples, reference });
-      const trackSpecs = [...specs.track, { name: "on", low: 0, high: 1 }]; // 0 where a track is muted
-      this.chains = tracks.map(() => new Chain(1, trackSpecs, lookahead.track, sampleRate));
+    constructor({ stems, numSamples, reference, specs, lookahead, sampleRate }) {
+      Object.assign(this, { stems, numSamples, reference });
+      const trackSpecs = [...specs.track, { name: "on", low: 0, high: 1 }]; // 0 where a stem is muted
+      this.chains = stems.map(({ length }) => new Chain(length, trackSpecs, lookahead.track, sampleRate));
       this.master = new Chain(2, specs.master_bus, lookahead.master_bus, sampleRate);
       this.ahead = lookahead.track + lookahead.master_bus;
       this.masterAhead = lookahead.master_bus;
-      this.source = new Knobs([{ name: "reference", low: 0, high: 1 }]); // 0: the mix plays, 1: the reference
-      this.source.set({ reference: 0 }, true);
-      this.block = new Float64Array(BLOCK);
-      this.mix = [new Float64Array(BLOCK), new Float64Array(BLOCK)];
+      // reference: 0 where the mix plays, 1 where the reference does; gain: the reference's level
+      this.source = new Knobs(["reference", "gain"].map((name) => ({ name, low: 0, high: 1 })));
+      this.source.set({ reference: 0, gain: 1 }, true);
+      [this.blocks, this.mix] = [0, 1].map(() => [new Float64Array(BLOCK), new Float64Array(BLOCK)]);
       this.next = 0; // the sample that plays next
       this.loop = true;
       this.playing = false;
@@ -223,14 +266,14 @@ export function makeDsp() {
       this.values = values;
       this.chains.forEach((chain, i) => {
         chain.set(values.tracks[i], atOnce);
-        if (atOnce) chain.sides = [new Ramp(), new Ramp()];
+        if (atOnce) chain.placement = new Placement(this.stems[i].length);
       });
       this.master.set(values.master_bus, atOnce);
-      if (atOnce) this.output = new Ramp();
+      if (atOnce) this.master.placement = new Placement(2);
     }
 
-    listenTo(reference) {
-      this.source.set({ reference: reference ? 1 : 0 }, !this.playing);
+    listenTo(change) {
+      this.source.set({ ...this.source.target, ...change }, !this.playing);
     }
 
     // Start at a sample of the clip: what was is forgotten, what lies ahead is read.
@@ -241,6 +284,7 @@ export function makeDsp() {
       this.next = start - this.ahead;
       while (this.next < start) this.advance(Math.min(BLOCK, start - this.next));
       this.blend = new Ramp();
+      this.level = new Ramp();
       this.entry = new Ramp(); // a clip entered in its middle would click
       this.entry.next(start > 0 ? 0 : 1);
       this.playing = true;
@@ -263,48 +307,36 @@ export function makeDsp() {
 
     // Run the console `count` samples on; the mix that plays then is in this.mix.
     advance(count) {
-      const read = this.next + this.ahead, { numSamples, block, mix } = this;
+      const { numSamples, mix, master } = this, read = this.next + this.ahead;
       const live = this.loop ? count : numSamples - read;
       mix.forEach((channel) => channel.fill(0));
-      this.strips.forEach((rows, strip) => {
-        for (const row of rows) {
-          const track = this.tracks[row];
+      this.stems.forEach((channels, strip) => {
+        const chain = this.chains[strip], blocks = this.blocks.slice(0, channels.length);
+        channels.forEach((samples, c) => {
           for (let i = 0; i < count; i++) {
             const at = read + i;
-            block[i] = at < numSamples ? track[at] : this.loop ? track[at % numSamples] : 0;
+            blocks[c][i] = at < numSamples ? samples[at] : this.loop ? samples[at % numSamples] : 0;
           }
-          this.chains[row].process([block], count, live);
-          this.addPanned(this.chains[row], strip, count);
-        }
+        });
+        chain.process(blocks, count, live);
+        const peak = chain.placement.add(blocks, imageGains(chain.knobs.now, blocks.length), mix, count);
+        this.peaks[strip] = Math.max(this.peaks[strip], peak);
       });
-      this.master.process(mix, count, this.loop ? count : live + (this.ahead - this.masterAhead));
-      this.output.next(toGain(this.master.knobs.now.output_gain_db));
-      mix.forEach((channel) => this.output.apply(channel, count));
+      master.process(mix, count, this.loop ? count : live + (this.ahead - this.masterAhead));
+      mix.forEach((channel, side) => {
+        this.blocks[side].set(channel);
+        channel.fill(0);
+      });
+      master.placement.add(this.blocks, outputGains(master.knobs.now), mix, count);
       this.next += count;
       if (this.loop && this.next >= numSamples) this.next %= numSamples;
-    }
-
-    // Pan what is in this.block, and add it to the mix.
-    addPanned(chain, strip, count) {
-      const { pan, on } = chain.knobs.now;
-      panGains(pan).forEach((gain, side) => {
-        const ramp = chain.sides[side], channel = this.mix[side];
-        ramp.next(on * gain);
-        let peak = this.peaks[strip];
-        for (let i = 0; i < count; i++) {
-          const y = ramp.at(i, count) * this.block[i];
-          channel[i] += y;
-          if (y > peak) peak = y;
-          else if (-y > peak) peak = -y;
-        }
-        this.peaks[strip] = peak;
-      });
     }
 
     // From the mix to what the listener gets: the reference instead, the end of the clip, the master's meter.
     deliver(at, count) {
       this.source.glide();
       this.blend.next(this.source.now.reference);
+      this.level.next(this.source.now.gain);
       this.entry.next(1);
       const { numSamples, loop } = this;
       this.mix.forEach((channel, side) => {
@@ -312,7 +344,7 @@ export function makeDsp() {
         for (let i = 0; i < count; i++) {
           const from = loop ? (at + i) % numSamples : at + i;
           let y = from < numSamples ? this.entry.at(i, count) * channel[i] : 0;
-          y += this.blend.at(i, count) * ((other?.[from] ?? 0) - y);
+          y += this.blend.at(i, count) * (this.level.at(i, count) * (other?.[from] ?? 0) - y);
           channel[i] = y;
           this.masterPeak = Math.max(this.masterPeak, Math.abs(y));
         }
@@ -322,17 +354,16 @@ export function makeDsp() {
 
     // What the meters show, since they were read last.
     readMeters() {
-      const deepest = (rows) => Math.min(...rows.map((row) => this.chains[row].deepestDb));
       const meters = {
         position: this.playing ? this.next : 0,
         playing: this.playing,
         peaks: this.peaks,
         masterPeak: this.masterPeak,
-        reductionsDb: this.strips.map(deepest),
+        reductionsDb: this.chains.map(({ deepestDb }) => deepestDb),
         masterReductionDb: this.master.deepestDb,
       };
       [...this.chains, this.master].forEach((chain) => (chain.deepestDb = chain.reductionDb));
-      this.peaks = new Float32Array(this.strips.length);
+      this.peaks = new Float32Array(this.stems.length);
       this.masterPeak = 0;
       return meters;
     }
@@ -354,7 +385,7 @@ export function makeDsp() {
       if (action === "play") this.desk.play(value);
       if (action === "stop") this.desk.playing = false;
       if (action === "loop") this.desk.loop = value;
-      if (action === "reference") this.desk.listenTo(value);
+      if (action === "listen") this.desk.listenTo(value); // {reference: 0 or 1, gain}, or one of them
     }
 
     process(left, right) {
@@ -367,5 +398,5 @@ export function makeDsp() {
     }
   }
 
-  return { BLOCK, Chain, Engine, equalizerDb, gainComputer, panGains, toGain };
+  return { BLOCK, OFF_DB, Chain, Engine, equalizerDb, gainComputer, imageGains, outputGains, toGain };
 }

@@ -1,58 +1,5 @@
 // The panel that shows the audio features of the mix as set, beside the reference's, and its loss.
 
-const analystCode = () => `
-const { Analyst } = (${makeFeatures})((${makeDsp})());
-let analyst;
-onmessage = ({ data: { setup, table, ...request } }) => {
-  if (setup) analyst = new Analyst(setup, table);
-  else postMessage(analyst.measure(request));
-};
-postMessage("ready");`;
-
-// Returns {ask, close}: ask(request) promises what an Analyst measures. It works in a thread of its own, so
-// the desk stays smooth. Where a page may not start one, the page's own thread does the work.
-export async function startAnalyst(setup, table) {
-  const worker = await startWorker();
-  if (!worker) {
-    const analyst = new (makeFeatures(makeDsp()).Analyst)(setup, table);
-    const later = () => new Promise((resolve) => setTimeout(resolve, 50)); // let the knobs be drawn
-    return { ask: (request) => later().then(() => analyst.measure(request)), close() {} };
-  }
-  worker.postMessage({ setup, table }, setup.tracks.map((track) => track.buffer));
-  const ask = (request) => new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = ({ message }) => reject(new Error(message));
-    worker.postMessage(request);
-  });
-  return { ask, close: () => worker.terminate() };
-}
-
-function startWorker() {
-  const url = URL.createObjectURL(new Blob([analystCode()], { type: "text/javascript" }));
-  const started = new Promise((resolve) => {
-    try {
-      const worker = new Worker(url);
-      worker.onmessage = () => resolve(worker);
-      worker.onerror = (event) => {
-        event.preventDefault(); // it is no error of the page
-        resolve(null);
-      };
-    } catch {
-      resolve(null);
-    }
-  });
-  return started.finally(() => URL.revokeObjectURL(url));
-}
-
-// What the engine needs, decoded without a sound and so without a click.
-async function decodeStems(setup, { files, scales }) {
-  if (!globalThis.OfflineAudioContext) throw new Error("this browser has no Web Audio");
-  const context = new OfflineAudioContext(2, 1, setup.sample_rate);
-  const buffers = await decodeFiles(context, files.slice(0, setup.strips.length));
-  return engineSetup(setup, buffers, scales, setup.sample_rate);
-}
-
-const signed = (value, digits) => value.toFixed(digits).replace(/^-(0(\.0+)?)$/, "$1").replace("-", "\u2212");
 const asDecibels = (level) => 20 * Math.log10(level);
 // Rows of the table. `at` puts a value on its scale; ticks: values that are written there.
 const linear = (low, high) => (value) => (value - low) / (high - low);
@@ -130,18 +77,18 @@ function makeBarkPlot(name, formula, edgesHz, sources) {
   };
 }
 
-const AS_LOUD = "The mix is measured as loud as it plays; " +
-  "\u201cEqual power\u201d brings it to the power of the reference first.";
+const AS_LOUD = "The mix is measured as loud as it plays, the reference as loud as the mix was at first; " +
+  "\u201cEqual power\u201d brings the mix to the power of the reference.";
 
 export class FeaturePanel {
-  constructor(setup, player) {
-    const { reference, edges_hz } = setup.features;
-    Object.assign(this, { setup, player, reference, sources: reference ? ["mix", "reference"] : ["mix"] });
+  // again(equalPower): measure anew
+  constructor({ reference, edges_hz }, again) {
+    Object.assign(this, { reference, sources: reference ? ["mix", "reference"] : ["mix"] });
     const purpose = "Bring the mix to the power of the reference before it is measured";
     this.equal = makeButton("Equal power", purpose, () => {
       this.equalPower = !this.equalPower;
       press(this.equal, this.equalPower);
-      this.follow(this.values);
+      again(this.equalPower);
     });
     this.equalPower = false;
     press(this.equal, false);
@@ -188,35 +135,12 @@ export class FeaturePanel {
     ]);
   }
 
-  // Measure the mix with these knobs, soundingValues(): at once, or when what is being measured is done.
-  async follow(values) {
-    this.values = values;
-    this.waiting = true;
-    this.root.setAttribute("aria-busy", "true");
-    if (this.running) return;
-    this.running = true;
-    try {
-      while (this.waiting) {
-        this.analyst ??= await this.open();
-        if (this.closed) return this.analyst.close();
-        this.waiting = false;
-        const { equalPower } = this;
-        const answer = await this.analyst.ask({ values: this.values, equalPower });
-        if (this.closed) return;
-        this.show(answer, equalPower);
-      }
-      this.root.setAttribute("aria-busy", "false");
-    } catch (error) {
-      // It stays busy: what is shown is old.
-      if (!this.closed) this.note.textContent = `No features: ${error.message}`;
-    } finally {
-      this.running = false;
-    }
+  busy(isBusy) {
+    this.root.setAttribute("aria-busy", String(isBusy));
   }
 
-  async open() {
-    const { setup, player } = this;
-    return startAnalyst(await decodeStems(setup, await player.files()), setup.features);
+  fail(message) {
+    this.note.textContent = `No features: ${message}`;
   }
 
   show({ features, loss, gainDb }, equalPower) {
@@ -246,10 +170,5 @@ export class FeaturePanel {
     const levels = curves.flatMap((both) => Object.values(both).flat());
     const high = 20 * Math.max(4, Math.ceil(Math.max(...levels) / 20));
     this.plots.forEach((plot, k) => plot.show(curves[k], [0, high]));
-  }
-
-  close() {
-    this.closed = true;
-    this.analyst?.close();
   }
 }

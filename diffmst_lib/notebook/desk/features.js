@@ -1,7 +1,6 @@
-// The audio features of the mix as set, equations 3 to 8: style/features.py (preset "default") and
-// style/losses.py in JavaScript. It takes what makeDsp() gives. One function holds everything: its text is
-// handed to a worker as it is.
-export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
+// The audio features of a mix, equations 3 to 8: style/features.py (preset "default") and style/losses.py in
+// JavaScript. One function holds everything: its text is handed to a worker as it is.
+export function makeFeatures() {
   const CHANNELS = [0, 1];
   const mean = (values) => values.reduce((sum, x) => sum + x, 0) / values.length;
 
@@ -82,9 +81,10 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
 
   // The Bark spectra of mid and side, the magnitudes averaged over windows that overlap by three quarters.
   class BarkMeter {
-    constructor(sampleRate, { edges_hz: edges, bark_fft: window, bark_floor: floor }) {
+    constructor(sampleRate, { edges_hz: edges, bark_fft: window, bark_floor: floor, side_floor: sideFloor }) {
       const length = barkFftSize(sampleRate, window), half = length / 2;
-      Object.assign(this, { length, half, floor, scale: window / length, fourier: new Fourier(length) });
+      Object.assign(this, { length, half, floor, sideFloor, scale: window / length });
+      this.fourier = new Fourier(length);
       this.window = Float64Array.from({ length }, (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / length));
       this.parts = CHANNELS.map(() => new Float64Array(length));
       const perHz = half / (sampleRate / 2);
@@ -97,11 +97,13 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
     }
 
     measure(channels) {
-      const mean = this.meanMagnitudes(channels);
-      return mean.map((magnitudes) => this.bands.map(({ first, weights }) => {
-        const sum = weights.reduce((total, weight, i) => total + weight * magnitudes[first + i], 0);
-        return Math.log(this.scale * sum + this.floor);
-      }));
+      const [mid, side] = this.meanMagnitudes(channels).map((magnitudes) =>
+        this.bands.map(({ first, weights }) => {
+          const sum = weights.reduce((total, weight, i) => total + weight * magnitudes[first + i], 0);
+          return this.scale * sum;
+        }));
+      const heard = side.map((band, i) => Math.max(band, this.sideFloor * mid[i]));
+      return [mid, heard].map((bands) => bands.map((band) => Math.log(band + this.floor)));
     }
 
     meanMagnitudes([left, right]) {
@@ -166,81 +168,31 @@ export function makeFeatures({ BLOCK, Chain, panGains, toGain }) {
     return { ...terms, total: Object.values(terms).reduce((sum, x) => sum + x, 0) };
   }
 
-  // A whole clip through a chain whose knobs stand still; what comes out is not late.
-  function runChain(channels, values, specs, lookahead, sampleRate) {
-    const chain = new Chain(channels.length, specs, lookahead, sampleRate);
-    chain.set(values, true);
-    const count = channels[0].length, end = count + lookahead;
-    const out = channels.map(() => new Float32Array(count));
-    const blocks = channels.map(() => new Float64Array(BLOCK));
-    for (let start = 0; start < end; start += BLOCK) {
-      const size = Math.min(BLOCK, end - start);
-      blocks.forEach((block, i) => block.fill(0).set(channels[i].subarray(start, start + size)));
-      chain.process(blocks, size, count - start);
-      const late = Math.max(0, lookahead - start); // these belong before the clip
-      if (late < size)
-        blocks.forEach((block, i) => out[i].set(block.subarray(late, size), start + late - lookahead));
-    }
-    return out;
-  }
-
-  // Renders the mix that the desk would play, and measures it.
-  // setup: engineSetup's; table: the library's constants.
-  class Analyst {
-    constructor(setup, table) {
-      Object.assign(this, { ...setup, table, kept: setup.tracks.map(() => ({})) });
-      this.bark = new BarkMeter(setup.sampleRate, table);
+  // Measures mixes and compares them with the reference. table: the library's constants.
+  class FeatureMeter {
+    constructor(sampleRate, table) {
+      Object.assign(this, { table, bark: new BarkMeter(sampleRate, table) });
     }
 
-    // values: soundingValues'. equalPower: whether the mix is brought to the power of the reference first.
+    // equalPower: whether the mix is brought to the power of the reference first.
     // Returns {features, loss, gainDb}: what that took, or null where it was not done. No reference, no loss.
-    measure({ values, equalPower }) {
+    measure(mix, equalPower) {
       const { table, bark } = this, { reference, weights } = table;
-      let mix = this.mix(values), gainDb = null;
+      let gainDb = null;
       if (equalPower) {
         const powerOf = (channel) => channel.reduce((sum, x) => sum + x * x, 0) / channel.length;
         const power = mix.reduce((sum, channel) => sum + powerOf(channel), 0);
         const wanted = reference.rms.reduce((sum, level) => sum + level * level, 0);
         if (power > table.power_floor) {
           gainDb = 10 * Math.log10(wanted / power);
-          const gain = toGain(gainDb);
+          const gain = 10 ** (gainDb / 20);
           mix = mix.map((channel) => channel.map((x) => gain * x));
         }
       }
       const features = audioFeatures(mix, bark, table);
       return { features, gainDb, loss: reference && featureLoss(features, reference, weights) };
     }
-
-    mix(values) {
-      const mix = CHANNELS.map(() => new Float32Array(this.numSamples));
-      this.tracks.forEach((_, row) => {
-        const { pan, on } = values.tracks[row];
-        if (!on) return;
-        const { samples, gain } = this.strip(row, { ...values.tracks[row], pan: 0 });
-        panGains(pan).forEach((side, channel) => {
-          const sum = mix[channel], factor = gain * side;
-          if (factor !== 0) for (let i = 0; i < sum.length; i++) sum[i] += factor * samples[i];
-        });
-      });
-      const { specs, lookahead, sampleRate } = this, output = toGain(values.master_bus.output_gain_db);
-      const out = runChain(mix, values.master_bus, specs.master_bus, lookahead.master_bus, sampleRate);
-      return out.map((channel) => channel.map((x) => output * x));
-    }
-
-    // A track after its compressor: kept until one of its knobs is turned, other than the pan.
-    strip(row, values) {
-      const linear = values.ratio === 1; // then its gains are factors
-      const gain = linear ? toGain(values.input_gain_db + values.makeup_gain_db) : 1;
-      const settings = linear ? { ...values, input_gain_db: 0, makeup_gain_db: 0 } : values;
-      const key = JSON.stringify(settings);
-      if (this.kept[row].key !== key) {
-        const { tracks, specs, lookahead, sampleRate } = this;
-        const [samples] = runChain([tracks[row]], settings, specs.track, lookahead.track, sampleRate);
-        this.kept[row] = { key, samples };
-      }
-      return { samples: this.kept[row].samples, gain };
-    }
   }
 
-  return { Analyst, BarkMeter, audioFeatures, featureLoss };
+  return { FeatureMeter, BarkMeter, audioFeatures, featureLoss };
 }

@@ -61,15 +61,12 @@ export function engineSetup(setup, buffers, scales, sampleRate) {
     whole.set(samples.subarray(0, numSamples).map((x) => scale * x));
     return whole;
   };
-  const tracks = [];
-  strips.forEach(({ rows }, strip) =>
-    rows.forEach((row, side) => (tracks[row] = channel(buffers[strip], scales[strip], side))),
-  );
+  const stems = strips.map(({ channels }, i) =>
+    Array.from({ length: channels }, (_, side) => channel(buffers[i], scales[i], side)));
   const last = strips.length;
   const reference = buffers[last] ? [0, 1].map((side) => channel(buffers[last], scales[last], side)) : null;
   return {
-    tracks, reference, numSamples, sampleRate,
-    strips: strips.map(({ rows }) => rows),
+    stems, reference, numSamples, sampleRate,
     specs: { track: specs.track, master_bus: specs.master_bus },
     lookahead: {
       track: Math.round(lookahead.track * timeScale),
@@ -146,8 +143,8 @@ class DeskPlayer {
   }
 
   // Call it in a click. Returns whether it plays: false when cancel() or close() came first.
-  // start: 0 to 1 of the clip; values: a function that gives the knobs.
-  async play(values, { start, loop, reference }) {
+  // start: 0 to 1 of the clip; values: a function that gives the knobs; listen: {reference, gain}.
+  async play(values, { start, loop, listen }) {
     const turn = (this.pending = {});
     clearTimeout(this.falling);
     try {
@@ -173,7 +170,7 @@ class DeskPlayer {
     this.playing = true;
     this.post("set", values());
     this.post("loop", loop);
-    this.post("reference", reference);
+    this.post("listen", listen);
     this.seek(start);
     this.volume.gain.cancelScheduledValues(0);
     this.volume.gain.setTargetAtTime(1, this.context.currentTime, 0.002);

@@ -11,16 +11,19 @@ export function fromUnit({ low, high, scale }, unit) {
   return Number(Math.min(high, Math.max(low, value)).toFixed(6)); // as many digits as the JSON has
 }
 
-function digits({ unit, scale, high }, value) {
+function digits({ unit }, value) {
   if (unit === "Hz" || unit === "ms") return value < 100 ? 1 : 0;
-  return unit === "dB" ? 1 : scale === "log" || high <= 1 ? 2 : 1;
+  return unit === "dB" ? 1 : 2;
 }
-export const asNumber = (spec, value) => value.toFixed(digits(spec, value)).replace(/^-(0(\.0+)?)$/, "$1");
+const rounded = (value, digits) => value.toFixed(digits).replace(/^-(0(\.0+)?)$/, "$1"); // no minus zero
+const signed = (value, digits) => rounded(value, digits).replace("-", "\u2212");
+export const asNumber = (spec, value) => rounded(value, digits(spec, value));
 export const asText = (spec, value) =>
   `${asNumber(spec, value).replace("-", "\u2212")}${spec.unit ? ` ${spec.unit}` : ""}`.replace(" :1", ":1");
 
 // Returns the settings that a text holds, or throws an Error of one line that says what is wrong with it.
-export function readSettings(text, { names, specs, sample_rate, initial: { format, version } }) {
+export function readSettings(text, { strips, specs, sample_rate, initial: { format, version } }) {
+  const names = strips.map(({ name }) => name);
   const fail = (reason) => {
     throw new Error(`not this console's JSON: ${reason.replace(/\s+/g, " ")}`);
   };
@@ -69,19 +72,18 @@ export function readSettings(text, { names, specs, sample_rate, initial: { forma
 
 // The knobs as the audio thread takes them: a bypassed effect is neutral, a silent strip off.
 export function soundingValues({ setup, settings, muted, soloed, bypassed }) {
-  const { names, strips, bypass } = setup;
+  const { strips, bypass } = setup;
   const withBypass = (values, owner) =>
     bypassed.reduce((all, [name, effect]) => (name === owner ? { ...all, ...bypass[effect] } : all), values);
-  const tracks = [];
-  for (const { name, rows } of strips) {
+  const tracks = strips.map(({ name }) => {
     const on = !muted.includes(name) && (!soloed.length || soloed.includes(name)) ? 1 : 0;
-    for (const row of rows) tracks[row] = { ...withBypass(settings.tracks[names[row]], name), on };
-  }
+    return { ...withBypass(settings.tracks[name], name), on };
+  });
   return { tracks, master_bus: withBypass(settings.master_bus, "master_bus") };
 }
 
-// The stems of which something goes to the effects bus, which the desk does not play.
+// The stems that go to the effects bus, which the desk does not play. A send's lowest value is off.
 export function sentStems({ setup, settings }) {
-  const sends = (row) => settings.tracks[setup.names[row]].send_db > setup.idle_send_db;
-  return setup.strips.filter(({ rows }) => rows.some(sends)).map(({ name }) => name);
+  const { low } = setup.specs.track.find(({ name }) => name === "send_db");
+  return setup.strips.map(({ name }) => name).filter((name) => settings.tracks[name].send_db > low);
 }

@@ -18,6 +18,7 @@ import torch
 
 from ...console.table import ParamSpec, param_table
 from ...plots.figure import figure_html
+from ...plots.panner import PAN_LABEL
 from ..players.encoding import as_samples, excerpt_span
 from ..players.sounds import listen
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
 MATCHED_LUFS = -20.0
+IMAGE_LABELS = {"width": "width (0 mono, 1 as it is)", "pan": PAN_LABEL}
 FIGURE_WIDTH = 6.0  # inches; narrower than a chapter's figures, for the screens of telephones
 
 
@@ -146,7 +148,7 @@ class Explorer(ABC):
 
 
 def effect_specs(effect: str, sample_rate: int) -> dict[str, ParamSpec]:
-    """Return the rows of the parameter table for one effect of a track, by name."""
+    """Return the rows of the parameter table for one effect of a strip, by name."""
     specs = param_table("track", sample_rate=sample_rate)
     return {spec.name: spec for spec in specs if spec.effect == effect}
 
@@ -196,20 +198,15 @@ def check_names(settings: Iterable[str], known: Iterable[str], what: str) -> Non
         raise ValueError(f"no setting {unknown[0]!r}: {what} has {', '.join(known)}")
 
 
-def mono_excerpt(track: torch.Tensor, sample_rate: int, start_s: float, seconds: float) -> torch.Tensor:
-    """Return the excerpt (1, num_samples) of a mono track (num_samples,) or (1, num_samples)."""
+def excerpt_of(track: torch.Tensor, sample_rate: int, start_s: float, seconds: float) -> torch.Tensor:
+    """Return the excerpt (channels, num_samples) of a mono or stereo track."""
     samples = as_samples(track, "track")
-    if samples.shape[1] != 1:
-        raise ValueError(
-            f"track: expected mono, (num_samples,) or (1, num_samples), got {tuple(track.shape)}"
-        )
-    return torch.from_numpy(
-        samples[excerpt_span(len(samples), sample_rate, start_s, seconds, "track")].T.copy()
-    )
+    span = excerpt_span(len(samples), sample_rate, start_s, seconds, "track")
+    return torch.from_numpy(samples[span].T.copy())
 
 
 def _label(name: str, unit: str) -> str:
-    if name == "pan":
-        return "pan (0 left, 1 right)"
+    if name in IMAGE_LABELS:
+        return IMAGE_LABELS[name]
     words = name.removesuffix("_" + unit.lower()).replace("_", " ") if unit else name.upper()
     return f"{words} ({unit})" if unit else words

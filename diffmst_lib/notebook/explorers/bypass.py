@@ -22,14 +22,7 @@ from .base import MATCHED_LUFS, Explorer, check_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The effects of a track: their names in the parameter table and on the boxes.
-PARTS = {
-    "gain": "gain",
-    "eq": "equalizer",
-    "compressor": "compressor",
-    "panner": "panner",
-    "fx_bus": "fx_bus",
-}
+PARTS = {"eq": "equalizer"}  # effects that have another name on their box than in the parameter table
 
 
 class BypassExplorer(Explorer):
@@ -44,14 +37,19 @@ class BypassExplorer(Explorer):
             raise ValueError(f"explore_bypass needs a song, a Multitrack, got {type(song).__name__}")
         if not isinstance(params, ConsoleParams):
             raise ValueError(f"params must be ConsoleParams, got {type(params).__name__}")
-        self._song = song.excerpt(start_s, seconds)
+        excerpt = song.excerpt(start_s, seconds)
+        # A stem may be stereo in the song and mono in the excerpt, so the whole song says which channels it has.
+        tracks = song.audio if params.preset == "default" else song.as_channels()[1]
+        first = round(start_s * song.sample_rate)
+        self._tracks = tracks[..., first : first + excerpt.audio.shape[-1]]
         self._all = params.clone()
         self._console = MixingConsole(song.sample_rate, preset=params.preset)
         self._everything = self._render(self._all)
-        parts = [part for part in PARTS.values() if part != "fx_bus" or uses_fx_bus(params)]
+        parts = dict.fromkeys(PARTS.get(spec.effect, spec.effect) for spec in params.specs("track"))
         boxes = {
             part: ipywidgets.Checkbox(part not in off, description=part.replace("_", " "), indent=False)
             for part in (*parts, "master_bus")
+            if part != "fx_bus" or uses_fx_bus(params)
         }
         check_names(dict.fromkeys(off), boxes, "the console")
         super().__init__(song.sample_rate, boxes)
@@ -61,14 +59,16 @@ class BypassExplorer(Explorer):
         """The current parameters of the console, with neutral values for the parts that are off."""
         params = self._all.clone()
         neutral = ConsoleParams.neutral(params.names, preset=params.preset, sample_rate=params.sample_rate)
-        is_off = [not self.settings.get(PARTS[spec.effect], True) for spec in params.specs("track")]
+        is_off = [
+            not self.settings.get(PARTS.get(spec.effect, spec.effect), True) for spec in params.specs("track")
+        ]
         params.tracks[:, is_off] = neutral.tracks[:, is_off]
         if not self.settings["master_bus"]:
             params.master_bus_values = neutral.master_bus_values
         return params
 
     def _render(self, params: ConsoleParams) -> torch.Tensor:
-        return self._console.render(self._song.audio, params)
+        return self._console.render(self._tracks, params)
 
     def _process(self) -> torch.Tensor:
         return self._render(self.params)
@@ -105,14 +105,14 @@ def explore_bypass(
 ) -> BypassExplorer:
     """Show check boxes that switch off parts of a console, with Bark spectra and the sound of the mix.
 
-    A part that is off has its neutral values from `param_table`: a fader at 0 dB, a flat equalizer, ratio 1,
-    pan in the middle, no sends. The master bus is one part.
+    A part that is off has its neutral values from `param_table`: trim and fader at 0 dB, a flat equalizer,
+    ratio 1, width 1, pan in the middle, no sends. The master bus is one part.
 
     Args:
         song: Song with the stems.
-        params: Parameters of the console for the song's tracks.
-        off: Parts that are off at the start: some of "gain", "equalizer", "compressor", "panner", "fx_bus"
-            (when the console uses it) and "master_bus".
+        params: Parameters of the console for the song's stems.
+        off: Parts that are off at the start: some of "gain", "equalizer", "compressor", "width", "panner",
+            "fx_bus" (when the console uses it) and "master_bus". A console of preset "reference" has no width.
         seconds: Length of the excerpt in seconds.
         start_s: Start of the excerpt in seconds.
 
@@ -129,9 +129,14 @@ def explore_bypass(
     Example:
         >>> import diffmst_lib as dm
         >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium")
-        >>> mix = dm.equal_loudness(song, panned=True)
-        >>> explorer = explore_bypass(mix.song, mix.params, off=("panner",), seconds=1.0)
-        >>> explorer.audio[0].equal(explorer.audio[1])      # without pans, both sides are the same
+        >>> params = dm.ConsoleParams.neutral(song.names)
+        >>> for name in song.names:
+        ...     params.track(name)["width"] = 0.0
+        >>> explorer = explore_bypass(song, params, off=(), seconds=1.0)
+        >>> explorer.audio[0].equal(explorer.audio[1])      # without a side, both channels are the same
         True
+        >>> explorer.controls["width"].value = False
+        >>> explorer.audio[0].equal(explorer.audio[1])
+        False
     """
     return BypassExplorer(song, params, off, seconds, start_s)

@@ -14,7 +14,7 @@ from ...console import effects
 from ...console.mixing_console import compressor_lookahead
 from ...plots.compressor import draw_gain_reduction, draw_static_curves
 from ...plots.figure import new_figure
-from .base import FIGURE_WIDTH, Explorer, check_names, effect_specs, mono_excerpt, sliders
+from .base import FIGURE_WIDTH, Explorer, check_names, effect_specs, excerpt_of, sliders
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ class CompressorExplorer(Explorer):
             lookahead_samples = compressor_lookahead("track", sample_rate=sample_rate)
         if lookahead_samples < 0:
             raise ValueError(f"lookahead_samples must be 0 or more, got {lookahead_samples}")
-        self._track = mono_excerpt(track, sample_rate, start_s, seconds)
+        self._track = excerpt_of(track, sample_rate, start_s, seconds)
         self._lookahead_samples = lookahead_samples
         specs = effect_specs("compressor", sample_rate)
         check_names(settings or {}, specs, "a compressor")
@@ -52,11 +52,11 @@ class CompressorExplorer(Explorer):
 
     def _process(self) -> torch.Tensor:
         return effects.compressor(
-            self._track,
+            self._track[None],
             sample_rate=self.sample_rate,
             lookahead_samples=self._lookahead_samples,
             **self.settings,
-        )
+        )[0]
 
     def picture(self) -> Figure:
         """Draw the static curve with its knee and, below, peak level and gain over time."""
@@ -78,7 +78,7 @@ class CompressorExplorer(Explorer):
         s = self.settings
         return (
             f"Threshold {s['threshold_db']:.1f} dB, ratio {s['ratio']:.1f}:1, "
-            f"attack {s['attack_ms']:.0f} ms, release {s['release_ms']:.0f} ms, "
+            f"attack {s['attack_ms']:.3g} ms, release {s['release_ms']:.0f} ms, "
             f"knee {s['knee_db']:.1f} dB, make-up {s['makeup_gain_db']:.1f} dB."
         )
 
@@ -95,7 +95,7 @@ def explore_compressor(
     """Show sliders for the compressor's six knobs, with its static curve, the gain over time and the sound.
 
     Args:
-        track: Mono audio (num_samples,) or (1, num_samples), in [-1, 1].
+        track: Mono or stereo audio (num_samples,) or (channels, num_samples), in [-1, 1].
         sample_rate: Sample rate in Hz.
         settings: Start values of the knobs, as arguments of `effects.compressor`, in the ranges of
             `param_table`. Default: threshold -30 dB, ratio 4, and neutral values for the others.
@@ -104,12 +104,12 @@ def explore_compressor(
         start_s: Start of the excerpt in seconds.
 
     Returns:
-        `Explorer` with `.settings` (arguments of the effect), `.audio` (the processed excerpt, here (1,
-        num_samples)), `.picture()` (a matplotlib figure) and `.controls` (the sliders by name).
+        `Explorer` with `.settings` (arguments of the effect), `.audio` (the processed excerpt,
+        (channels, num_samples)), `.picture()` (a matplotlib figure) and `.controls` (the sliders by name).
 
     Raises:
-        ValueError: For a track that is not mono or not finite, a setting that is unknown or out of range, and
-            a start past the end.
+        ValueError: For a track that is not mono or stereo or not finite, a setting that is unknown or out of
+            range, and a start past the end.
 
     Chapter: The compressor
 

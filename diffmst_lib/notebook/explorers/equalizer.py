@@ -22,8 +22,8 @@ from .base import (
     check_names,
     check_range,
     effect_specs,
+    excerpt_of,
     log_range,
-    mono_excerpt,
     sliders,
 )
 
@@ -50,7 +50,7 @@ class EqualizerExplorer(Explorer):
         seconds: float,
         start_s: float,
     ) -> None:
-        self._track = mono_excerpt(track, sample_rate, start_s, seconds)
+        self._track = excerpt_of(track, sample_rate, start_s, seconds)
         specs = effect_specs("eq", sample_rate)
         self._specs = [{key: specs[f"{band}_{key}"] for key in EQ_KEYS} for band in EQ_BANDS]
         start = {key: [band[key].neutral for band in self._specs] for key in EQ_KEYS} | {
@@ -87,7 +87,7 @@ class EqualizerExplorer(Explorer):
             for key, value in self._of_band(band).items():
                 slider = self.controls[key]
                 with slider.hold_trait_notifications():
-                    if key == "frequency_hz":
+                    if key != "gain_db":
                         for name, bound in log_range(self._specs[band][key]).items():
                             setattr(slider, name, bound)
                     slider.value = value
@@ -106,7 +106,7 @@ class EqualizerExplorer(Explorer):
         super()._moved(change)
 
     def _process(self) -> torch.Tensor:
-        return effects.parametric_eq(self._track, sample_rate=self.sample_rate, **self._settings)
+        return effects.parametric_eq(self._track[None], sample_rate=self.sample_rate, **self._settings)[0]
 
     def picture(self) -> Figure:
         """Draw each band's response thin, their product thick and, below, the spectra before and after."""
@@ -142,7 +142,7 @@ def explore_equalizer(
     """Show a menu of the six bands and sliders for the selected one, with curves, spectra and sound.
 
     Args:
-        track: Mono audio (num_samples,) or (1, num_samples), in [-1, 1].
+        track: Mono or stereo audio (num_samples,) or (channels, num_samples), in [-1, 1].
         sample_rate: Sample rate in Hz.
         settings: Start values of the knobs, as arguments of `effects.parametric_eq`: "gain_db",
             "frequency_hz" and "q", six values each, in the ranges of `param_table`. Default: neutral values,
@@ -151,12 +151,12 @@ def explore_equalizer(
         start_s: Start of the excerpt in seconds.
 
     Returns:
-        `Explorer` with `.settings` (arguments of the effect), `.audio` (the processed excerpt, here (1,
-        num_samples)), `.picture()` (a matplotlib figure) and `.controls` (the sliders by name).
+        `Explorer` with `.settings` (arguments of the effect), `.audio` (the processed excerpt,
+        (channels, num_samples)), `.picture()` (a matplotlib figure) and `.controls` (the sliders by name).
 
     Raises:
-        ValueError: For a track that is not mono or not finite, a setting that is unknown or out of range, and
-            a start past the end.
+        ValueError: For a track that is not mono or stereo or not finite, a setting that is unknown or out of
+            range, and a start past the end.
 
     Chapter: The equalizer
 

@@ -81,7 +81,7 @@ def test_its_files(index, tmp_path):
 
 
 def test_the_same_examples(index, tmp_path):
-    sampling = Sampling(track_lufs=-30, seconds=2, min_tracks=2, max_tracks=6)
+    sampling = Sampling(seconds=2, min_tracks=2, max_tracks=6)
     for where in (index, build_cache(index, tmp_path)):
         example = Method2(where.multitracks(), where.references(), sampling, seed=4)[2]
         if where is index:

@@ -13,7 +13,7 @@ from shard_helpers import RATE, SAMPLING, files, same, samples, summary, take, w
 from torch.utils.data import DataLoader
 
 import diffmst_lib as dm
-from diffmst_lib.audio.loudness import normalize_tracks
+from diffmst_lib.audio.loudness import level_stems
 from diffmst_lib.data.index import SongIndex
 from diffmst_lib.data.scale.shards import KINDS
 from diffmst_lib.data.scale.streams import PackedFile, ShardedMethod1, ShardedMethod2, stream_pieces
@@ -25,13 +25,11 @@ def test_examples_are_segments_of_the_songs(index, written):
     assert {example.song for example in examples} == {"one", "two", "three"}
     for example in examples:
         stems = {stem.name: stem for stem in index[example.song].stems}
-        read = {}
-        for name, stem in stems.items():
-            audio = dm.data.read_segment(stem, example.start_s, 2, sample_rate=RATE)
-            read |= {name: audio[0]} if stem.mono else {f"{name}.L": audio[0], f"{name}.R": audio[1]}
-        expected, _ = normalize_tracks(
-            torch.stack([read[name] for name in example.names]), -30, sample_rate=RATE
-        )
+        read = [
+            dm.data.read_segment(stems[name], example.start_s, 2, sample_rate=RATE).expand(2, -1)
+            for name in example.names
+        ]
+        expected, _ = level_stems(torch.stack(read), sample_rate=RATE)
         assert len(example.names) >= 2
         assert (example.tracks - expected).abs().max() < 1e-3 * expected.abs().max()
     assert any(example.start_s > 8 for example in examples) and len({e.start_s for e in examples}) > 10

@@ -8,10 +8,9 @@ import pytest
 import torch
 from desk_page import page_state
 from front_end import front_end
-from widget_sounds import RATE, decode, level_db, tones
+from widget_sounds import RATE, decode, level_db, stems, tones
 
 import diffmst_lib as dm
-from diffmst_lib.mixing.baselines import neutral_params
 from diffmst_lib.notebook.desk.desk import Desk
 
 SETUP_KEYS = {"setup", "settings", "muted", "soloed", "bypassed", "scales", "audio"}
@@ -20,19 +19,26 @@ SETUP_KEYS = {"setup", "settings", "muted", "soloed", "bypassed", "scales", "aud
 @pytest.fixture
 def toy():
     """Two stereo stems and a mono one, 2 s."""
-    audio = torch.cat([tones(2.0), tones(2.0, first_hz=500), tones(2.0, channels=1, first_hz=90)])
-    return dm.Multitrack(["vox.L", "vox.R", "<b> & co.L", "<b> & co.R", "kick"], audio)
+    audio = stems(tones(2.0), tones(2.0, first_hz=500), tones(2.0, channels=1, first_hz=90))
+    return dm.Multitrack(["vox", "<b> & co", "kick"], audio)
 
 
-def test_it_starts_neutral_with_the_pans_spread(toy):
-    desk = dm.desk(toy)
+def neutral(song, **options):
+    return dm.ConsoleParams.neutral(song.names, **options)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_it_starts_with_the_song_as_delivered(channels):
+    song = dm.Multitrack(["a", "b"], stems(tones(channels=channels), tones(channels=channels, first_hz=700)))
+    desk = dm.desk(song)
     assert isinstance(desk, Desk)
-    assert desk.params.to_json() == neutral_params(toy).to_json()
-    assert desk.params.track("vox")["pan"].tolist() == pytest.approx([0.18, 0.82])
+    assert dm.loudness(desk.mix()) == pytest.approx(-16, abs=1e-3)
+    mix, plain = desk.mix(), song.audio.sum(dim=0)
+    torch.testing.assert_close(mix / mix.abs().max(), plain / plain.abs().max(), atol=1e-6, rtol=0)
 
 
 def test_the_mix_is_the_librarys(toy):
-    params = neutral_params(toy)
+    params = neutral(toy)
     params.track("vox")["peak_2_gain_db"] = -9.0
     params.track("kick")["ratio"] = 4.0
     params.track("kick")["threshold_db"] = -30.0
@@ -48,7 +54,7 @@ def test_assigning_params_moves_the_knobs_and_a_copy_does_not(toy):
     params = desk.params
     params.track("kick")["input_gain_db"] = -7.25
     params.master_bus["output_gain_db"] = 3.0
-    assert desk.params.track("kick")["input_gain_db"] == 0
+    assert desk.params.track("kick")["input_gain_db"] != -7.25
     desk.params = params
     assert desk.settings["tracks"]["kick"]["input_gain_db"] == -7.25
     assert desk.params.to_json() == params.to_json()
@@ -56,7 +62,7 @@ def test_assigning_params_moves_the_knobs_and_a_copy_does_not(toy):
 
 def test_settings_from_the_browser_keep_every_value(toy):
     desk = dm.desk(toy)
-    settings = json.loads(neutral_params(toy).to_json())
+    settings = json.loads(neutral(toy).to_json())
     settings["tracks"]["kick"]["attack_ms"] = 17.5
     settings["fx_bus"]["band3_decay"] = 0.25
     settings["tracks"] = dict(reversed(settings["tracks"].items()))  # another order is no other console
@@ -76,25 +82,23 @@ def test_settings_from_the_browser_keep_every_value(toy):
     ],
 )
 def test_mute_and_solo_are_heard_and_no_part_of_the_settings(toy, muted, soloed, heard):
-    desk = dm.desk(toy)
+    desk = dm.desk(toy, neutral(toy))
     before = desk.params.to_json()
     desk.muted, desk.soloed = muted, soloed
-    rows = [i for i, name in enumerate(toy.names) if name.removesuffix(".L").removesuffix(".R") in heard]
-    gains = dm.effects.pan_gains(torch.tensor(toy.spread_pans()))
-    expected = sum((gains[i][:, None] * toy.audio[i] for i in rows), torch.zeros(2, toy.audio.shape[1]))
+    expected = sum((toy.stems[name] for name in heard), torch.zeros(2, toy.audio.shape[-1]))
     torch.testing.assert_close(desk.mix(), expected, atol=1e-5, rtol=0)
     assert desk.params.to_json() == before
 
 
 def test_bypass_is_the_neutral_effect(toy):
-    params = neutral_params(toy)
-    busy = {"low_shelf_gain_db": 9.0, "ratio": 8.0, "threshold_db": -40.0, "makeup_gain_db": 3.0}
+    params = neutral(toy)
+    busy = {"low_shelf_gain_db": 6.0, "ratio": 3.0, "threshold_db": -24.0, "makeup_gain_db": 3.0}
     for strip in (params.track("vox"), params.master_bus):
         for name, value in busy.items():
             strip[name] = value
     desk = dm.desk(toy, params)
     desk.bypassed = [("vox", "eq"), ["vox", "compressor"], ("master_bus", "eq"), ("master_bus", "compressor")]
-    torch.testing.assert_close(desk.mix(), dm.desk(toy).mix(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(desk.mix(), toy.audio.sum(dim=0), atol=1e-5, rtol=0)
     desk.bypassed = [("vox", "eq")]
     params.track("vox")["low_shelf_gain_db"] = 0.0
     torch.testing.assert_close(desk.mix(), dm.desk(toy, params).mix(), atol=1e-5, rtol=0)
@@ -102,14 +106,16 @@ def test_bypass_is_the_neutral_effect(toy):
 
 def test_the_reference_is_as_loud_as_the_mix(toy):
     reference = 0.05 * tones(1.8, first_hz=330)
-    params = neutral_params(toy)
+    params = neutral(toy)
     params.master_bus["output_gain_db"] = 4.0
     desk = dm.desk(toy, params, reference=reference, start_s=0.5, seconds=1.5)
     state = page_state(desk)
     samples, _ = decode(base64.b64decode(state["audio"][-1]))
     heard = torch.from_numpy(samples.T).float() * state["scales"][-1]
     assert dm.loudness(heard) == pytest.approx(dm.loudness(desk.mix()), abs=0.3)
-    assert f"{dm.loudness(desk.mix()):.1f}".replace("-", "\u2212") in state["setup"]["reference"]
+    sent = state["setup"]["reference"]
+    assert sent["lufs"] == pytest.approx(dm.loudness(desk.mix()), abs=1e-3)
+    assert sent["correlation"] == pytest.approx(np.corrcoef(desk.reference.numpy())[0, 1], abs=1e-3)
     # 1.8 s are too short to begin at 0.5 s: it begins at its start.
     head = reference[:, : round(1.5 * RATE)]
     correlation = np.corrcoef(heard[0, :RATE].numpy(), head[0, :RATE].numpy())[0, 1]
@@ -123,9 +129,20 @@ def test_a_long_reference_starts_with_the_song(toy):
     assert level_db(samples[: RATE // 4]) > -40
 
 
-def test_an_unmatched_reference_says_so(toy):
+def test_beside_silence_the_reference_keeps_its_level(toy):
     silence = dm.Multitrack(list(toy.names), torch.zeros_like(toy.audio))
-    assert "its own level" in dm.desk(silence, reference=tones(2.0)).setup["reference"]
+    reference = tones(2.0)
+    desk = dm.desk(silence, reference=reference)
+    assert torch.equal(desk.reference, reference)
+    assert desk.setup["reference"]["lufs"] == pytest.approx(dm.loudness(reference), abs=1e-3)
+
+
+def test_what_has_no_measure_is_none(toy):
+    left_only = torch.tensor([[1.0], [0.0]]) * tones(2.0)
+    short = 1e-6 * tones(0.5)
+    start = torch.cat([short, tones(2.0)], dim=1)
+    assert dm.desk(toy, reference=left_only).setup["reference"]["correlation"] is None
+    assert dm.desk(toy, reference=start, seconds=0.5).setup["reference"]["lufs"] is None
 
 
 def test_ranges_come_from_the_table(toy):
@@ -138,7 +155,7 @@ def test_ranges_come_from_the_table(toy):
 
 
 def test_another_sample_rate_scales_the_look_ahead():
-    song = dm.Multitrack(["a"], tones(1.0, channels=1, sample_rate=22050), 22050)
+    song = dm.Multitrack(["a"], stems(tones(1.0, sample_rate=22050)), 22050)
     desk = dm.desk(song)
     assert desk.setup["lookahead"] == {"track": 220, "master_bus": 220}
     assert desk.mix().shape == (2, 22050)
@@ -146,7 +163,7 @@ def test_another_sample_rate_scales_the_look_ahead():
 
 @pytest.mark.parametrize(("sample_rate", "in_file"), [(96_000, 48_000), (176_400, 44_100), (30_000, 32_000)])
 def test_a_rate_that_no_mp3_has_is_resampled_for_the_page_alone(sample_rate, in_file):
-    song = dm.Multitrack(["a"], tones(1.0, channels=1, sample_rate=sample_rate), sample_rate)
+    song = dm.Multitrack(["a"], stems(tones(1.0, channels=1, sample_rate=sample_rate)), sample_rate)
     desk = dm.desk(song, reference=tones(1.0, sample_rate=sample_rate))
     state = page_state(desk)
     for text in state["audio"]:
@@ -199,7 +216,7 @@ def test_a_whole_song_weighs_less_than_a_page_may(data, name, start_s):
 
 
 def out_of_range(song):
-    params = neutral_params(song)
+    params = neutral(song)
     params.tracks[0, 0] = float("nan")
     return params
 
@@ -210,17 +227,14 @@ def out_of_range(song):
         (lambda song: dm.desk({"kick": torch.zeros(10)}), "needs a song, a Multitrack, got dict"),
         (
             lambda song: dm.desk(song, controls=("fader", "knob")),
-            "fader, pan, eq, compressor, master, got 'knob'",
+            "fader, pan, width, eq, compressor, master, got 'knob'",
         ),
         (lambda song: dm.desk(song, controls=()), "got none"),
         (lambda song: dm.desk(song, start_s=2.0), "past the end at 2.00 s"),
         (lambda song: dm.desk(song, seconds=0), "seconds > 0"),
         (lambda song: dm.desk(song, {"kick": {}}), "must be ConsoleParams, got dict"),
-        (
-            lambda song: dm.desk(song, out_of_range(song)),
-            "vox.L: input_gain_db = nan dB is outside -48 to 48",
-        ),
-        (lambda song: dm.desk(song, dm.ConsoleParams.neutral(["kick"])), "have none for 'vox.L'"),
+        (lambda song: dm.desk(song, out_of_range(song)), "vox: input_gain_db = NaN is outside -48 to 48"),
+        (lambda song: dm.desk(song, dm.ConsoleParams.neutral(["kick"])), "have none for 'vox'"),
         (
             lambda song: dm.desk(song, dm.ConsoleParams.neutral([*song.names, "extra"])),
             "are for 'extra', too",
@@ -240,7 +254,7 @@ def out_of_range(song):
         (lambda song: dm.desk(song, reference=tones(channels=1)), "1 channel; a stereo mix is needed"),
         (lambda song: dm.desk(song, reference=torch.zeros(2, RATE)), "reference is silent"),
         (lambda song: dm.desk(song, reference="vibe_ace.ogg"), "reference is a str"),
-        (lambda song: dm.desk(dm.Multitrack(["a"], torch.full((1, 9), torch.nan))), "'a'.*not finite"),
+        (lambda song: dm.desk(dm.Multitrack(["a"], torch.full((1, 2, 9), torch.nan))), "'a'.*not finite"),
         (lambda song: setattr(dm.desk(song), "muted", ["snare"]), "no stem 'snare'; the stems are vox, "),
         (lambda song: setattr(dm.desk(song), "bypassed", [["vox", "reverb"]]), "cannot bypass"),
         (
@@ -266,6 +280,6 @@ def test_refused_settings_change_nothing(toy):
 
 
 def test_a_reference_of_another_rate_is_refused(toy):
-    mix = dm.unity(dm.Multitrack(["kick"], tones(1.0, channels=1), sample_rate=22_050))
+    mix = dm.unity(dm.Multitrack(["kick"], stems(tones(1.0)), sample_rate=22_050))
     with pytest.raises(ValueError, match="the reference has 22050 Hz, the song 44100 Hz"):
         dm.desk(toy, reference=mix)

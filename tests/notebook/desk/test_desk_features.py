@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from desk_page import LETTERS, busy_params, page_state
-from widget_sounds import tones
+from desk_page import LETTERS, STEM_BUFFERS, busy_params, fader, lossless, page_state, settings_text, turn_to
+from widget_sounds import stems, tones
 
 import diffmst_lib as dm
+from diffmst_lib.console.table import OFF_DB
 from diffmst_lib.notebook.desk.desk import SCRIPT
 
 NAMES = ("rms", "crest_factor", "stereo_width", "stereo_imbalance", "bark_spectrum")
@@ -29,8 +30,8 @@ def assert_equal_features(ours, theirs, rtol, atol, label=""):
 # --- the formulas -----------------------------------------------------------------------------------------------
 
 MEASURE = """async ({ table, rate, lengths }) => {
-  const { makeDsp, makeFeatures } = await import("/desk.js");
-  const { BarkMeter, audioFeatures, featureLoss } = makeFeatures(makeDsp());
+  const { makeFeatures } = await import("/desk.js");
+  const { BarkMeter, audioFeatures, featureLoss } = makeFeatures();
   const samples = new Float32Array(await (await fetch("/signals")).arrayBuffer());
   const bark = new BarkMeter(rate, table);
   let at = 0;
@@ -58,7 +59,7 @@ def test_the_formulas_are_the_librarys(visit, reference, rate):
         "one sample": loud[:, :1],
     }
     data = b"".join(x.contiguous().numpy().tobytes() for x in signals.values())
-    desk = dm.desk(dm.Multitrack(["a"], tones(0.1, channels=1)), features=True)
+    desk = dm.desk(dm.Multitrack(["a"], stems(tones(0.1))), features=True)
     lengths = [x.shape[-1] for x in signals.values()]
     options = {"table": desk.setup["features"], "rate": rate, "lengths": lengths}
     answer = visit(signals=data).evaluate(MEASURE, options)
@@ -73,20 +74,22 @@ def test_the_formulas_are_the_librarys(visit, reference, rate):
 
 # --- from knobs to features -------------------------------------------------------------------------------------
 
-ANALYZE = """async (list) => {
+ANALYZE = (
+    """async (list) => {
   const { engineSetup, soundingValues, startAnalyst } = await import("/desk.js");
   const { audio, scales, ...state } = JSON.parse(document.querySelector(".dm-desk + script").textContent);
-  const { setup } = state, { strips, num_samples } = setup;
-  const samples = new Float32Array(await (await fetch("/tracks")).arrayBuffer());
-  const track = (row) => samples.subarray(row * num_samples, (row + 1) * num_samples);
-  const buffers = strips.map(({ rows }) => ({ numberOfChannels: rows.length, getChannelData: (i) => track(rows[i]) }));
-  const analyst = await startAnalyst(engineSetup(setup, buffers, strips.map(() => 1), 44100), setup.features);
+  const { setup } = state;"""
+    + STEM_BUFFERS
+    + """
+  const engine = engineSetup(setup, stemBuffers(setup), setup.strips.map(() => 1), 44100);
+  const analyst = await startAnalyst(engine, setup);
   const answers = [];
   for (const { equalPower, ...change } of list)
     answers.push(await analyst.ask({ values: soundingValues({ ...state, ...change }), equalPower }));
   analyst.close();
   return answers;
 }"""
+)
 REFUSED = """<script>
   window.Worker = class {
     constructor() {
@@ -113,6 +116,11 @@ def test_every_knob_is_measured_as_the_library_renders_it(visit, excerpt, before
     params.track("kick")["input_gain_db"] = 6.0
     params.track("bgvox_main")["pan"] = 0.1
     step()
+    params.track("kick")["fader_db"], params.track("minilogue_synth")["width"] = -3.0, 2.0
+    params.track("alt_hats")["fader_db"] = OFF_DB
+    params.master_bus["width"] = 0.5
+    step()
+    params.track("alt_hats")["fader_db"] = 0.0
     params.track("kick")["threshold_db"], params.track("kick")["ratio"] = -30.0, 4.0
     params.track("kick")["makeup_gain_db"] = 3.0
     step()
@@ -125,8 +133,12 @@ def test_every_knob_is_measured_as_the_library_renders_it(visit, excerpt, before
     steps.append({**steps[-1], "equalPower": True})
     expected.append(expected[-1] * (desk.reference.square().sum() / expected[-1].square().sum()).sqrt())
 
-    tab = visit(desk, before=before, tracks=excerpt.audio.numpy().tobytes())
+    tab = visit(desk, before=before, tracks=lossless(excerpt))
     for i, (answer, mix) in enumerate(zip(tab.evaluate(ANALYZE, steps), expected, strict=True)):
+        assert answer["lufs"] == pytest.approx(
+            dm.loudness(mix if i < len(steps) - 1 else expected[-2]), abs=1e-3
+        )
+        assert answer["correlation"] == pytest.approx(torch.corrcoef(mix)[0, 1].item(), abs=1e-4)
         assert_equal_features(answer["features"], as_lists(dm.audio_features(mix)), 2e-3, 1e-3, f"step {i}")
         loss = dm.audio_feature_loss(mix, desk.reference)["total"].item()
         assert answer["loss"]["total"] == pytest.approx(loss, rel=2e-3)
@@ -214,17 +226,16 @@ def test_the_panel_follows_the_knobs_before_anything_is_played(visit, excerpt, r
     assert_shows(tab, desk)
     before, _, _ = panel(tab)
 
-    slider = tab.get_by_role("slider", name="Fader of kick in dB")
     for _ in range(8):  # faster than it measures: the last counts
-        slider.press("ArrowUp")
-    tab.get_by_role("slider", name="Fader of bgvox_main in dB").fill("-12")
+        fader(tab, "kick").press("ArrowUp")
+    turn_to(tab, "Fader of bgvox_main", -12)
     pan = tab.get_by_role("slider", name="Pan of bgvox_main", exact=True)
     pan.fill("0.9")
     mute = "document.querySelector('[aria-label=\"Mute alt_hats\"]').click()"
     assert not tab.evaluate(f"{mute}, {DONE}")  # what is old says so
     panel(tab)
     desk.params = dm.ConsoleParams.from_json(settings_text(tab))
-    assert desk.params.track("kick")["input_gain_db"] > start.track("kick")["input_gain_db"] + 3
+    assert desk.params.track("kick")["fader_db"] > start.track("kick")["fader_db"] + 3
     desk.muted = ["alt_hats"]
     assert_shows(tab, desk)
     after, _, _ = panel(tab)
@@ -253,11 +264,6 @@ def test_the_panel_follows_the_knobs_before_anything_is_played(visit, excerpt, r
     assert panel(tab)[0] == after
 
 
-def settings_text(tab):
-    tab.get_by_role("button", name="Copy the settings as JSON").click()
-    return tab.get_by_role("textbox", name="Settings as JSON").input_value()
-
-
 def test_silence_has_finite_numbers(visit, toy):
     tab = visit(dm.desk(toy, reference=tones(2.0), features=True))
     for name in ("vox", "kick"):
@@ -279,7 +285,7 @@ def test_silence_has_finite_numbers(visit, toy):
     for name in ("Mute vox", "Mute kick"):
         tab.get_by_role("button", name=name).click()
     for name in ("vox", "kick"):
-        tab.get_by_role("slider", name=f"Fader of {name} in dB").press("Home")
+        turn_to(tab, f"Fader of {name}", -59)
     tab.get_by_role("button", name="Bring the mix to the power").click()
     mix, _, losses = panel(tab)
     assert mix["rms left"] < -50 and all(map(math.isfinite, [*mix.values(), *losses.values()]))
@@ -306,7 +312,7 @@ def test_a_desk_without_features_is_as_before(visit, toy):
         0 < len(with_panel._repr_html_()) - len(desk._repr_html_()) < 30_000
     )  # two scripts and numbers, no audio
     tab = visit(desk, before=COUNTED)
-    tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
+    fader(tab, "kick").press("ArrowUp")
     tab.evaluate("new Promise((drawn) => requestAnimationFrame(drawn))")
     assert tab.locator(".dm-features").count() == 0 and tab.evaluate("made") == []
 
@@ -322,7 +328,7 @@ def test_a_panel_that_cannot_measure_says_so(visit, toy, spoil, said):
     tab = visit(dm.desk(toy, features=True), before=f"<script>{spoil}</script>")
     tab.wait_for_function(f"{NOTE} === 'No features: {said}'")
     tab.evaluate("document.querySelector('.dm-note').textContent = ''")
-    tab.get_by_role("slider", name="Fader of kick in dB").press("ArrowUp")
+    fader(tab, "kick").press("ArrowUp")
     tab.wait_for_function(f"{NOTE} === 'No features: {said}'")  # it has tried again
     assert not tab.evaluate(DONE)
 
@@ -366,7 +372,7 @@ def test_it_plays_and_measures_in_a_live_notebook(visit, toy):
     tab.wait_for_function("document.querySelector('.dm-play').textContent.includes('Stop')")
     assert_shows(tab, desk)
     params = desk.params
-    params.track("kick")["input_gain_db"] = -12.0
+    params.track("kick")["fader_db"] = -12.0
     desk.params = params
     moved = (
         f"(settings) => {{ model.set('settings', settings); return {DONE}; }}"  # as when Python moves a knob

@@ -6,26 +6,24 @@ import math
 import numpy as np
 import pytest
 import torch
-from desk_page import busy_params
-from widget_sounds import RATE, tones
+from desk_page import STEM_BUFFERS, busy_params, lossless
+from widget_sounds import RATE, stems, tones
 
 import diffmst_lib as dm
-from diffmst_lib.mixing.baselines import neutral_params
+from diffmst_lib.console.table import OFF_DB
 
 # Plays the desk of the page once through, offline: from lossless samples, or from the MP3 files in the page.
-RENDER = """async ({ lossless, worklet }) => {
+RENDER = (
+    """async ({ lossless, worklet }) => {
   const desk = await import("/desk.js");
   const state = JSON.parse(document.querySelector(".dm-desk + script").textContent);
-  const { setup } = state, { strips, names, num_samples, sample_rate } = setup;
+  const { setup } = state, { strips, num_samples, sample_rate } = setup;
   const context = new OfflineAudioContext(2, num_samples, sample_rate);
   let buffers;
-  if (lossless) {
-    const samples = new Float32Array(await (await fetch("/tracks")).arrayBuffer());
-    buffers = strips.map(({ rows }) => {
-      const buffer = context.createBuffer(rows.length, num_samples, sample_rate);
-      rows.forEach((row, i) => buffer.copyToChannel(samples.subarray(row * num_samples, (row + 1) * num_samples), i));
-      return buffer;
-    });
+  if (lossless) {"""
+    + STEM_BUFFERS
+    + """
+    buffers = stemBuffers(setup);
   } else {
     const bytes = state.audio.map((text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
     buffers = await Promise.all(bytes.map((file) => context.decodeAudioData(file.buffer)));
@@ -56,6 +54,7 @@ RENDER = """async ({ lossless, worklet }) => {
   };
   return { kind, channels: channels.map(letters) };
 }"""
+)
 
 
 def rendered(tab, **options):
@@ -75,11 +74,11 @@ def differences(ours, theirs):
 @pytest.mark.parametrize(("seed", "worklet"), [(0, True), (1, False)])
 def test_it_sounds_like_the_librarys_console(visit, excerpt, seed, worklet):
     params = busy_params(excerpt, seed)
-    tab = visit(dm.desk(excerpt, params), tracks=excerpt.audio.numpy().tobytes())
+    tab = visit(dm.desk(excerpt, params), tracks=lossless(excerpt))
     kind, ours = rendered(tab, lossless=True, worklet=worklet)
     assert kind == ("AudioWorkletNode" if worklet else "Engine")
     theirs = dm.MixingConsole(RATE).render(excerpt.audio, params)
-    neutral = dm.MixingConsole(RATE).render(excerpt.audio, neutral_params(excerpt))
+    neutral = dm.MixingConsole(RATE).render(excerpt.audio, dm.ConsoleParams.neutral(excerpt.names))
     assert differences(neutral, theirs)[1] > 6  # the knobs do something
     error, bands, level = differences(ours, theirs)
     print(f"error {error:.1f} dB, Bark bands {bands:.5f} dB, RMS {level:.5f} dB")
@@ -87,31 +86,54 @@ def test_it_sounds_like_the_librarys_console(visit, excerpt, seed, worklet):
 
 
 def test_it_is_the_library_at_every_extreme(visit, excerpt):
-    """Knobs at the ends of their ranges: all low, all high, and mute, solo and bypass."""
+    """Knobs at the ends of their ranges: all low but the faders, which would be off; all high; mute, solo, bypass."""
     song = excerpt.excerpt(1, 1).select("kick", "bgvox_main")
     for end in (0.0, 1.0):
-        params = neutral_params(song)
-        units = [torch.full_like(unit, end) for unit in params.to_unit()]
+        units = [torch.full_like(unit, end) for unit in dm.ConsoleParams.neutral(song.names).to_unit()]
         params = dm.ConsoleParams.from_unit(*units, names=song.names)
         for name in song.names:
-            params.track(name)["send_db"] = -80.0
+            params.track(name)["send_db"] = OFF_DB
+            params.track(name)["fader_db"] = max(-30.0, params.track(name)["fader_db"])
         desk = dm.desk(song, params)
         desk.bypassed = [["kick", "eq"], ["master_bus", "compressor"]]
-        tab = visit(desk, tracks=song.audio.numpy().tobytes())
+        tab = visit(desk, tracks=lossless(song))
         _, ours = rendered(tab, lossless=True, worklet=False)
         assert differences(ours, desk.mix())[0] < -80
     desk.soloed = ["kick"]
-    _, ours = rendered(visit(desk, tracks=song.audio.numpy().tobytes()), lossless=True, worklet=False)
+    _, ours = rendered(visit(desk, tracks=lossless(song)), lossless=True, worklet=False)
     assert differences(ours, desk.mix())[0] < -80
 
 
+def test_a_fader_at_its_lowest_value_is_off(visit, toy):
+    params = dm.ConsoleParams.neutral(toy.names)
+    for name, level in (("kick", OFF_DB), ("vox", OFF_DB + 0.1)):
+        params.track(name)["fader_db"] = level
+    desk = dm.desk(toy, params)
+    _, ours = rendered(visit(desk, tracks=lossless(toy)), lossless=True, worklet=False)
+    vox = toy.stems["vox"] * 10 ** ((OFF_DB + 0.1) / 20)
+    assert differences(ours, vox)[0] < -90 and differences(ours, desk.mix())[0] < -90
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_neutral_is_what_was_delivered(visit, channels):
+    song = dm.Multitrack(
+        ["a", "b"], stems(tones(0.5, channels=channels), tones(0.5, channels=channels, first_hz=700))
+    )
+    desk = dm.desk(song)
+    _, ours = rendered(visit(desk, tracks=lossless(song)), lossless=True, worklet=False)
+    plain = song.audio.sum(dim=0)
+    assert dm.loudness(ours) == pytest.approx(-16, abs=1e-3)
+    assert differences(ours / ours.abs().max(), plain / plain.abs().max())[0] < -100
+
+
 def test_it_is_the_library_at_96_khz(visit):
-    song = dm.Multitrack(["vox", "kick"], tones(0.5, sample_rate=96_000), 96_000)
+    sounds = (tones(0.5, sample_rate=96_000), tones(0.5, channels=1, sample_rate=96_000))
+    song = dm.Multitrack(["vox", "kick"], stems(*sounds), 96_000)
     params = dm.desk(song).params
     params.track("vox")["high_shelf_gain_db"], params.track("vox")["high_shelf_frequency_hz"] = 9.0, 16_000.0
     params.track("kick")["threshold_db"], params.track("kick")["ratio"] = -40.0, 6.0
     desk = dm.desk(song, params)
-    _, ours = rendered(visit(desk, tracks=song.audio.numpy().tobytes()), lossless=True, worklet=False)
+    _, ours = rendered(visit(desk, tracks=lossless(song)), lossless=True, worklet=False)
     assert differences(ours, desk.mix())[0] < -80
 
 
@@ -128,13 +150,13 @@ def test_what_the_mp3_files_cost(visit, excerpt):
 
 
 def test_the_curves_are_the_librarys(visit, toy):
-    params = neutral_params(toy)
+    params = dm.ConsoleParams.neutral(toy.names)
     params.track("vox")["peak_2_gain_db"] = -12.0
     tab = visit(dm.desk(toy, params))
     response = tab.evaluate("""async () => {
       const { equalizerDb, gainComputer } = (await import("/desk.js")).makeDsp();
       const { settings } = JSON.parse(document.querySelector(".dm-desk + script").textContent);
-      const values = { ...settings.tracks["vox.L"], low_shelf_gain_db: 5, high_shelf_gain_db: -7, peak_4_gain_db: 4 };
+      const values = { ...settings.tracks.vox, low_shelf_gain_db: 5, high_shelf_gain_db: -7, peak_4_gain_db: 4 };
       const curve = { threshold_db: -30, ratio: 4, knee_db: 8 };
       return {
         eq: [25, 100, 347, 1000, 5000, 15000].map((hz) => equalizerDb(values, hz, 44100)),
@@ -164,7 +186,7 @@ TURN = """async (changes) => {
   const tone = Float32Array.from({ length: N }, (_, n) => 0.25 * Math.sin(2 * Math.PI * 200 * n / 44100));
   const buffer = { numberOfChannels: 1, getChannelData: () => tone };
   const buffers = state.setup.strips.map(() => buffer);
-  const options = desk.engineSetup(state.setup, [...buffers, buffer], [1, 1, 1, 1], 44100);
+  const options = desk.engineSetup(state.setup, [...buffers, buffer], [1, 1, 1], 44100);
   const values = desk.soundingValues(state);
   const engine = new (desk.makeDsp().Engine)({ ...options, values, playing: true }, () => {});
   const out = [new Float32Array(N), new Float32Array(N)];
@@ -183,12 +205,12 @@ TURN = """async (changes) => {
     values.tracks = values.tracks.map((row) => ({ ...row, ...track, on: mute ? 0 : 1 }));
     values.master_bus = { ...values.master_bus, ...master };
     engine.receive(["set", values]);
-    engine.receive(["reference", Boolean(reference)]);
+    engine.receive(["listen", { reference: reference ? 1 : 0, gain: reference ?? 1 }]);
     bends.push(bend());
     bend();
     levels.push(level());
     engine.receive(["set", desk.soundingValues(state)]);
-    engine.receive(["reference", false]);
+    engine.receive(["listen", { reference: 0, gain: 1 }]);
     bends.push(bend());
     bend();
   }
@@ -197,20 +219,23 @@ TURN = """async (changes) => {
 
 
 def test_a_turned_knob_does_not_click_and_arrives(visit, toy):
-    desk = dm.desk(toy, seconds=0.5)
+    desk = dm.desk(toy, dm.ConsoleParams.neutral(toy.names), seconds=0.5)
     changes = [
-        {"track": {"input_gain_db": -20.0}},
+        {"track": {"fader_db": -20.0}},
         {"track": {"pan": 1.0}},
         {"mute": True},
-        {"reference": True},
+        {"reference": 0.25},
         {"track": {"low_shelf_gain_db": 12.0, "low_shelf_frequency_hz": 500.0}},
         {"master": {"output_gain_db": -12.0}},
-        {"track": {"threshold_db": -60.0, "ratio": 10.0, "attack_ms": 5.0, "release_ms": 10.0}},
+        {"track": {"threshold_db": -60.0, "ratio": 20.0, "attack_ms": 0.5, "release_ms": 20.0}},
+        {"track": {"fader_db": OFF_DB}},
+        {"track": {"width": 0.0, "input_gain_db": -20.0}, "master": {"width": 2.0}},
     ]
     result = visit(desk).evaluate(TURN, changes)
     # A jump bends the wave by its own height: here by less than -46 dB of full scale, the tone's own bend included.
     assert max(result["bends"]) < 0.005
     levels = 20 * np.log10(np.array(result["levels"]) / result["before"] + 1e-9)
-    assert levels[[0, 5]] == pytest.approx([-20, -12], abs=0.01)
-    assert levels[[1, 2]].max() < -100
+    assert levels[[0, 5, 8]] == pytest.approx([-20, -12, -20], abs=0.01)
+    assert levels[[1, 2, 7]].max() < -100
     assert levels[4] > 6 and levels[6] < -10
+    assert levels[3] == pytest.approx(20 * np.log10(0.25 * 0.25 / 2**0.5 / result["before"]), abs=0.01)

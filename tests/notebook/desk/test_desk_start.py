@@ -5,7 +5,7 @@ import math
 
 import pytest
 from desk_page import page_state
-from widget_sounds import tones
+from widget_sounds import stems, tones
 
 import diffmst_lib as dm
 from diffmst_lib.notebook.desk.desk import SCRIPT
@@ -202,7 +202,7 @@ def test_a_desk_that_leaves_the_page_falls_silent(visit, toy, playing):
 
 @pytest.mark.parametrize("sample_rate", [96_000, 192_000])
 def test_a_song_at_a_high_rate_plays(visit, sample_rate):
-    song = dm.Multitrack(["a"], tones(1.0, channels=1, sample_rate=sample_rate), sample_rate)
+    song = dm.Multitrack(["a"], stems(tones(1.0, channels=1, sample_rate=sample_rate)), sample_rate)
     params = dm.desk(song).params
     params.track("a")["high_shelf_gain_db"] = 6.0
     desk = dm.desk(song, params)

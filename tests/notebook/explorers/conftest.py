@@ -15,15 +15,12 @@ def track():
 @pytest.fixture(scope="module")
 def mix(song):
     """A mix in which every part of the console does something, the effects bus included."""
-    params = dm.equal_loudness(song, panned=True).params
-    for name in params.names:
-        strip = params.track(name)
-        strip["high_shelf_gain_db"], strip["threshold_db"], strip["ratio"], strip["send_db"] = (
-            5.0,
-            -50.0,
-            4.0,
-            -6.0,
-        )
+    params = dm.ConsoleParams.neutral(song.names)
+    knobs = {"input_gain_db": 6.0, "high_shelf_gain_db": 5.0, "threshold_db": -50.0, "ratio": 4.0}
+    knobs |= {"width": 0.4, "fader_db": -4.0, "send_db": -6.0}
+    for name, pan in zip(params.names, (0.2, 0.5, 0.9), strict=True):
+        for knob, value in (knobs | {"pan": pan}).items():
+            params.track(name)[knob] = value
     params.master_bus["low_shelf_gain_db"] = 4.0
     return song, params
 
@@ -31,7 +28,7 @@ def mix(song):
 @pytest.fixture(params=["pan", "equalizer", "compressor", "bypass"])
 def explorer(request, track, mix):
     return {
-        "pan": lambda: dm.explore_pan(track, seconds=1.0),
+        "pan": lambda: dm.explore_pan(tones(seconds=1.5), seconds=1.0),
         "equalizer": lambda: dm.explore_equalizer(track, settings=EQ, seconds=1.0),
         "compressor": lambda: dm.explore_compressor(track, settings=COMPRESSOR, seconds=1.0),
         "bypass": lambda: dm.explore_bypass(*mix, seconds=1.0),

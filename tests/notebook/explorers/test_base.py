@@ -47,11 +47,7 @@ def test_a_move_changes_picture_and_sound(explorer):
 
 def test_sliders_have_the_table_s_ranges(track):
     specs = {spec.name: spec for spec in dm.param_table("track")}
-    sliders = {
-        "input_gain_db" if name == "gain_db" else name: slider
-        for name, slider in dm.explore_pan(track).controls.items()
-    }
-    sliders |= dm.explore_compressor(track).controls
+    sliders = dm.explore_pan(track).controls | dm.explore_compressor(track).controls
     for name in set(sliders) - {"match_loudness"}:
         slider, spec = sliders[name], specs[name]
         low, high = (10**slider.min, 10**slider.max) if spec.scale == "log" else (slider.min, slider.max)
@@ -125,17 +121,50 @@ def test_an_error_is_shown_and_raised(monkeypatch):
     assert sent[-1][0] == {"type": "error", "text": "ValueError: math domain error"}
 
 
-@pytest.mark.parametrize("audio", [torch.zeros(RATE), torch.full((1,), 0.5)], ids=["silence", "one sample"])
+@pytest.mark.parametrize(
+    "audio",
+    [torch.zeros(RATE), torch.full((1,), 0.5), torch.zeros(2, RATE)],
+    ids=["silence", "one sample", "stereo silence"],
+)
 @pytest.mark.parametrize("explore", [dm.explore_pan, dm.explore_equalizer, dm.explore_compressor])
 @pytest.mark.filterwarnings("error")
 def test_silence_and_one_sample(explore, audio):
     assert "<audio" in explore(audio)._repr_html_()
 
 
+@pytest.mark.parametrize(
+    ("explore", "effect"),
+    [(dm.explore_equalizer, dm.effects.parametric_eq), (dm.explore_compressor, dm.effects.compressor)],
+)
+def test_a_stereo_stem_is_processed_as_a_whole(explore, effect):
+    stem = tones(1.0)
+    explorer = explore(stem)
+    options = explorer.settings
+    if effect is dm.effects.compressor:
+        options |= {"lookahead_samples": round(0.010 * RATE)}
+    torch.testing.assert_close(explorer.audio, effect(stem[None], sample_rate=RATE, **options)[0])
+    assert [player.shape[1] for player in players_in(explorer._repr_html_())] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("track", "message"),
+    [
+        (torch.zeros(3, 100), r"track: expected .* 1 or 2 channels, got shape \(3, 100\)"),
+        (torch.zeros(1, 2, 100), r"track: expected .* got shape \(1, 2, 100\)"),
+        (torch.full((2, 100), torch.inf), "track: .*not finite"),
+        (torch.zeros(2, 100, dtype=torch.int16), "track: expected floating point"),
+    ],
+)
+@pytest.mark.parametrize("explore", [dm.explore_pan, dm.explore_equalizer, dm.explore_compressor])
+def test_what_is_no_stem_is_refused(explore, track, message):
+    with pytest.raises(ValueError, match=message):
+        explore(track)
+
+
 @pytest.mark.parametrize("sample_rate", [96_000, 192_000])
 def test_a_rate_that_no_mp3_has(song, sample_rate):
     audio = tones(1.0, channels=1, sample_rate=sample_rate)
-    high = dm.Multitrack(["a"], audio, sample_rate)
+    high = dm.Multitrack(["a"], audio.expand(1, 2, -1), sample_rate)
     explorers = [
         explore(audio, sample_rate)
         for explore in (dm.explore_pan, dm.explore_equalizer, dm.explore_compressor)
@@ -155,7 +184,7 @@ def test_an_executed_notebook_is_small_and_quiet():
     import diffmst_lib as dm
     noise = 0.1 * torch.randn(2, 88200, generator=torch.Generator().manual_seed(0))
     from IPython.display import display
-    explorers = [dm.explore_pan(noise[0]), dm.explore_equalizer(noise[0]), dm.explore_compressor(noise[0])]
+    explorers = [dm.explore_pan(noise), dm.explore_equalizer(noise), dm.explore_compressor(noise[0])]
     display(*explorers)
     explorers[0].controls["pan"].value = 0.1
     """

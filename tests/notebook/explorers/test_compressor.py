@@ -50,7 +50,7 @@ SHORT = torch.zeros(100)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: dm.explore_compressor(SHORT, settings={"ratio": 0.5}), "ratio = 0.5 is outside 1 to 10 :1"),
+        (lambda: dm.explore_compressor(SHORT, settings={"ratio": 0.5}), "ratio = 0.5 is outside 1 to 20 :1"),
         (lambda: dm.explore_compressor(SHORT, settings={"knee": 3.0}), "no setting 'knee': a compressor has"),
         (
             lambda: dm.explore_compressor(SHORT, lookahead_samples=-1),

@@ -1,0 +1,101 @@
+"""The master bus at its level: the song goes into it at -20 LUFS, so that its compressor does not drive.
+
+Chapter: The console.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..audio.loudness import BUS_LUFS, loudest_window, loudness, normalize_loudness
+from ..audio.multitrack import Multitrack
+from ..console.mixing_console import MixingConsole
+from ..console.params import ConsoleParams
+from ..console.table import OFF_DB, knob_index, param_table
+
+HOLD_SECONDS = 30.0  # of a song, in which the level before the master bus is measured
+
+
+def run_console(
+    console: MixingConsole,
+    tracks: torch.Tensor,
+    params: ConsoleParams,
+    *,
+    bus_lufs: float | None = BUS_LUFS,
+    fx_bus: bool | None = False,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Mix tracks, the sum of the strips held at one loudness before the master bus. Differentiable.
+
+    Only a console of stems has its level held; that of mono channels has an input gain on its master.
+
+    Args:
+        console: The console.
+        tracks: As `MixingConsole` takes them.
+        params: The console's settings.
+        bus_lufs: The loudness at the input of the master bus, in LUFS; None: as the strips add up.
+        fx_bus: Whether the effects bus runs; None: when something is sent to it.
+        mask: True where a track is real.
+
+    Returns:
+        The mix (2, T) or (B, 2, T).
+    """
+    if console.preset != "default" or bus_lufs is None:
+        return console(tracks, params, fx_bus=fx_bus, mask=mask).mix
+    bus = console(tracks, params, fx_bus=fx_bus, mask=mask, master_bus=False).mix
+    bus = normalize_loudness(bus, bus_lufs, sample_rate=console.sample_rate)
+    return console.master_bus(bus if bus.ndim == 3 else bus[None], params).view_as(bus)
+
+
+def console_tracks(song: Multitrack, preset: str = "default") -> tuple[list[str], torch.Tensor]:
+    """Return a song's names and audio as a console of a preset takes them.
+
+    Example:
+        >>> song = Multitrack(["pad"], torch.randn(1, 2, 8))
+        >>> console_tracks(song)[1].shape, console_tracks(song, "reference")[1].shape
+        (torch.Size([1, 2, 8]), torch.Size([2, 8]))
+    """
+    return (song.names, song.audio) if preset == "default" else song.as_channels()
+
+
+def move_faders(params: ConsoleParams, change_db: float) -> ConsoleParams:
+    """Move all faders together; those that are off stay off, and none leaves its range.
+
+    The balance of the strips stays: where one fader would leave its range, all move less.
+    """
+    params = params.clone()
+    column = knob_index("fader_db")
+    fader = param_table("track")[column]
+    faders = params.tracks[:, column]
+    on = faders > OFF_DB
+    if bool(on.any()):
+        lowest, highest = faders[on].min().item(), faders[on].max().item()
+        change_db = min(max(change_db, min(0.0, fader.low + 1.0 - lowest)), max(0.0, fader.high - highest))
+        params.tracks[on, column] += change_db
+    return params
+
+
+def bus_loudness(song: Multitrack, params: ConsoleParams) -> float:
+    """Measure a song's loudness as it reaches the master bus, in LUFS, in its loudest half minute.
+
+    It is given as that of the whole song: what the strips change in the half minute is added to the loudness
+    of the plain sum.
+    """
+    first = loudest_window(song.audio, HOLD_SECONDS, sample_rate=song.sample_rate)
+    part = song.audio[..., first : first + round(HOLD_SECONDS * song.sample_rate)]
+    bus = torch.zeros_like(part[0])
+    for wet in MixingConsole(song.sample_rate).strips(part, params):
+        bus += wet
+    levels = [
+        loudness(x, sample_rate=song.sample_rate) for x in (bus, part.sum(dim=0), song.audio.sum(dim=0))
+    ]
+    mixed, plain, whole = levels
+    return mixed + (whole - plain if math.isfinite(whole - plain) else 0.0)
+
+
+def hold_bus(song: Multitrack, params: ConsoleParams) -> ConsoleParams:
+    """Move the faders so that the strips bring a song to -20 LUFS before the master bus; another console."""
+    level = bus_loudness(song, params)
+    return move_faders(params, BUS_LUFS - level) if math.isfinite(level) else params.clone()

@@ -1,0 +1,62 @@
+"""Where mixes start: the console that leaves a song as it was delivered, and the one that fits start from.
+
+Chapter: The console.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..audio.loudness import stem_gains_db
+from ..audio.multitrack import Multitrack
+from ..audio.spreading import spread_pans
+from ..console.params import ConsoleParams
+from ..console.table import knob_index, param_table
+
+
+def neutral_params(song: Multitrack, balance: str = "delivered") -> ConsoleParams:
+    """Make a console that changes nothing but the level: the song reaches the master bus at -20 LUFS.
+
+    Args:
+        song: The stems.
+        balance: "delivered": one trim for the whole song, written into every strip. "equal": a trim a strip,
+            which makes the stems equally loud.
+
+    Returns:
+        The console.
+
+    Example:
+        >>> import diffmst_lib as dm
+        >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium")
+        >>> len(set(neutral_params(song).tracks[:, 0].tolist()))
+        1
+    """
+    params = ConsoleParams.neutral(song.names, sample_rate=song.sample_rate)
+    trim = param_table("track")[knob_index("input_gain_db")]
+    gains_db = stem_gains_db(song.audio, balance, sample_rate=song.sample_rate)
+    if not bool(gains_db.isnan().all()):
+        of_silence = gains_db[~gains_db.isnan()].median()  # nobody hears it, but the table looks right
+        gains_db = torch.where(gains_db.isnan(), of_silence, gains_db)
+        params.tracks[:, knob_index("input_gain_db")] = gains_db.float().cpu().clamp(trim.low, trim.high)
+    return params
+
+
+def start_params(
+    song: Multitrack, balance: str = "delivered", center: Sequence[str] | None = None
+) -> ConsoleParams:
+    """Make the console that fits and networks start from: neutral, and a song of mono stems spread.
+
+    Args:
+        song: The stems.
+        balance: As in `neutral_params`.
+        center: As in `spread_pans`: which stems of a mono song stay in the middle.
+
+    Returns:
+        The console.
+    """
+    params = neutral_params(song, balance)
+    pans = spread_pans(song.names, song.audio, sample_rate=song.sample_rate, center=center)
+    params.tracks[:, knob_index("pan")] = torch.tensor(pans)
+    return params
