@@ -31,6 +31,7 @@ WITH_EXAMPLE = [
     "normalize_loudness",
     "optimize_mix",
     "param_table",
+    "unity",
 ]
 
 
@@ -140,23 +141,7 @@ def test_public_things_have_a_docstring(name):
             assert inspect.getdoc(getattr(PUBLIC[name], method)), f"{name}.{method}"
 
 
-EFFECTS = [
-    "compressor",
-    "db_to_gain",
-    "eq_response",
-    "eq_sections",
-    "fft_convolve",
-    "gain",
-    "gain_computer",
-    "pan_gains",
-    "panner",
-    "parametric_eq",
-    "reverb",
-    "scaled_samples",
-]
-
-
-@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("name", diffmst_lib.effects.__all__)
 def test_effects_have_an_example(name):
     assert ">>> " in getattr(diffmst_lib.effects, name).__doc__
 

@@ -117,7 +117,7 @@ def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Mu
     Example:
         >>> import diffmst_lib as dm
         >>> load_multitrack(dm.data_dir() / "multitracks" / "caesium").names[:2]
-        ['alt_hats', 'bass_1']
+        ['alt_hats', 'bgvox_alt']
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pyloudnorm
@@ -77,7 +80,8 @@ def loudness_each(sounds: torch.Tensor, sample_rate: float) -> list[float]:
         >>> loudness_each(torch.zeros(1, 2, 44100), 44100)
         [-inf]
     """
-    return [loudness(sound, sample_rate=sample_rate) for sound in sounds]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # the filters release Python's lock
+        return list(pool.map(partial(loudness, sample_rate=sample_rate), sounds))
 
 
 def _block_powers(samples: torch.Tensor, sample_rate: float) -> np.ndarray:
@@ -202,7 +206,11 @@ def normalize_tracks(
 
 
 def stem_gains_db(
-    stems: torch.Tensor, balance: str = "delivered", *, sample_rate: float = SAMPLE_RATE
+    stems: torch.Tensor,
+    balance: str = "delivered",
+    *,
+    sample_rate: float = SAMPLE_RATE,
+    levels: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """Compute the gains that bring the plain sum of a song's stems to -20 LUFS.
 
@@ -213,6 +221,7 @@ def stem_gains_db(
         balance: "delivered": one gain for all stems, so that the artist's balance stays. "equal": every stem
             at the same loudness, for raw recordings, as in the paper.
         sample_rate: Sample rate in Hz.
+        levels: Loudness of each stem in LUFS, where it is known (`check_song`); None: it is measured.
 
     Returns:
         Gains in dB, (N,), NaN for silent stems. Stems that cancel each other are levelled by the sum of their
@@ -220,20 +229,26 @@ def stem_gains_db(
 
     Raises:
         ValueError: For another balance or shape.
+
+    Example:
+        >>> stems = torch.randn(2, 2, 44100) * torch.tensor([0.1, 0.01])[:, None, None]
+        >>> delivered, equal = stem_gains_db(stems), stem_gains_db(stems, "equal")
+        >>> round((delivered[1] - delivered[0]).item()), round((equal[1] - equal[0]).item())
+        (0, 20)
     """
     if balance not in BALANCES:
         raise ValueError(f"balance must be one of {', '.join(BALANCES)}, not {balance!r}")
     if stems.ndim != 3 or stems.shape[1] != 2:
         raise ValueError(f"stems must be (num_stems, 2, num_samples), got {tuple(stems.shape)}")
-    levels = np.array(loudness_each(stems, sample_rate))
-    sounding = np.isfinite(levels)
-    gains_db = np.where(sounding, -levels if balance == "equal" else 0.0, math.nan)
+    stem_lufs = np.array(loudness_each(stems, sample_rate) if levels is None else levels)
+    sounding = np.isfinite(stem_lufs)
+    gains_db = np.where(sounding, -stem_lufs if balance == "equal" else 0.0, math.nan)
     if sounding.any():
         plain_sum = torch.zeros_like(stems[0])
         for stem, gain_db in zip(stems.detach(), np.nan_to_num(gains_db), strict=True):
             plain_sum += stem * 10.0 ** (gain_db / 20.0)
         level = loudness(plain_sum, sample_rate=sample_rate)
-        powers = 10.0 ** ((levels[sounding] + gains_db[sounding]) / 10.0)
+        powers = 10.0 ** ((stem_lufs[sounding] + gains_db[sounding]) / 10.0)
         apart = 10.0 * math.log10(powers.sum())  # as if the stems had nothing in common
         gains_db = gains_db + BUS_LUFS - (level if level > apart - CANCELLED_DB else apart)
     return torch.as_tensor(gains_db, dtype=stems.dtype, device=stems.device)
@@ -242,10 +257,18 @@ def stem_gains_db(
 def level_stems(
     stems: torch.Tensor, balance: str = "delivered", *, sample_rate: float = SAMPLE_RATE
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply the gains of `stem_gains_db`; its arguments and errors.
+    """Bring the plain sum of a song's stems to -20 LUFS, with the gains of `stem_gains_db`.
+
+    Args:
+        stems: Audio (N, 2, num_samples).
+        balance: "delivered" or "equal".
+        sample_rate: Sample rate in Hz.
 
     Returns:
         Audio like `stems`, and the gains in dB, (N,). Silent stems stay as they are, and their gain is NaN.
+
+    Raises:
+        ValueError: For another balance or shape.
 
     Example:
         >>> stems = torch.randn(2, 2, 44100) * torch.tensor([0.1, 0.01])[:, None, None]

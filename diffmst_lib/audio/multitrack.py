@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..inputs import InputError, note
-from .loudness import SAMPLE_RATE, loudness
+from .loudness import SAMPLE_RATE, loudness, loudness_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,11 +150,14 @@ class Multitrack:
         return pd.DataFrame(rows).T.astype({"channels": int}).rename_axis("stem")
 
 
-def check_song(song: Multitrack) -> None:
-    """Raise InputError when a song cannot be mixed.
+def check_song(song: Multitrack) -> list[float]:
+    """Check that a song can be mixed, and measure its stems.
 
     Args:
         song: The song to check.
+
+    Returns:
+        Loudness of each stem in LUFS, -inf for silence.
 
     Raises:
         InputError: About the "song", for NaN or infinite samples, with the name of the stem, and when every
@@ -163,7 +166,7 @@ def check_song(song: Multitrack) -> None:
     for name, stem in song.stems.items():
         if not bool(torch.isfinite(stem).all()):
             raise InputError(f"stem {name} holds NaN or infinite samples", about="song")
-    levels = [loudness(stem, sample_rate=song.sample_rate) for stem in song.audio]
+    levels = loudness_each(song.audio, song.sample_rate)
     called = song.title or "the song"
     if not any(math.isfinite(level) for level in levels):
         raise InputError(f"{called}: all {len(song.names)} stems are silent", about="song")
@@ -172,6 +175,7 @@ def check_song(song: Multitrack) -> None:
             f"{called}: the stems cancel, their sum is silent: is one of them a copy of opposite polarity?",
             about="song",
         )
+    return levels
 
 
 def check_stereo(

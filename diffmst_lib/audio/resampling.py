@@ -28,7 +28,7 @@ def resample(samples: np.ndarray, sample_rate: float, target_rate: float) -> np.
     """
     if sample_rate == target_rate:
         return samples
-    length = math.ceil(samples.shape[-1] * (target_rate / sample_rate))
+    length = math.ceil(samples.shape[-1] * target_rate / sample_rate)  # 1 s stays 1 s: divided last
     out = np.zeros((*samples.shape[:-1], length), samples.dtype)
     sound = soxr.resample(samples.T, sample_rate, target_rate, quality=QUALITY).T[..., :length]
     out[..., : sound.shape[-1]] = sound

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import re
 
-_VOICE = (
-    "vox",
-    "vocal",
-    "vocals",
-    "voice",
-    "voc",
-    "singer",
-    "sing",
-    "singing",
-    "leadvox",
-    "leadvocal",
-    "rap",
-)
-_BEHIND = ("bg", "bgv", "bgvox", "bv", "bvs", "bgs", "back", "backing", "background", "harm", "harmony")
-_BEHIND += ("harmonies", "choir", "double", "dbl", "echo", "adlib", "adlibs", "delay", "reverb", "fx", "gang")
-_CENTER = ("kick", "kickdrum", "bd", "bassdrum", "bass", "sub", "snare", "sd")
+_VOICE = {"vox", "vocal", "vocals", "voice", "voc"}
+_VOICE |= {"singer", "sing", "singing", "leadvox", "leadvocal", "rap"}
+_BEHIND = {"bg", "bgv", "bgvox", "bv", "bvs", "bgs", "back", "backing", "background", "choir", "gang"}
+_BEHIND |= {"harm", "harmony", "harmonies", "double", "dbl", "echo", "delay", "reverb", "fx"}
+_BEHIND |= {"adlib", "adlibs"}
+_CENTER = {"kick", "kickdrum", "bd", "bassdrum", "bass", "sub", "snare", "sd"}
 
 
 def words(name: str) -> list[str]:
@@ -40,8 +30,8 @@ def is_lead_voice(name: str) -> bool:
         >>> [is_lead_voice(name) for name in ("vox_lead", "Lead Vocals", "bgvox_high", "lead_guitar")]
         [True, True, False, False]
     """
-    said = words(name)
-    return any(word in _VOICE for word in said) and not any(word in _BEHIND for word in said)
+    said = set(words(name))
+    return bool(said & _VOICE) and not said & _BEHIND
 
 
 def belongs_in_the_middle(name: str) -> bool:
@@ -51,4 +41,4 @@ def belongs_in_the_middle(name: str) -> bool:
         >>> [belongs_in_the_middle(name) for name in ("kick", "Bass_DI", "snare top", "piano")]
         [True, True, True, False]
     """
-    return is_lead_voice(name) or any(word in _CENTER for word in words(name))
+    return is_lead_voice(name) or not _CENTER.isdisjoint(words(name))

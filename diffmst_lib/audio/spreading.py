@@ -31,7 +31,8 @@ def spread_pans(
 
     In the middle stay the stem that carries the low end and those whose names say lead voice, kick, bass or
     snare. The others go left and right by turns in the order of their spectral centroids, the brighter the
-    further, at most 2.5 dB louder on one side. Neither names nor the order of the stems matter for that.
+    further, at most 2.5 dB louder on one side. Neither names nor the order of the stems matter for that. A
+    song of nothing but kick, bass and voice stays in the middle; `center=[]` spreads even that.
 
     Args:
         names: Names of the stems.

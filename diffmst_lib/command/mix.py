@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .arguments import count, count_from_zero, folder, seconds
+from .arguments import amount, count, count_from_zero, folder, number_from_zero, seconds, stem_names
 
 if TYPE_CHECKING:
     import torch
 
     from ..audio.multitrack import Multitrack
+    from ..mixing.report import Report
     from ..mixing.result import MixResult
     from ..model import DiffMST
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=folder,
         metavar="DIR",
         required=True,
-        help="folder for mix.wav, params.json, params.csv",
+        help="folder for mix.wav, params.json, params.csv, report.json",
     )
     add(
         "--method",
@@ -49,6 +50,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         help="fit on the loudest window of this length; the whole song is rendered (default: 15)",
     )
+    add(
+        "--keep",
+        type=number_from_zero,
+        metavar="PULL",
+        help="how strongly the fit and --refine are pulled towards their start: 0 not at all, as in the paper, "
+        "2 twice as strongly as by default (default: 1)",
+    )
+    add(
+        "--lock",
+        type=stem_names,
+        action="append",
+        metavar="NAMES",
+        help="stems and knobs that stay as delivered, as in vox_lead,kick.pan,master_bus.ratio",
+    )
+    add(
+        "--amount",
+        type=amount,
+        metavar="SHARE",
+        help="how far to go from the song as delivered to what was found, 0 to 1, for all or by aspect as in "
+        "balance=0,tone=1,dynamics=0.5,image=1 (default: 1)",
+    )
+    add(
+        "--balance",
+        choices=("delivered", "equal"),
+        help="start from the stems at the levels that they have (default), or all equally loud, for raw "
+        "recordings",
+    )
+    add(
+        "--center",
+        metavar="NAMES",
+        help="in a song of mono stems, those that start in the middle (default: the low end, and names that "
+        "say lead voice, kick, bass, snare)",
+    )
+    add(
+        "--stems", action="store_true", help="write DIR/stems as well: each stem as it reaches the master bus"
+    )
     add("--quiet", action="store_true", help="no progress bar and no report")
     parser.set_defaults(run=run)
 
@@ -65,11 +102,13 @@ def run(options: argparse.Namespace) -> None:
     from ..audio.loading import load_audio, load_multitrack
     from ..audio.loudness import SAMPLE_RATE
     from ..disk import output_folder
+    from ..mixing.parts import check_amount
     from ..mixing.result import FILES
     from ..model import DiffMST
 
     method = _method(options)
-    _keep_the_users_files(options, FILES)
+    check_amount(1.0 if options.amount is None else options.amount)
+    _keep_the_users_files(options)
     model = None
     if method == "model":
         model = DiffMST.from_pretrained("small" if options.model is None else options.model)
@@ -78,9 +117,10 @@ def run(options: argparse.Namespace) -> None:
     reference = load_audio(options.reference, sample_rate=rate) if options.reference else None
     with output_folder(options.output, FILES) as output, _files_named(options, song):
         result = _mix(song, reference, method, model, options)
-        result.save(output)
+        report = result.report()
+        result.save(output, stems=options.stems, report=report)
     if not options.quiet:
-        _report(result, output)
+        _print(result, report, output, options.stems)
 
 
 def _mix(
@@ -95,11 +135,28 @@ def _mix(
 
     if method == "equal-loudness":
         return equal_loudness(song, reference=reference)
-    given = {"steps": options.steps, "refine_steps": options.refine, "fit_seconds": options.fit_seconds}
-    fit = {name: value for name, value in given.items() if value is not None} | {
-        "progress": not options.quiet
+    given = {
+        "steps": options.steps,
+        "refine_steps": options.refine,
+        "fit_seconds": options.fit_seconds,
+        "keep": options.keep,
+        "lock": None if options.lock is None else _names(options.lock, song),
+        "amount": options.amount,
+        "balance": options.balance,
+        "center": None if options.center is None else _names([options.center], song),
     }
-    return model.mix(song, reference, **fit) if model else optimize_mix(song, reference, **fit)
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen["progress"] = not options.quiet
+    return model.mix(song, reference, **chosen) if model else optimize_mix(song, reference, **chosen)
+
+
+def _names(texts: Sequence[str], song: Multitrack) -> list[str]:
+    """Split texts at commas, but for those that are a stem's name or a knob's as they are."""
+    names = []
+    for text in texts:
+        whole = text in song.names or text.rpartition(".")[0] in song.names
+        names += [text] if whole else [part.strip() for part in text.split(",") if part.strip()]
+    return names
 
 
 @contextmanager
@@ -123,43 +180,53 @@ def _method(options: argparse.Namespace) -> str:
     asks_model = options.model is not None or options.refine is not None
     method = options.method or ("model" if asks_model else "optimize")
     fits = method == "optimize" or (method == "model" and options.refine)
-    unused = {
-        "--model": options.model is not None and method != "model",
-        "--refine": options.refine is not None and method != "model",
-        "--steps": options.steps is not None and method != "optimize",
-        "--fit-seconds": options.fit_seconds is not None and not fits,
+    allowed = {
+        "model": method == "model",
+        "refine": method == "model",
+        "steps": method == "optimize",
+        "fit-seconds": fits,
+        "keep": fits,
+        **dict.fromkeys(("lock", "amount", "balance", "center"), method != "equal-loudness"),
     }
-    for option, wrong in unused.items():
-        if wrong:
-            without = " without --refine" if option == "--fit-seconds" and method == "model" else ""
-            raise InputError(f"{option} has no meaning with --method {method}{without}")
+    for name, allow in allowed.items():
+        if getattr(options, name.replace("-", "_")) is not None and not allow:
+            without = " without --refine" if name in ("fit-seconds", "keep") and method == "model" else ""
+            raise InputError(f"--{name} has no meaning with --method {method}{without}")
     if not options.reference and method != "equal-loudness":
         raise InputError(f"--method {method} needs a --reference")
     return method
 
 
-def _keep_the_users_files(options: argparse.Namespace, written: tuple[str, ...]) -> None:
+def _keep_the_users_files(options: argparse.Namespace) -> None:
     """Refuse an output folder in which the mix would overwrite a stem or the reference."""
     from ..inputs import InputError
+    from ..mixing.result import FILES, STEMS
 
-    if Path(options.output).resolve() == Path(options.tracks).resolve():
-        raise InputError(f"{options.output}: holds the stems, choose another folder for the mix")
-    outputs = [Path(options.output, name).resolve() for name in written]
-    if options.reference and Path(options.reference).resolve() in outputs:
-        raise InputError(
-            f"{options.reference}: the reference would be overwritten, choose another output folder"
-        )
+    output = Path(options.output).resolve()
+    stems = [output / STEMS] if options.stems else []
+    if Path(options.tracks).resolve() in [output, *stems]:
+        raise InputError(f"{options.tracks}: holds the stems, choose another folder for the mix")
+    if options.reference:
+        reference = Path(options.reference).resolve()
+        if reference in [output / name for name in FILES] or reference.parent in stems:
+            raise InputError(
+                f"{options.reference}: the reference would be overwritten, choose another output folder"
+            )
 
 
-def _report(result: MixResult, output: Path) -> None:
+def _print(result: MixResult, report: Report, output: Path, stems: bool) -> None:
+    from ..mixing.result import FILES, STEMS
+
     song, peak = result.song, result.audio.abs().max().item()
     print(
-        f"{len(song.stems)} stems, {song.duration_s:.1f} s, {result.loudness_lufs:.1f} LUFS, peak {peak:.2f}"
+        f"{len(song.names)} stems, {song.duration_s:.1f} s, {result.loudness_lufs:.1f} LUFS, peak {peak:.2f}"
         + (" (above full scale: kept, the file is 32-bit float)" if peak > 1 else "")
     )
     if result.history is not None:
-        totals = result.history["total"]
-        print(f"audio-feature loss {totals.iloc[0]:.4f} -> {totals.min():.4f}")
-    elif result.loss is not None:
+        total = result.history["total"]
+        best = (total + result.history["pull"]).idxmin()
+        print(f"fit: audio-feature loss {total.iloc[0]:.4f} -> {total[best]:.4f}")
+    if result.loss is not None:
         print(f"audio-feature loss {result.loss['total']:.4f}")
-    print(f"written: {output}/mix.wav, params.json, params.csv")
+    print(f"\n{report}\n")
+    print(f"written: {output}/" + ", ".join([*FILES, *([f"{STEMS}/"] if stems else [])]))

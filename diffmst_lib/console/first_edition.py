@@ -14,7 +14,7 @@ import torch
 
 from ..inputs import FIRST_EDITION
 from .gain_and_pan import released_pan_law
-from .table import OFF_DB, denormalize, normalize, param_table
+from .table import denormalize, knob_index, normalize, param_table
 
 # Version 1 of the files had other names for the equalizer's knobs: {name now: name in version 1}.
 _BANDS_1 = {
@@ -62,31 +62,24 @@ def channels_to_stems(
     """
     stems: dict[str, list[int]] = {}
     for row, name in enumerate(names):
-        pair = name[-2:] in (".L", ".R") and {f"{name[:-2]}.L", f"{name[:-2]}.R"} <= set(names)
-        stems.setdefault(name[:-2] if pair else name, []).append(row)
+        stem = name[:-2]
+        pair = name[-2:] in (".L", ".R") and {f"{stem}.L", f"{stem}.R"} <= set(names) and stem not in names
+        stems.setdefault(stem if pair else name, []).append(row)
     old = param_table("track", FIRST_EDITION, sample_rate)
     unit = normalize(tracks, old)
     master = _rename(master_bus[None], "master_bus", sample_rate, {"width": 1.0})[0]
-    before_db = _column(master_bus, "input_gain_db", "master_bus", sample_rate).item()
+    before_db = _column(master_bus, "input_gain_db", "master_bus").item()
     rows_of_stems = []
     for rows in stems.values():
         mean = denormalize(unit[rows].mean(dim=0), old)
-        pans = _column(tracks[rows], "pan", "track", sample_rate)
+        pans = _column(tracks[rows], "pan", "track")
         width, pan, level_db = _image(pans)
-        send_db = _column(mean, "send_db", "track", sample_rate).item()
-        other = {
-            "width": width,
-            "pan": pan,
-            "fader_db": level_db + before_db,
-            "send_db": send_db if send_db > OFF_DB else OFF_DB,
-        }
-        rows_of_stems.append(_rename(mean[None], "track", sample_rate, other)[0])
+        image = {"width": width, "pan": pan, "fader_db": level_db + before_db}
+        rows_of_stems.append(_rename(mean[None], "track", sample_rate, image)[0])
     strips = torch.stack(rows_of_stems)
-    fader = [spec.name for spec in param_table("track")].index("fader_db")
-    top = param_table("track")[fader].high
-    strips[:, fader] -= max(
-        0.0, strips[:, fader].max().item() - top
-    )  # the mix is brought to one level anyway
+    fader = knob_index("fader_db")
+    # The mix is brought to one level anyway, so the balance matters and not how loud it is.
+    strips[:, fader] -= max(0.0, strips[:, fader].max().item() - param_table("track")[fader].high)
     return list(stems), _clip(strips, "track", sample_rate), _clip(master[None], "master_bus", sample_rate)[0]
 
 
@@ -106,8 +99,8 @@ def _db(gain: float) -> float:
     return 20.0 * math.log10(max(gain, 1e-6))
 
 
-def _column(rows: torch.Tensor, name: str, section: str, sample_rate: int) -> torch.Tensor:
-    return rows[..., [s.name for s in param_table(section, FIRST_EDITION, sample_rate)].index(name)]
+def _column(rows: torch.Tensor, name: str, section: str) -> torch.Tensor:
+    return rows[..., knob_index(name, section, FIRST_EDITION)]
 
 
 def _rename(rows: torch.Tensor, section: str, sample_rate: int, other: dict[str, float]) -> torch.Tensor:

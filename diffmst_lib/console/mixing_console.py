@@ -26,15 +26,7 @@ from .arguments import check_stereo_bus
 from .compressor import apply_compressor
 from .engines import dasp
 from .equalizer import apply_equalizer
-from .gain_and_pan import (
-    apply_gain,
-    apply_pan,
-    apply_released_pan,
-    apply_width,
-    fader_gain,
-    pan_law,
-    width_matrix,
-)
+from .gain_and_pan import apply_gain, apply_released_pan, apply_width, fader_gain, pan_law, width_matrix
 from .params import ConsoleParams
 from .reverb import apply_reverb
 from .table import EQ_BANDS, OFF_DB, REVERB_BANDS, param_table
@@ -49,19 +41,14 @@ class _Effects(NamedTuple):
     gain: Callable[..., torch.Tensor]
     equalizer: Callable[..., torch.Tensor]
     compressor: Callable[..., torch.Tensor]
-    pan: Callable[..., torch.Tensor]
     reverb: Callable[..., torch.Tensor]
 
 
-_EFFECTS = {
-    "default": _Effects(apply_gain, apply_equalizer, apply_compressor, apply_pan, apply_reverb),
-    "reference": _Effects(
-        dasp.apply_gain, dasp.apply_equalizer, dasp.apply_compressor, dasp.apply_pan, dasp.apply_reverb
-    ),
-    FIRST_EDITION: _Effects(apply_gain, apply_equalizer, apply_compressor, apply_released_pan, apply_reverb),
-}
+_OURS = _Effects(apply_gain, apply_equalizer, apply_compressor, apply_reverb)
+_DASPS = _Effects(dasp.apply_gain, dasp.apply_equalizer, dasp.apply_compressor, dasp.apply_reverb)
+_EFFECTS = {"default": _OURS, "reference": _DASPS, FIRST_EDITION: _OURS}
+_PAN_OF_CHANNELS = {"reference": dasp.apply_pan, FIRST_EDITION: apply_released_pan}
 FIRST_IDLE_DB = -75.0  # sends at most this high left the effects bus off in the first edition
-SHAPES = {2: "(N, 2, T) or (B, N, 2, T), stereo stems", 1: "(N, T) or (B, N, T), mono channels"}
 
 
 @dataclass
@@ -153,6 +140,7 @@ class MixingConsole:
         self.sample_rate, self.preset = sample_rate, preset
         self._effects = _EFFECTS[preset]
         self._strip = self._stem_strip if preset == "default" else self._channel_strip
+        self._ndim = 3 if preset == "default" else 2  # of one song's tracks
         self._lookahead = {
             section: compressor_lookahead(section, preset, sample_rate) for section in RELEASED_LOOKAHEAD
         }
@@ -183,12 +171,11 @@ class MixingConsole:
                 number of tracks or batch size, or out of range, and for a mask of another shape.
         """
         params = self._checked(tracks, params)
-        of_one = 3 if self.preset == "default" else 2
-        many = tracks.shape[: tracks.ndim - of_one + 1]  # (N,) or (B, N)
+        batched = tracks.ndim > self._ndim
+        many = tracks.shape[: batched + 1]  # (N,) or (B, N)
         if mask is not None and mask.shape != many:
             raise ValueError(f"mask must be {tuple(many)}, one per track, got {tuple(mask.shape)}")
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
-        batched = len(many) == 2
         if not batched:
             tracks, mask = tracks[None], None if mask is None else mask[None]
         batch, num_tracks = tracks.shape[:2]
@@ -205,7 +192,6 @@ class MixingConsole:
             mix = self._master_bus(mix, params)
         return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
 
-    @torch.no_grad()
     def strips(self, tracks: torch.Tensor, params: ConsoleParams) -> Iterator[torch.Tensor]:
         """Process one song's tracks one after another, without gradients: the memory of few tracks is needed.
 
@@ -213,17 +199,16 @@ class MixingConsole:
             tracks: Stems (N, 2, T) of one song; in "reference" channels (N, T).
             params: One console.
 
-        Yields:
-            Each track as it reaches the master bus, (2, T).
+        Returns:
+            Each track as it reaches the master bus, (2, T), computed when it is asked for.
 
         Raises:
             ValueError: As calling the console does, and for batches.
         """
-        params = self._checked(tracks, params)
-        if tracks.ndim != (3 if self.preset == "default" else 2):
-            raise ValueError(
-                f"render takes one song, {self._shapes().split(' or ')[0]}, got {tuple(tracks.shape)}"
-            )
+        return self._one_by_one(tracks, self._checked_song(tracks, params))
+
+    @torch.no_grad()
+    def _one_by_one(self, tracks: torch.Tensor, params: ConsoleParams) -> Iterator[torch.Tensor]:
         together = torch.get_num_threads()  # tracks: the compiled loops run them on threads
         for some, knobs in zip(tracks.split(together), params.tracks.split(together), strict=True):
             yield from self._strip(some, knobs)
@@ -245,66 +230,59 @@ class MixingConsole:
         Raises:
             ValueError: As calling the console does, and for batches.
         """
+        params = self._checked_song(tracks, params)
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
         mix = tracks.new_zeros(1, 2, tracks.shape[-1])
         send = torch.zeros_like(mix)
-        gains = self.send_gains(params.to(tracks))
-        for wet, gain in zip(self.strips(tracks, params), gains, strict=True):
+        for wet, gain in zip(self._one_by_one(tracks, params), self.send_gains(params), strict=True):
             mix += wet
             if fx_bus:
                 send += wet * gain
         if fx_bus:
-            mix += self.fx_bus(send, params)
-        return self.master_bus(mix, params)[0]
+            mix += self._fx_bus(send, params)
+        return self._master_bus(mix, params)[0]
 
     def fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         """Run the effects bus alone: the reverb, wet only, as in the released code.
 
         Args:
             x: The sum of the sends (B, 2, T).
-            params: The console.
+            params: One console for all songs, or a batch of B.
 
         Returns:
             Audio like `x`.
 
         Raises:
-            ValueError: For another shape and for parameters out of range.
+            ValueError: For another shape, and for parameters of another preset, sample rate or batch size, or
+                out of range.
         """
-        check_stereo_bus(x)
-        params.check()
-        return self._fx_bus(x, params.to(x))
+        return self._fx_bus(x, self._checked_bus(x, params, params.fx_bus_values, "effects bus"))
 
     def master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         """Run the master bus alone: equalizer, compressor, width, output gain.
 
         Args:
             x: The sum of the strips (B, 2, T).
-            params: The console.
+            params: One console for all songs, or a batch of B.
 
         Returns:
             Audio like `x`.
 
         Raises:
-            ValueError: For another shape and for parameters out of range.
+            ValueError: For another shape, and for parameters of another preset, sample rate or batch size, or
+                out of range.
         """
-        check_stereo_bus(x)
-        params.check()
-        return self._master_bus(x, params.to(x))
-
-    def _shapes(self) -> str:
-        return SHAPES[2 if self.preset == "default" else 1]
+        return self._master_bus(x, self._checked_bus(x, params, params.master_bus_values, "master bus"))
 
     def _checked(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
         """Check tracks and parameters, once for all effects; return the parameters like the tracks."""
         check_dtype(tracks)
         stereo, shape = self.preset == "default", tuple(tracks.shape)
-        if tracks.ndim - stereo not in (2, 3) or 0 in shape or (stereo and shape[-2] != 2):
-            raise ValueError(f"a console of preset {self.preset} takes {self._shapes()}; got {shape}")
-        if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):
-            raise ValueError(
-                f"a {self.preset} console at {self.sample_rate} Hz cannot use parameters of preset "
-                f"{params.preset} at {params.sample_rate} Hz"
-            )
+        kind = "stereo stems (N, 2, T) or (B, N, 2, T)" if stereo else "mono channels (N, T) or (B, N, T)"
+        takes = f"a console of preset {self.preset} takes {kind}"
+        if tracks.ndim - self._ndim not in (0, 1) or 0 in shape or (stereo and shape[-2] != 2):
+            raise ValueError(f"{takes}, got {shape}")
+        self._check_settings(params)
         many = shape[: -2 if stereo else -1]  # (N,) or (B, N)
         batches = [
             values.shape[:-1]
@@ -314,10 +292,36 @@ class MixingConsole:
             raise ValueError(
                 f"tracks {shape} do not fit parameters for tracks "
                 f"{tuple(params.tracks.shape)}, fx bus {tuple(params.fx_bus_values.shape)}, "
-                f"master bus {tuple(params.master_bus_values.shape)}"
+                f"master bus {tuple(params.master_bus_values.shape)}: {takes}"
+            )
+        return params.to(tracks)
+
+    def _checked_song(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
+        """Check the tracks of one song as `_checked` does."""
+        params = self._checked(tracks, params)
+        if tracks.ndim != self._ndim:
+            raise ValueError(f"one song is needed, not a batch of tracks {tuple(tracks.shape)}")
+        return params
+
+    def _checked_bus(
+        self, x: torch.Tensor, params: ConsoleParams, values: torch.Tensor, bus: str
+    ) -> ConsoleParams:
+        """Check the sound on a bus and its parameters; return the parameters like the sound."""
+        check_stereo_bus(x, f"the {bus}")
+        self._check_settings(params)
+        if values.shape[:-1] not in ((), x.shape[:1]):
+            raise ValueError(
+                f"a batch of {x.shape[0]} sounds does not fit {bus} settings {tuple(values.shape)}"
+            )
+        return params.to(x)
+
+    def _check_settings(self, params: ConsoleParams) -> None:
+        if (params.preset, params.sample_rate) != (self.preset, self.sample_rate):
+            raise ValueError(
+                f"a {self.preset} console at {self.sample_rate} Hz cannot use parameters of preset "
+                f"{params.preset} at {params.sample_rate} Hz"
             )
         params.check()
-        return params.to(tracks)
 
     def _by_name(self, section: str, knobs: torch.Tensor) -> dict[str, torch.Tensor]:
         specs = param_table(section, self.preset, self.sample_rate)
@@ -357,7 +361,7 @@ class MixingConsole:
         x = self._equalize_and_compress(
             "track", self._effects.gain(x[:, None], gain_db=p["input_gain_db"]), p
         )
-        return self._effects.pan(x[:, 0], pan=p["pan"])
+        return _PAN_OF_CHANNELS[self.preset](x[:, 0], pan=p["pan"])
 
     def _fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         p = self._by_name("fx_bus", params.fx_bus_values.expand(x.shape[0], -1))
@@ -392,7 +396,10 @@ class MixingConsole:
 
 
 def _equal_channels(x: torch.Tensor) -> torch.Tensor:
-    """Tell which stems (K, 2, T) have two equal channels and may be processed as one."""
-    if x.device.type != "cpu" or x.requires_grad:  # no waiting for the device; a gradient for each channel
-        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    return torch.tensor([torch.equal(left, right) for left, right in x])
+    """Tell which stems (K, 2, T) have two equal channels and may be processed as one; the answer is on the CPU.
+
+    On a GPU none: asking would make the device wait. None either where each channel gets its own gradient.
+    """
+    if x.device.type != "cpu" or x.requires_grad:
+        return torch.zeros(len(x), dtype=torch.bool)
+    return torch.tensor([torch.equal(left, right) for left, right in x], dtype=torch.bool)

@@ -48,6 +48,34 @@ __all__ = [
 VERSION = 3  # of the JSON; in versions 1 and 2 a strip of "default" was a mono channel
 
 
+def _check_knobs(values: torch.Tensor, section: str, preset: str) -> None:
+    """Raise ValueError unless values (..., knobs) are as many as the knobs of a section."""
+    width = len(param_table(section, preset))
+    if values.shape[-1] != width:
+        others = [p for p in PRESETS if len(param_table(section, p)) == values.shape[-1]]
+        hint = f": preset {others[0]} has as many knobs" if others else ""
+        raise ValueError(
+            f"{section} values of preset {preset} need a last dimension of {width}, "
+            f"got {tuple(values.shape)}{hint}"
+        )
+
+
+def _each_section(
+    change: Callable[[torch.Tensor, tuple[ParamSpec, ...]], torch.Tensor],
+    parts: Sequence[torch.Tensor],
+    preset: str,
+    sample_rate: int,
+) -> list[torch.Tensor]:
+    """Change the values of the three sections, each with its table."""
+    check_console_preset(preset)
+    for section, values in zip(SECTIONS, parts, strict=True):
+        _check_knobs(values, section, preset)
+    return [
+        change(values, param_table(section, preset, sample_rate))
+        for section, values in zip(SECTIONS, parts, strict=True)
+    ]
+
+
 class ConsoleParams:
     """All knobs of a console, in physical units.
 
@@ -86,14 +114,7 @@ class ConsoleParams:
         self.preset, self.sample_rate = preset, sample_rate
         self.tracks, self.fx_bus_values, self.master_bus_values = tracks, fx_bus, master_bus
         for section, values in self._sections().items():
-            width = len(self.specs(section))
-            if values.shape[-1] != width:
-                others = [p for p in PRESETS if len(param_table(section, p)) == values.shape[-1]]
-                hint = f": preset {others[0]} has as many knobs" if others else ""
-                raise ValueError(
-                    f"{section} values of preset {preset} need a last dimension of {width}, "
-                    f"got {tuple(values.shape)}{hint}"
-                )
+            _check_knobs(values, section, preset)
         if tracks.ndim < 2 or tracks.shape[-2] < 1:
             raise ValueError(f"a console needs at least one track, got track values {tuple(tracks.shape)}")
         self.names = list(names) if names is not None else [f"track{i + 1}" for i in range(tracks.shape[-2])]
@@ -134,13 +155,9 @@ class ConsoleParams:
             The console.
 
         Raises:
-            ValueError: With the knob's name, for values outside [0, 1] and for NaN.
+            ValueError: With the knob's name, for values outside [0, 1] and for NaN; for shapes that do not fit.
         """
-        parts = (track, fx_bus, master_bus)
-        values = (
-            denormalize(u, param_table(section, preset, sample_rate))
-            for section, u in zip(SECTIONS, parts, strict=True)
-        )
+        values = _each_section(denormalize, (track, fx_bus, master_bus), preset, sample_rate)
         return cls(*values, names=names, preset=preset, sample_rate=sample_rate)
 
     def to_unit(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -175,16 +192,18 @@ class ConsoleParams:
         Returns:
             The console.
 
+        Raises:
+            ValueError: For shapes that do not fit.
+
         Example:
             >>> strips, *buses = (torch.zeros(len(param_table(section))) for section in SECTIONS)
             >>> params = ConsoleParams.from_logits(strips[None], *buses)
             >>> params.track("track1")["input_gain_db"], params.track("track1")["pan"]
             (0.0, 0.5)
         """
-        parts = (track, fx_bus, master_bus)
-        values = (
-            physical(torch.sigmoid(z), param_table(section, preset, sample_rate))
-            for section, z in zip(SECTIONS, parts, strict=True)
+        logits = (track, fx_bus, master_bus)
+        values = _each_section(
+            lambda z, specs: physical(torch.sigmoid(z), specs), logits, preset, sample_rate
         )
         return cls(*values, names=names, preset=preset, sample_rate=sample_rate)
 

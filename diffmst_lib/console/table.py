@@ -170,7 +170,8 @@ def _equalizer(preset: str, sample_rate: int, gain_db: float = 12.0) -> list[Par
                 f"preset {preset} has no room for its equalizer at a sample rate of {sample_rate} Hz"
             )
         q = _RELEASED_Q if preset != "default" else _SHELF_Q if "shelf" in band else _PEAK_Q
-        third_octave = 2 ** (1 / 3) if scale == "log" else (highest - lowest) / 10
+        # A third of an octave and half as sharp again; on the linear scales of the paper as many moves.
+        hz_step, q_step = (2 ** (1 / 3), 1.5) if scale == "log" else ((highest - lowest) / 10, 0.5)
         specs += [
             ParamSpec(f"{band}_gain_db", "eq", "dB", -gain_db, gain_db, "linear", 0.0, 2.0),
             ParamSpec(
@@ -181,9 +182,9 @@ def _equalizer(preset: str, sample_rate: int, gain_db: float = 12.0) -> list[Par
                 highest,
                 scale,
                 math.sqrt(lowest * highest),
-                third_octave,
+                hz_step,
             ),
-            ParamSpec(f"{band}_q", "eq", "", *q, scale, math.sqrt(0.5), 1.5 if scale == "log" else 0.5),
+            ParamSpec(f"{band}_q", "eq", "", *q, scale, math.sqrt(0.5), q_step),
         ]
     return specs
 
@@ -191,12 +192,12 @@ def _equalizer(preset: str, sample_rate: int, gain_db: float = 12.0) -> list[Par
 def _compressor(preset: str) -> list[ParamSpec]:
     if preset == "default":
         return _desk_compressor((-60.0, 0.0, -20.0), 20.0, 12.0)
-    scale, factor = ("linear", 0.0) if preset == "reference" else ("log", 2.0)
+    scale, ratio_step, ms_step = ("linear", 1.0, 25.0) if preset == "reference" else ("log", 1.5, 2.0)
     return [
         ParamSpec("threshold_db", "compressor", "dB", -60.0, 0.0, "linear", 0.0, 3.0),
-        ParamSpec("ratio", "compressor", ":1", 1.0, 10.0, scale, 1.0, 1.5 if factor else 1.0),
-        ParamSpec("attack_ms", "compressor", "ms", 5.0, 250.0, scale, 20.0, factor or 25.0),
-        ParamSpec("release_ms", "compressor", "ms", 10.0, 250.0, scale, 100.0, factor or 25.0),
+        ParamSpec("ratio", "compressor", ":1", 1.0, 10.0, scale, 1.0, ratio_step),
+        ParamSpec("attack_ms", "compressor", "ms", 5.0, 250.0, scale, 20.0, ms_step),
+        ParamSpec("release_ms", "compressor", "ms", 10.0, 250.0, scale, 100.0, ms_step),
         ParamSpec("knee_db", "compressor", "dB", 3.0, 12.0, "linear", 6.0, 3.0),
         ParamSpec("makeup_gain_db", "compressor", "dB", 0.0, 6.0, "linear", 0.0, 3.0),
     ]
@@ -243,7 +244,7 @@ def knob_index(name: str, section: str = "track", preset: str = "default") -> in
         ValueError: When the section has no such knob.
 
     Example:
-        >>> knob_index("input_gain_db"), knob_index("input_gain_db", "master_bus")
+        >>> knob_index("input_gain_db"), knob_index("output_gain_db", "master_bus")
         (0, 25)
     """
     for index, spec in enumerate(param_table(section, preset)):

@@ -20,7 +20,7 @@ from ..inputs import InputError, note
 from .index import VERSION, SongIndex, check_names, index_file
 from .measure import measure
 from .names import few, letters, split_of
-from .song_json import parse_json, relative_path, song_from_json, song_to_json
+from .song_json import as_saved, parse_json, relative_path, song_from_json, song_to_json
 from .songs import SPLITS, FoundSong, Problem, Song, Source
 from .threads import thread_pool
 
@@ -136,8 +136,10 @@ def _measured_song(song: FoundSong, known: dict[str, Song], root: Path) -> tuple
             mix, power_db = mixes[0], mix_power_db
     if not stems and not mix:
         return None, problems
+    for track in (*stems, *([mix] if mix else [])):
+        track.loudness_lufs = as_saved(track.loudness_lufs)
     signature = "" if problems else signature  # the next run tries broken files again
-    return Song(**facts, stems=stems, mix=mix, power_db=power_db, signature=signature), problems
+    return Song(**facts, stems=stems, mix=mix, power_db=as_saved(power_db), signature=signature), problems
 
 
 def _known_songs(output: Path, journal: Path) -> dict[str, Song]:

@@ -51,13 +51,22 @@ def _rounded(levels_db: np.ndarray) -> list[float]:
     return np.maximum(levels_db, SILENCE_DB).astype(np.float64).round(1).tolist()
 
 
+def _as_array(levels_db: list[float]) -> np.ndarray:
+    values = np.array(levels_db, np.float32)
+    return np.where(values <= SILENCE_DB, np.float32(-np.inf), values)
+
+
+def as_saved(levels_db: np.ndarray) -> np.ndarray:
+    """Return levels as they are after saving and loading, so that an index is the same before and after."""
+    return _as_array(_rounded(levels_db))
+
+
 def parse_json(text: str) -> dict[str, Any]:
     """Parse JSON and convert its levels to arrays."""
 
     def levels_as_arrays(content: dict[str, Any]) -> dict[str, Any]:
         for key in content.keys() & {"loudness_lufs", "power_db"}:
-            values = np.array(content[key], np.float32)
-            content[key] = np.where(values <= SILENCE_DB, -np.inf, values)
+            content[key] = _as_array(content[key])
         return content
 
     # One song at a time: the lists of a large index would take gigabytes.

@@ -40,8 +40,8 @@ def equal_loudness(
         >>> round(mix.loudness_lufs, 1)
         -16.0
     """
-    record = _check(song, reference)
-    params = neutral_params(song, "equal")
+    levels, record = _check(song, reference)
+    params = neutral_params(song, "equal", levels=levels)
     if not panned:
         params.tracks[:, knob_index("width")] = 0.0
     return render_mix(song, params, lufs=lufs, reference=record)
@@ -71,11 +71,12 @@ def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor |
         >>> bool((mix / mix.abs().max() - plain_sum / plain_sum.abs().max()).abs().max() < 1e-6)
         True
     """
-    record = _check(song, reference)
-    return render_mix(song, neutral_params(song), lufs=lufs, reference=record)
+    levels, record = _check(song, reference)
+    return render_mix(song, neutral_params(song, levels=levels), lufs=lufs, reference=record)
 
 
-def _check(song: Multitrack, reference: torch.Tensor | None) -> Reference | None:
-    """Check song and reference, and measure the reference."""
-    check_song(song)
-    return None if reference is None else check_reference(reference, sample_rate=song.sample_rate)
+def _check(song: Multitrack, reference: torch.Tensor | None) -> tuple[list[float], Reference | None]:
+    """Check song and reference, and measure the stems and the reference."""
+    levels = check_song(song)
+    record = None if reference is None else check_reference(reference, sample_rate=song.sample_rate)
+    return levels, record

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from ..console.compressor import gain_computer
 from ..console.equalizer import analog_prototypes
 from ..console.gain_and_pan import pan_law, width_matrix
 from ..console.mixing_console import MixingConsole
@@ -21,7 +22,7 @@ from ..console.table import EQ_BANDS, SECTIONS, knob_index, param_table
 from .parts import Lock, hold
 
 KEEP = 1.0  # the default pull
-STRIP_WEIGHT = 0.003  # loss for one move of one knob on every strip
+STRIP_WEIGHT = 0.001  # loss for one move of one knob on every strip
 COMMON_WEIGHT = 0.02  # the same, for what all strips share: that belongs to the master
 MASTER_WEIGHT = 0.00003
 GUARD_WEIGHT = 0.01
@@ -29,6 +30,8 @@ LEAN_LIMIT_DB = 2.5  # in the window that is fitted, so that it stays below 3 dB
 LEAN_FREE_DB = 1.0
 LEAN_FLOOR = 1e-4  # a channel 40 dB under the other counts as that
 HALVINGS = 6
+REDUCTION_FREE_DB = 2.5, 6.0  # of the master's compressor: in the mean, and in the loudest twentieth
+ENVELOPE_S = 0.05
 OCTAVE_FREE_DB = 8.0  # mean strip and master together
 OCTAVES_HZ = tuple(31.25 * 2.0**k for k in range(10))
 
@@ -55,8 +58,10 @@ class Pull:
         self.sounding = energy > 0
         self.image = _image_powers(stems) if preset == "default" else None  # channels have no width
 
-    def __call__(self, logits: Sequence[torch.Tensor], params: ConsoleParams) -> torch.Tensor:
-        """Compute the pull of a console, given its logits as well."""
+    def __call__(
+        self, logits: Sequence[torch.Tensor], params: ConsoleParams, bus: torch.Tensor
+    ) -> torch.Tensor:
+        """Compute the pull of a console, given its logits and what enters its master bus, (2, T)."""
         strips, _, master = (
             (torch.sigmoid(z) - u) * self.moves[section]
             for z, u, section in zip(logits, self.unit, SECTIONS, strict=True)
@@ -72,6 +77,9 @@ class Pull:
         guards = (lean.abs() - LEAN_FREE_DB).clamp(min=0).square().mean()
         octaves = self.octaves_db(params)
         guards = guards + (octaves.abs() - OCTAVE_FREE_DB).clamp(min=0).square().mean()
+        mean, most = bus_reduction_db(bus, params, self.sample_rate)
+        guards = guards + (mean - REDUCTION_FREE_DB[0]).clamp(min=0).square()
+        guards = guards + (most - REDUCTION_FREE_DB[1]).clamp(min=0).square()
         return total + GUARD_WEIGHT * guards
 
     def octaves_db(self, params: ConsoleParams) -> torch.Tensor:
@@ -119,6 +127,23 @@ def equalizer_db(p: Mapping[str, torch.Tensor], hz: Sequence[float], sample_rate
         return (n0 - n2 * ratio**2).square() + (n1 * ratio).square()
 
     return 10.0 * torch.log10((power(top) / power(bottom)).clamp(min=1e-12)).sum(dim=1)
+
+
+def bus_reduction_db(
+    bus: torch.Tensor, params: ConsoleParams, sample_rate: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Estimate what the master's compressor takes off, in dB: the mean, and the mean of the loudest twentieth.
+
+    The static curve at the peaks of blocks of 50 ms; attack and release make it a little less.
+    """
+    block = max(1, round(ENVELOPE_S * sample_rate))
+    peaks = bus.abs().amax(dim=0)
+    peaks = torch.nn.functional.pad(peaks, (0, -len(peaks) % block)).view(-1, block).amax(dim=-1)
+    level_db = 20.0 * torch.log10(peaks.clamp(min=1e-4)).sort(descending=True).values
+    p = params.values("master_bus")
+    knobs = {name: p[name] for name in ("threshold_db", "ratio", "knee_db")}
+    reduction = -gain_computer(level_db, **knobs)
+    return reduction.mean(), reduction[: max(1, len(reduction) // 20)].mean()
 
 
 def limit_lean(params: ConsoleParams, stems: torch.Tensor, lock: Sequence[Lock] = ()) -> ConsoleParams:

@@ -136,7 +136,7 @@ class SongMeasures:
         stems: The measures of each stem by its name.
         master: What the master's compressor takes off.
         master_equalizer_db: The response of the master's equalizer on `equalizer_grid`.
-        lead_voice_lu: The lead voice over the rest at the master bus, in LU; NaN when no name says lead voice.
+        lead_voice_lu: The lead voice over the rest at the master bus, in LU; NaN where no name says one.
         delivered_voice_lu: The same in the plain sum.
         reverb_lu: The reverb's return over the dry sum, in LU; NaN without reverb.
         plain_sum: The sum of the stems as delivered, (2, num_samples).

@@ -20,7 +20,7 @@ from ..console.params import ConsoleParams
 from ..console.table import knob_index
 from ..style.features import audio_features
 from ..style.losses import feature_distance
-from .bus import console_tracks, move_faders, run_console
+from .bus import console_tracks, move_faders
 from .keeping import KEEP, Pull, limit_lean
 from .parts import Lock, blend, check_amount, check_keep, check_locks, hold, locks_fader
 from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
@@ -29,7 +29,7 @@ from .start import start_params
 if TYPE_CHECKING:
     import pandas as pd
 
-LEARNING_RATE = 0.05
+LEARNING_RATE = 0.1
 MASTER_FASTER = 3.0  # the master's learning rate, times the strips': what it can do, it does first
 
 
@@ -99,14 +99,14 @@ def optimize_mix(
         >>> bool(history["total"].iloc[-1] < history["total"].iloc[0])
         True
     """
-    check_song(song)
+    levels = check_song(song)
     record = check_reference(reference, sample_rate=song.sample_rate)
     if steps < 0 or not fit_seconds > 0:
         raise ValueError(f"steps must be 0 or more and fit_seconds above 0, got {steps} and {fit_seconds}")
     check_keep(keep)
     check_amount(amount)
     if init is None:
-        init = start_params(song, balance, center)
+        init = start_params(song, balance, center, levels=levels)
     else:
         init = init.clone()
         names = console_tracks(song, init.preset)[0]
@@ -162,19 +162,27 @@ class _Fit:
         first = loudest_window(audio, fit_seconds, sample_rate=song.sample_rate)
         length = max(1, int(fit_seconds * song.sample_rate))
         self.tracks = audio[..., first : first + length].clone()
-        self.bus_lufs: float | None = self._bus_loudness(init)
+        self.bus_lufs: float | None = None
+        if init.preset == "default" and math.isfinite(level := self._bus_loudness(init)):
+            self.bus_lufs = level  # the level that the whole song has there, in its loudest window
+
+    def bus(self, params: ConsoleParams) -> torch.Tensor:
+        """Sum the strips (2, T), as they reach the master bus."""
+        return self.console(self.tracks, params, fx_bus=self.fx_bus, master_bus=False).mix
 
     @torch.no_grad()
     def _bus_loudness(self, params: ConsoleParams) -> float:
         """Measure the loudness before the master bus, in LUFS."""
-        bus = self.console(self.tracks, params, fx_bus=self.fx_bus, master_bus=False).mix
-        return loudness(bus, sample_rate=self.sample_rate)
+        return loudness(self.bus(params), sample_rate=self.sample_rate)
 
-    def distance(self, params: ConsoleParams) -> dict[str, torch.Tensor]:
-        """Compute the audio-feature loss of a console's mix, by term."""
-        mix = run_console(self.console, self.tracks, params, bus_lufs=self.bus_lufs, fx_bus=self.fx_bus)
-        mix = normalize_loudness(mix, sample_rate=self.sample_rate)
-        return feature_distance(audio_features(mix, sample_rate=self.sample_rate), self.features)
+    def distance(self, params: ConsoleParams) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Compute the audio-feature loss of a console's mix, by term, and return the input of its master."""
+        bus = self.bus(params)
+        if self.bus_lufs is not None:
+            bus = normalize_loudness(bus, self.bus_lufs, sample_rate=self.sample_rate)
+        mix = normalize_loudness(self.console.master_bus(bus[None], params)[0], sample_rate=self.sample_rate)
+        terms = feature_distance(audio_features(mix, sample_rate=self.sample_rate), self.features)
+        return terms, bus
 
     def descend(
         self, steps: int, keep: float, lock: Sequence[Lock], learning_rate: float, progress: bool
@@ -196,8 +204,8 @@ class _Fit:
             for step in range(-1, steps + 1):
                 # First the start itself: `to_logits` moves knobs off the ends of their ranges.
                 params = init if step < 0 else self._params(logits, lock)
-                terms = self.distance(params)
-                pulled = keep * pull(logits, params) if keep and step >= 0 else torch.zeros(())
+                terms, bus = self.distance(params)
+                pulled = keep * pull(logits, params, bus) if keep and step >= 0 else torch.zeros(())
                 total = terms["total"] + pulled
                 if total.item() < best_loss:
                     best, best_loss = params.clone(), total.item()
@@ -228,6 +236,6 @@ class _Fit:
         """Write the level before the master bus into the faders, and see that no stem leans too far."""
         if self.init.preset != "default":
             return best
-        if self.bus_lufs is not None and math.isfinite(self.bus_lufs):
+        if self.bus_lufs is not None:
             best = move_faders(best, self.bus_lufs - self._bus_loudness(best))
         return limit_lean(best, self.tracks, lock) if keep else best

@@ -86,12 +86,12 @@ class Report:
     reference that is not there, for a silent stem, without a lead voice.
 
     Attributes:
-        stems: A table with a row for each stem: `moved_db`, its loudness at the master bus against that of the
-            stem as delivered, less the median of all stems (-inf for a stem that is off); `lean_change_db`, the
-            change of its right against its left channel, and `lean_db`, what that is now; `width_delivered_db`
-            and `width_db`, side against mid, -60 for mono; `reduction_mean_db` and `reduction_most_db`, what
-            its compressor takes off while the stem sounds; `equalizer_db` and `equalizer_hz`, the largest gain
-            of its equalizer, and where.
+        stems: A table with a row for each stem: `moved_db`, its loudness at the master bus against that of
+            the stem as delivered, less the median of all stems (-inf for a stem that is off);
+            `lean_change_db`, the change of its right against its left channel, and `lean_db`, what that is
+            now; `width_delivered_db` and `width_db`, side against mid, -60 for mono; `reduction_mean_db` and
+            `reduction_most_db`, what its compressor takes off while the stem sounds; `equalizer_db` and
+            `equalizer_hz`, the largest gain of its equalizer, and where.
         mix: A table with the columns "mix", "reference" and "plain sum", each as it is, not level-matched:
             `loudness_lufs`; `true_peak_dbtp`, four times oversampled; `plr_db`, true peak to loudness;
             `crest_factor_db`; `level_range_lu`, the loudest 15 % of its blocks of 3 s against the quietest;

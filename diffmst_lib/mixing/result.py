@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +26,13 @@ from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .bus import console_tracks
 from .report import Report, build_report
+from .stem_files import file_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILES = ("mix.wav", "params.json", "params.csv", "report.json")  # what a saved mix consists of
+STEMS = "stems"  # the folder in it with the stems, where they are wanted
 
 
 @dataclass
@@ -87,13 +93,17 @@ class MixResult:
             >>> list(result.stems()) == result.song.names
             True
         """
+        return dict(self._each_stem())
+
+    def _each_stem(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Render one stem after another, with its name."""
         console = MixingConsole(self.sample_rate, preset=self.params.preset)
         names, audio = console_tracks(self.song, self.params.preset)
-        stems: dict[str, torch.Tensor] = {}
-        for name, wet in zip(names, console.strips(audio, self.params), strict=True):
-            stem = name if name in self.song.names else name[:-2]  # the paper has a strip for each channel
-            stems[stem] = stems[stem] + wet if stem in stems else wet.clone()
-        return stems
+        # The paper has a strip for each channel of a stem.
+        stems = [name if name in self.song.names else name[:-2] for name in names]
+        strips = zip(stems, console.strips(audio, self.params), strict=True)
+        for name, channels in groupby(strips, key=itemgetter(0)):
+            yield name, torch.stack([wet for _, wet in channels]).sum(dim=0)
 
     @torch.no_grad()
     def fx_return(self) -> torch.Tensor | None:
@@ -122,11 +132,15 @@ class MixResult:
         """
         return build_report(self, reference)
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, stems: bool = False, report: Report | None = None) -> Path:
         """Write mix.wav (32-bit float), params.json, params.csv and report.json, all or none.
 
         Args:
             folder: Where to write; it is created if need be.
+            stems: Whether to write stems/NAME.wav as well, each stem as it reaches the master bus, and
+                stems/fx_return.wav where something is sent to the reverb: through the master bus, their sum is
+                the mix.
+            report: The report, if it has been made; None: it is made now.
 
         Returns:
             The folder.
@@ -134,20 +148,34 @@ class MixResult:
         Raises:
             InputError: In one line, when nothing can be written there.
         """
-        report = json.dumps(self.report().to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        with output_folder(folder, FILES) as folder:
-            write_together(
-                folder,
-                {
-                    "mix.wav": lambda path: save_audio(path, self.audio, sample_rate=self.sample_rate),
-                    "params.json": lambda path: path.write_text(
-                        self.params.to_json() + "\n", encoding="utf-8"
-                    ),
-                    "params.csv": lambda path: self.params.to_frame().to_csv(path),
-                    "report.json": lambda path: path.write_text(report + "\n", encoding="utf-8"),
-                },
-            )
+        report = report or self.report()
+        text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        writers: dict[str, Callable[[Path], object]] = {
+            "mix.wav": lambda path: save_audio(path, self.audio, sample_rate=self.sample_rate),
+            "params.json": lambda path: path.write_text(self.params.to_json() + "\n", encoding="utf-8"),
+            "params.csv": lambda path: self.params.to_frame().to_csv(path),
+            "report.json": lambda path: path.write_text(text + "\n", encoding="utf-8"),
+        }
+        with ExitStack() as stack:
+            folder = stack.enter_context(output_folder(folder, FILES))
+            if stems:
+                files = self._stem_writers()
+                stack.enter_context(output_folder(folder / STEMS, tuple(files)))
+                writers |= {f"{STEMS}/{file}": write for file, write in files.items()}
+            write_together(folder, writers)
         return folder
+
+    def _stem_writers(self) -> dict[str, Callable[[Path], object]]:
+        """List the files of the stems. Their writers render as they are called, in their order."""
+        returns = self.fx_return()
+        sounds = chain(self._each_stem(), [] if returns is None else [("fx_return", returns)])
+        names = [*self.song.names, *([] if returns is None else ["fx_return"])]
+
+        def write_next(path: Path) -> object:
+            path.parent.mkdir(exist_ok=True)
+            return save_audio(path, next(sounds)[1], sample_rate=self.sample_rate)
+
+        return dict.fromkeys([f"{name}.wav" for name in file_names(names)], write_next)
 
 
 def render_mix(

@@ -16,13 +16,16 @@ from ..console.params import ConsoleParams
 from ..console.table import knob_index, param_table
 
 
-def neutral_params(song: Multitrack, balance: str = "delivered") -> ConsoleParams:
+def neutral_params(
+    song: Multitrack, balance: str = "delivered", *, levels: Sequence[float] | None = None
+) -> ConsoleParams:
     """Make a console that changes nothing but the level: the song reaches the master bus at -20 LUFS.
 
     Args:
         song: The stems.
         balance: "delivered": one trim for the whole song, written into every strip. "equal": a trim a strip,
             which makes the stems equally loud.
+        levels: Loudness of each stem in LUFS, where it is known (`check_song`); None: it is measured.
 
     Returns:
         The console.
@@ -35,7 +38,7 @@ def neutral_params(song: Multitrack, balance: str = "delivered") -> ConsoleParam
     """
     params = ConsoleParams.neutral(song.names, sample_rate=song.sample_rate)
     trim = param_table("track")[knob_index("input_gain_db")]
-    gains_db = stem_gains_db(song.audio, balance, sample_rate=song.sample_rate)
+    gains_db = stem_gains_db(song.audio, balance, sample_rate=song.sample_rate, levels=levels)
     if not bool(gains_db.isnan().all()):
         of_silence = gains_db[~gains_db.isnan()].median()  # nobody hears it, but the table looks right
         gains_db = torch.where(gains_db.isnan(), of_silence, gains_db)
@@ -44,7 +47,11 @@ def neutral_params(song: Multitrack, balance: str = "delivered") -> ConsoleParam
 
 
 def start_params(
-    song: Multitrack, balance: str = "delivered", center: Sequence[str] | None = None
+    song: Multitrack,
+    balance: str = "delivered",
+    center: Sequence[str] | None = None,
+    *,
+    levels: Sequence[float] | None = None,
 ) -> ConsoleParams:
     """Make the console that fits and networks start from: neutral, and a song of mono stems spread.
 
@@ -52,11 +59,12 @@ def start_params(
         song: The stems.
         balance: As in `neutral_params`.
         center: As in `spread_pans`: which stems of a mono song stay in the middle.
+        levels: As in `neutral_params`.
 
     Returns:
         The console.
     """
-    params = neutral_params(song, balance)
+    params = neutral_params(song, balance, levels=levels)
     pans = spread_pans(song.names, song.audio, sample_rate=song.sample_rate, center=center)
     params.tracks[:, knob_index("pan")] = torch.tensor(pans)
     return params

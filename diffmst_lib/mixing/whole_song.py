@@ -127,12 +127,12 @@ def mix_song(
     if refine_steps < 0:
         raise ValueError(f"refine_steps must be 0 or more, got {refine_steps}")
     check_keep(keep)
-    record = _check(model, song, reference)
+    levels, record = _check(model, song, reference)
     preset = "reference" if model.config.console == "reference" else "default"
     locked = check_locks(lock, console_tracks(song, preset)[0], preset)
     check_amount(amount)
-    start = _start(song, preset, balance, center)
-    params = hold(start, _mean_console(model, song, record.audio, balance, center, progress), locked)
+    start = _start(song, preset, balance, center, levels)
+    params = hold(start, _mean_console(model, song, record.audio, balance, center, levels, progress), locked)
     history = None
     if refine_steps:
         params, history = fit_console(
@@ -150,10 +150,12 @@ def mix_song(
     return result
 
 
-def _start(song: Multitrack, preset: str, balance: str, center: Sequence[str] | None) -> ConsoleParams:
+def _start(
+    song: Multitrack, preset: str, balance: str, center: Sequence[str] | None, levels: list[float]
+) -> ConsoleParams:
     """Make the console that leaves the song as it was delivered, for either kind of strip."""
     if preset == "default":
-        return start_params(song, balance, center)
+        return start_params(song, balance, center, levels=levels)
     names = console_tracks(song, preset)[0]
     return ConsoleParams.neutral(names, preset=preset, sample_rate=song.sample_rate)
 
@@ -168,17 +170,17 @@ def analyze_song(
     progress: bool = False,
 ) -> ConsoleParams:
     """Predict the console of a whole song, for its stems as they are: `DiffMST.analyze`, with its errors."""
-    record = _check(model, song, reference)
-    return _mean_console(model, song, record.audio, balance, center, progress)
+    levels, record = _check(model, song, reference)
+    return _mean_console(model, song, record.audio, balance, center, levels, progress)
 
 
 def attention_maps(
     model: Network, song: Multitrack, reference: torch.Tensor
 ) -> tuple[torch.Tensor, list[str]]:
     """Show what each token attends to in the song's loudest window: `DiffMST.attention`, with its errors."""
-    record = _check(model, song, reference)
+    levels, record = _check(model, song, reference)
     seconds, rate = model.config.window_seconds, model.config.sample_rate
-    tracks = song_tracks(model.config, song, "delivered", None)
+    tracks = song_tracks(model.config, song, "delivered", None, levels)
     first = loudest_window(tracks.audio, seconds, sample_rate=rate)
     with torch.no_grad(), evaluating(model):
         style = reference_style(model, record.audio)
@@ -194,24 +196,26 @@ def attention_maps(
     return maps[:, 0].cpu(), [*names, *model.config.views.split("/"), "fx bus", "master bus"]
 
 
-def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> Reference:
-    """Check song and reference, and measure the reference."""
-    check_song(song)
+def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> tuple[list[float], Reference]:
+    """Check song and reference, and measure the stems and the reference."""
+    levels = check_song(song)
     if song.sample_rate != model.config.sample_rate:
         raise InputError(
             f"the model works at {model.config.sample_rate} Hz, the song has {song.sample_rate} Hz: "
             f"load it with sample_rate={model.config.sample_rate}",
             about="song",
         )
-    return check_reference(reference, sample_rate=song.sample_rate)
+    return levels, check_reference(reference, sample_rate=song.sample_rate)
 
 
-def song_tracks(config: ModelConfig, song: Multitrack, balance: str, center: Sequence[str] | None) -> Tracks:
+def song_tracks(
+    config: ModelConfig, song: Multitrack, balance: str, center: Sequence[str] | None, levels: list[float]
+) -> Tracks:
     """List a song's tracks as a model takes them: its stems, or their channels."""
     names, audio = console_tracks(song, config.console)
     if not config.stems:
         return Tracks(names, audio, channel_pans(names, audio), torch.zeros(len(names)), balance)
-    gains_db = stem_gains_db(audio, balance, sample_rate=song.sample_rate)
+    gains_db = stem_gains_db(audio, balance, sample_rate=song.sample_rate, levels=levels)
     pans = spread_pans(names, audio, sample_rate=song.sample_rate, center=center)
     return Tracks(names, audio, pans, gains_db.nan_to_num(0.0), balance)
 
@@ -223,10 +227,11 @@ def _mean_console(
     reference: torch.Tensor,
     balance: str,
     center: Sequence[str] | None,
+    levels: list[float],
     progress: bool,
 ) -> ConsoleParams:
     """Average the consoles of the song's loudest windows, each strip weighted by the energy of its track."""
-    config, tracks = model.config, song_tracks(model.config, song, balance, center)
+    config, tracks = model.config, song_tracks(model.config, song, balance, center, levels)
     with evaluating(model):
         style = reference_style(model, reference)
         windows = loudest_windows(tracks.audio, config.window_seconds, config.sample_rate)

@@ -92,7 +92,7 @@ def _bars(axis: Axes, values: pd.Series, colors: list[str] | str, least: float, 
     axis.set_xlim(-reach if both else 0.0, reach)
     if both:
         axis.axvline(0.0, color="#888888", linewidth=0.8)
-    axis.locator_params(axis="x", nbins=5)
+    axis.locator_params(axis="x", nbins=4)
     return reach
 
 
@@ -137,7 +137,7 @@ def _draw_widths(axis: Axes, stems: pd.DataFrame) -> None:
         axis.plot(max(before, low), row, "|", color="#444444", markersize=9, zorder=2)
         axis.plot(max(after, low), row, "o", color=WITHIN, markersize=5, zorder=3, clip_on=False)
     axis.set_xlim(low, max([*wide, 0.0]) + 1.0)
-    axis.locator_params(axis="x", nbins=5)
+    axis.locator_params(axis="x", nbins=4)
     axis.set(title="width", xlabel="side / mid (dB)")
 
 

@@ -1,4 +1,4 @@
-"""Loudness, normalization, the loudest window."""
+"""Loudness, normalization, the levels of stems, the loudest window."""
 
 import math
 import warnings
@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmst_lib import load_audio, load_multitrack, loudness, normalize_loudness, normalize_tracks
-from diffmst_lib.audio.loudness import filter_block, k_weighting, loudest_window, loudness_each
+from diffmst_lib.audio.loudness import (
+    BUS_LUFS,
+    filter_block,
+    k_weighting,
+    level_stems,
+    loudest_window,
+    loudness_each,
+    stem_gains_db,
+)
 
 
 def by_pyloudnorm(x, rate=RATE, block_s=0.4):
@@ -199,3 +207,73 @@ def test_a_batch_is_normalized_item_by_item():
         (y * weight[i]).sum().backward()
         assert torch.isfinite(batch.grad[i]).all()
         assert torch.allclose(x.grad, batch.grad[i], rtol=1e-3, atol=1e-4 * float(x.grad.abs().max()) + 1e-12)
+
+
+# The levels of a song's stems
+
+
+def gained(stems, gains_db):
+    return stems * 10 ** (gains_db.nan_to_num(0.0)[:, None, None] / 20)
+
+
+def test_delivered_is_one_gain_for_the_whole_song(noise):
+    stems = noise(4, 2, RATE) * torch.tensor([1.0, 0.1, 0.0, 0.01])[:, None, None]
+    before = stems.clone()
+    levelled, gains_db = level_stems(stems)
+    assert torch.equal(stems, before) and torch.equal(
+        gains_db.nan_to_num(7.0), stem_gains_db(stems).nan_to_num(7.0)
+    )
+    assert gains_db.isnan().tolist() == [False, False, True, False] and not levelled[2].any()
+    assert gains_db[0] == gains_db[1] == gains_db[3]
+    assert loudness(levelled.sum(dim=0)) == pytest.approx(BUS_LUFS, abs=1e-3)
+    torch.testing.assert_close(levelled, gained(stems, gains_db))
+
+
+def test_equal_brings_the_stems_to_one_loudness_and_their_sum_to_the_bus(noise):
+    stems = noise(4, 2, RATE) * torch.tensor([1.0, 0.1, 0.0, 0.01])[:, None, None]
+    levelled, gains_db = level_stems(stems, "equal")
+    levels = [loudness(stem) for stem in levelled]
+    assert levels[0] == pytest.approx(levels[1], abs=1e-3) == pytest.approx(levels[3], abs=1e-3)
+    assert levels[2] == -math.inf and gains_db[2].isnan()
+    assert loudness(levelled.sum(dim=0)) == pytest.approx(BUS_LUFS, abs=1e-3)
+
+
+@pytest.mark.parametrize("balance", ["delivered", "equal"])
+@pytest.mark.parametrize("rate", [22050, 48000])
+def test_a_song_of_another_rate_and_type(noise, balance, rate):
+    stems = noise(64, 2, rate).double()
+    levelled, gains_db = level_stems(stems, balance, sample_rate=rate)
+    assert levelled.dtype == gains_db.dtype == torch.float64
+    assert loudness(levelled.sum(dim=0), sample_rate=rate) == pytest.approx(BUS_LUFS, abs=1e-6)
+
+
+@pytest.mark.parametrize("balance", ["delivered", "equal"])
+def test_stems_that_cancel_are_levelled_by_the_sum_of_their_powers(noise, balance):
+    x = noise(1, 2, RATE)
+    alone, opposite = stem_gains_db(x, balance).item(), stem_gains_db(torch.cat([x, -x]), balance)
+    nearly = stem_gains_db(torch.cat([x, -0.99 * x]), balance)
+    assert opposite.tolist() == pytest.approx([alone - 10 * math.log10(2)] * 2, abs=1e-3)
+    assert nearly.tolist() == pytest.approx(opposite.tolist(), abs=0.1)
+
+
+@pytest.mark.parametrize("balance", ["delivered", "equal"])
+def test_silent_stems_have_no_gain(balance):
+    assert stem_gains_db(torch.zeros(2, 2, RATE), balance).isnan().all()
+    levelled, gains_db = level_stems(torch.zeros(2, 2, RATE), balance)
+    assert not levelled.any() and gains_db.isnan().all()
+
+
+@pytest.mark.parametrize("balance", ["delivered", "equal"])
+def test_stems_that_were_measured_are_not_measured_again(noise, monkeypatch, balance):
+    stems = noise(3, 2, RATE) * torch.tensor([1.0, 0.1, 0.0])[:, None, None]
+    want, levels = stem_gains_db(stems, balance), loudness_each(stems, RATE)
+    monkeypatch.setattr("diffmst_lib.audio.loudness.loudness_each", None)
+    assert torch.equal(stem_gains_db(stems, balance, levels=levels).nan_to_num(7.0), want.nan_to_num(7.0))
+
+
+def test_what_is_no_song_and_no_balance(noise):
+    with pytest.raises(ValueError, match="balance must be one of delivered, equal, not 'loud'"):
+        level_stems(noise(2, 2, 100), "loud")
+    for shape in ((2, 100), (2, 1, 100), (1, 2, 2, 100)):
+        with pytest.raises(ValueError, match=r"stems must be \(num_stems, 2, num_samples\), got"):
+            stem_gains_db(torch.zeros(shape))

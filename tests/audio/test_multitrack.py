@@ -1,225 +1,133 @@
-"""A folder of stems as a song."""
+"""A song as stems, and the checks of a song and a reference."""
 
-import os
-import shutil
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from audio_helpers import RATE, one_line, sine
-from sound_files import music, write_sound
 
-from diffmst_lib import InputError, InputNote, Multitrack, load_multitrack, loudness
+from diffmst_lib import InputError, InputNote, Multitrack, loudness
 from diffmst_lib.audio.multitrack import check_song, check_stereo
 
 
-def test_stems_come_in_the_order_of_their_names(write, noise, tmp_path):
-    for i, name in enumerate(["vox", "bass", "kick"]):
-        write(f"{name}.wav", noise(2 if name == "kick" else 1, 100, seed=i))
-    song = load_multitrack(tmp_path)
-    assert song.names == ["bass", "kick.L", "kick.R", "vox"]
-    assert song.channels == ["mono", "left", "right", "mono"]
-    assert torch.equal(song.audio[1:3], noise(2, 100, seed=2))
-    assert (song.sample_rate, song.title) == (RATE, tmp_path.name)
-
-
-def test_two_equal_channels_are_one_mono_track(write, noise, tmp_path):
-    write("bass.wav", noise(1, 100).repeat(2, 1))
-    song = load_multitrack(tmp_path)
-    assert song.names == ["bass"] and torch.equal(song.audio, noise(1, 100))
-
-
-def test_a_silent_stem_is_a_silent_track(write, noise, tmp_path):
-    write("bass.wav", noise(1, 100))
-    write("room.wav", torch.zeros(2, 100))
-    song = load_multitrack(tmp_path)
-    assert song.names == ["bass", "room"] and not song.audio[1].any()
-
-
-def test_what_was_changed_is_noted_once(write, noise, tmp_path):
-    write("bass.wav", noise(1, RATE))
-    write("kick.wav", noise(2, 100))
-    write("snare.wav", noise(1, 48000), 48000)
-    write("vox.wav", noise(1, 8000), 8000)
-    (tmp_path / "lyrics.txt").touch()
-    with pytest.warns(InputNote) as notes:
-        song = load_multitrack(tmp_path)
-    assert [str(note.message) for note in notes] == [
-        "not audio, left out: lyrics.txt",
-        "resampled to 44100 Hz: snare.wav (48000 Hz), vox.wav (8000 Hz)",
-        "padded with silence to 1.00 s: kick.wav",
-    ]
-    assert {note.filename for note in notes} == {__file__}
-    assert song.audio.shape == (5, RATE)
-    assert torch.equal(song.audio[1, :100], noise(2, 100)[0]) and not song.audio[1, 100:].any()
-
-
-def test_hidden_files_and_folders_are_none_of_our_business(write, noise, tmp_path):
-    write("bass.wav", noise(1, 100))
-    write("takes/other.wav", noise(1, 100))
-    for name in (".DS_Store", "._bass.wav"):
-        (tmp_path / name).write_bytes(b"\x00\x05\x16\x07")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert load_multitrack(tmp_path).names == ["bass"]
-
-
-@pytest.mark.parametrize("name", ["Lead vox 2", "Gesang für Zoë", "声", 'it\'s "loud"', "a.b.c", "kick.L"])
-def test_unusual_names(write, noise, tmp_path, name):
-    write(f"{name}.wav", noise(2, 100))
-    assert list(load_multitrack(tmp_path).stems) == [name]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name is Unicode")
-def test_name_from_an_old_archive_that_is_no_utf8(write, noise, tmp_path):
-    os.rename(write("cafe.wav", noise(1, 100)), os.fsencode(tmp_path) + b"/caf\xe9.wav")
-    assert load_multitrack(tmp_path).names == ["caf\N{REPLACEMENT CHARACTER}"]
-
-
-def test_folder_missing_or_a_file(tmp_path):
-    (tmp_path / "file").touch()
-    for name in ("nowhere", "file"):
-        with pytest.raises(InputError) as caught:
-            load_multitrack(tmp_path / name)
-        assert one_line(caught, tmp_path / name, "no such folder")
-
-
-@pytest.mark.parametrize("names", [[], ["lyrics.txt"], [".hidden.wav"]])
-def test_folder_without_audio(tmp_path, names):
-    for name in names:
-        (tmp_path / name).touch()
-    with pytest.raises(InputError) as caught:
-        load_multitrack(tmp_path)
-    assert one_line(caught, tmp_path, "no audio files")
-
-
-def test_stem_that_cannot_be_used(write, noise, tmp_path):
-    write("bass.wav", noise(1, 100))
-    write("room.wav", noise(6, 100))
-    with pytest.raises(InputError) as caught:
-        load_multitrack(tmp_path)
-    assert one_line(caught, "room.wav", "6 channels")
-
-
-def test_two_stems_of_one_name(write, noise, tmp_path):
-    shutil.copy(write("bass.wav", noise(2, 100)), tmp_path / "bass.flac")
-    with pytest.raises(InputError) as caught:
-        load_multitrack(tmp_path)
-    assert one_line(caught, tmp_path, "several files are named bass")
-
-
-def test_a_mono_stem_with_the_name_of_a_stereo_stem_s_channel(write, noise, tmp_path):
-    write("bass.wav", noise(2, 100))
-    write("bass.L.wav", noise(1, 100))
-    with pytest.raises(InputError) as caught:
-        load_multitrack(tmp_path)
-    assert one_line(caught, tmp_path, "several tracks are named bass.L")
-
-
 def tiny_song():
-    return Multitrack(["gtr", "gtr_2", "keys.L", "keys.R"], torch.arange(40.0).reshape(4, 10), sample_rate=10)
+    """Two mono stems and a stereo one."""
+    audio = torch.arange(60.0).reshape(3, 2, 10)
+    audio[:2, 1] = audio[:2, 0]
+    return Multitrack(["gtr", "gtr_2", "keys"], audio, sample_rate=10, title="tiny")
 
 
-def test_each_track_knows_its_stem():
-    assert tiny_song().stem_of_track() == ["gtr", "gtr_2", "keys", "keys"]
+def test_a_song_is_named_stems_of_two_channels():
+    song = tiny_song()
+    assert list(song.stems) == song.names == ["gtr", "gtr_2", "keys"]
+    assert all(torch.equal(stem, row) for stem, row in zip(song.stems.values(), song.audio, strict=True))
+    assert song.duration_s == 1.0 and song.is_mono() == [True, True, False]
 
 
-def test_stems_are_the_files_again():
-    stems = tiny_song().stems
-    assert {name: tuple(stem.shape) for name, stem in stems.items()} == {
-        "gtr": (1, 10),
-        "gtr_2": (1, 10),
-        "keys": (2, 10),
-    }
-    assert torch.equal(stems["keys"], tiny_song().audio[2:])
+def test_names_and_audio_may_be_assigned():
+    song = tiny_song()
+    song.names, song.audio = ["a"], torch.ones(1, 2, 30)
+    assert list(song.stems) == ["a"] and song.duration_s == 3.0
+
+
+def test_as_channels_lists_what_the_paper_takes():
+    names, audio = tiny_song().as_channels()
+    assert names == ["gtr", "gtr_2", "keys.L", "keys.R"]
+    assert torch.equal(audio, tiny_song().audio.flatten(0, 1)[[0, 2, 4, 5]])
+
+
+def test_opposite_polarity_and_one_silent_channel_are_stereo():
+    x = torch.ones(10)
+    song = Multitrack(["a", "b", "c"], torch.stack([x, -x, x, 0 * x, 0 * x, 0 * x]).view(3, 2, 10))
+    assert song.is_mono() == [False, False, True]
+    assert song.as_channels()[0] == ["a.L", "a.R", "b.L", "b.R", "c"]
 
 
 def test_select():
     song = tiny_song()
-    assert song.select("keys", "gtr").names == [
-        "gtr",
-        "keys.L",
-        "keys.R",
-    ]  # gtr_2 starts like gtr, and is not it
+    chosen = song.select("keys", "gtr")
+    assert chosen.names == ["gtr", "keys"]  # gtr_2 starts like gtr, and is not it
+    assert (chosen.sample_rate, chosen.title) == (10, "tiny")
     assert torch.equal(song.select("gtr_2").audio, song.audio[1:2])
-    assert song.select("keys").channels == ["left", "right"]
-    with pytest.raises(KeyError, match="no stem drums: there are gtr, gtr_2, keys"):
-        song.select("gtr", "drums")
+    with pytest.raises(KeyError, match="no stem drums, bass: there are gtr, gtr_2, keys"):
+        song.select("gtr", "drums", "bass")
 
 
 def test_excerpt():
     part = tiny_song().excerpt(0.2, 0.5)
-    assert torch.equal(part.audio, tiny_song().audio[:, 2:7]) and part.duration_s == 0.5
-    assert tiny_song().excerpt(0.8, 5).audio.shape == (4, 2)
+    assert torch.equal(part.audio, tiny_song().audio[..., 2:7]) and part.duration_s == 0.5
+    assert (part.names, part.title) == (["gtr", "gtr_2", "keys"], "tiny")
+    assert tiny_song().excerpt(0.8, 5).audio.shape == (3, 2, 2)
     for start_s, duration_s in [(1.0, 1.0), (-0.5, 1.0), (0.0, 0.0), (0.0, -0.5)]:
         with pytest.raises(ValueError, match="nothing at"):
             tiny_song().excerpt(start_s, duration_s)
 
 
-def test_spread_pans_puts_channels_to_their_sides_and_mono_stems_alternately():
-    assert tiny_song().spread_pans() == [0.18, 0.82, 0.18, 0.82]
-
-
-def test_sides_are_those_of_the_channels_and_mono_alternates():
-    assert tiny_song().sides() == [-0.5, 0.5, -1.0, 1.0]
-
-
-def test_sides_of_mono_stems_alone_alternate_by_name_in_whatever_order_they_come(noise):
-    assert Multitrack(["b", "c", "a"], noise(3, 10)).sides() == [1.0, -1.0, -1.0]
-    assert Multitrack(["a"], noise(1, 10)).sides() == [0.0]
-    silent = Multitrack(["b", "a", "c.L", "c.R"], torch.cat([noise(2, 10), torch.zeros(2, 10)]))
-    assert silent.sides() == [1.0, -1.0, -1.0, 1.0]  # a stereo stem that does not sound gives no sides
-    assert Multitrack(["b", "a"], noise(2, 10)).spread_pans() == [0.82, 0.18]
-
-
 def test_levels():
     quarter = 0.25 * sine(1000)
-    levels = Multitrack(["tone", "off"], torch.stack([quarter, 0 * quarter])).levels()
+    wide = torch.stack([quarter, -quarter])
+    audio = torch.stack([torch.stack([quarter, quarter]), wide, 0 * wide])
+    levels = Multitrack(["tone", "wide", "off"], audio).levels()
+    assert levels.columns.tolist() == ["channels", "loudness_lufs", "peak_dbfs", "crest_factor_db"]
     assert levels.loc["tone", "peak_dbfs"] == pytest.approx(-12.04, abs=0.01)
     assert levels.loc["tone", "crest_factor_db"] == pytest.approx(3.01, abs=0.01)
-    assert levels.loc["tone", "loudness_lufs"] == loudness(quarter)
-    assert levels["channels"].tolist() == [1, 1] and levels.index.name == "stem"
+    assert levels.loc["tone", "loudness_lufs"] == loudness(audio[0])
+    assert levels["channels"].tolist() == [1, 2, 1] and levels.index.name == "stem"
     assert np.isneginf(levels.loc["off", ["loudness_lufs", "peak_dbfs"]].astype(float)).all()
 
 
-@pytest.mark.parametrize("names", [["a"], ["a", "a"]])
-def test_song_needs_a_name_of_its_own_for_every_track(noise, names):
-    with pytest.raises(ValueError, match="name"):
-        Multitrack(names, noise(2, 10))
+@pytest.mark.parametrize(
+    ("names", "shape", "message"),
+    [
+        (["a"], (2, 2, 10), r"1 names need audio \(1, 2, num_samples\), got \(2, 2, 10\)"),
+        (["a", "b"], (2, 10), r"2 names need audio \(2, 2, num_samples\), got \(2, 10\)"),
+        (["a", "b"], (2, 1, 10), "2 names need audio"),
+        (["a", "b"], (2, 10, 2), "2 names need audio"),
+        (["a", "b", "a"], (3, 2, 10), "several stems are named a"),
+    ],
+)
+def test_names_and_audio_must_fit(names, shape, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Multitrack(names, torch.zeros(shape))
 
 
-def test_stems_as_m4a(tmp_path):
-    for i, name in enumerate(("bass", "vox")):
-        write_sound(tmp_path / f"{name}.m4a", music(2, seed=i))
-    song = load_multitrack(tmp_path)
-    assert song.names == ["bass.L", "bass.R", "vox.L", "vox.R"] and song.duration_s == pytest.approx(
-        2, abs=0.05
-    )
-    error = song.stems["vox"][:, :88200].numpy() - music(2, seed=1)
-    assert abs(error).mean() < 0.2 * abs(music(2, seed=1)).mean()
+@pytest.mark.parametrize("audio", [np.zeros((1, 2, 10)), torch.zeros(1, 2, 10, dtype=torch.int16), None])
+def test_audio_must_be_a_float_tensor(audio):
+    with pytest.raises(ValueError, match="audio must be a float32 tensor"):
+        Multitrack(["a"], audio)
+    assert Multitrack(["a"], torch.zeros(1, 2, 10).double()).audio.dtype == torch.float64
 
 
-def test_a_song_that_can_be_mixed_has_one_track_that_sounds(noise):
-    check_song(Multitrack(["a", "b"], torch.stack([torch.zeros(RATE), noise(RATE)])))
+def test_a_song_that_can_be_mixed_has_one_stem_that_sounds(noise):
+    check_song(Multitrack(["a", "b"], torch.stack([torch.zeros(2, RATE), noise(2, RATE)])))
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0.0, "demo: all 2 tracks are silent"),
-        (1e-5, "demo: all 2 tracks are silent"),
-        (np.nan, "track b holds NaN"),
-        (-np.inf, "track b holds NaN"),
+        (0.0, "demo: all 2 stems are silent"),
+        (1e-5, "demo: all 2 stems are silent"),
+        (np.nan, "stem b holds NaN"),
+        (-np.inf, "stem b holds NaN"),
     ],
 )
 def test_a_song_that_cannot(value, message):
-    audio = torch.zeros(2, RATE)
-    audio[1, 7] = value
+    audio = torch.zeros(2, 2, RATE)
+    audio[1, 1, 7] = value
     with pytest.raises(InputError) as caught:
         check_song(Multitrack(["a", "b"], audio, title="demo"))
     assert one_line(caught, message) and caught.value.about == "song"
+
+
+def test_stems_that_cancel_are_named_but_an_inverted_channel_is_a_stereo_stem(noise):
+    x = noise(2, RATE)
+    with pytest.raises(InputError) as caught:
+        check_song(Multitrack(["a", "b"], torch.stack([x, -x])))
+    assert (
+        one_line(caught, "the song: the stems cancel", "opposite polarity") and caught.value.about == "song"
+    )
+    check_song(Multitrack(["a"], torch.stack([x[0], -x[0]])[None]))
 
 
 @pytest.mark.parametrize("shape", [(2, 9000), (1, 2, 9000)])

@@ -10,7 +10,7 @@ def inputs(write, noise, tmp_path, monkeypatch):
     """The current folder, with stems/ (two of 0.5 s) and ref.wav."""
     write("stems/bass.wav", noise(1, 22050))
     write("stems/keys.wav", noise(2, 22050, seed=1))
-    write("ref.wav", noise(2, 22050, seed=2))
+    write("ref.wav", noise(2, 22050, seed=2) + 0.5 * noise(1, 22050, seed=3))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

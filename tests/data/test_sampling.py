@@ -11,6 +11,7 @@ import diffmst_lib as dm
 from diffmst_lib.audio.loudness import BUS_LUFS
 from diffmst_lib.audio.spreading import spread_pans
 from diffmst_lib.data.examples import Method1, Method2
+from diffmst_lib.data.index import SongIndex
 from diffmst_lib.data.sampling import draw_start
 from diffmst_lib.data.segments import find_windows, read_segment
 from diffmst_lib.inputs import InputError
@@ -159,6 +160,15 @@ def test_stems_from_anywhere(index):
     assert max(map(len, owners)) > 1
     halves = [examples(index, replace(SHORT, mixed_songs=0.5))[item] for item in range(30)]
     assert 5 < sum("/" in example.names[0] for example in halves) < 25
+
+
+def test_an_index_draws_the_same_before_and_after_it_is_loaded(index, tmp_path):
+    """Levels decide how loud the stems of several songs are, and a saved index has them rounded."""
+    loaded = SongIndex.load(index.save(tmp_path / "index.json"))
+    mixed = replace(SHORT, mixed_songs=1.0)
+    for item in range(4):
+        one, other = (Method1(where.multitracks(), mixed)[item] for where in (index, loaded))
+        assert one.names == other.names and torch.equal(one.tracks, other.tracks)
 
 
 def test_references_end_with_their_mix(index):

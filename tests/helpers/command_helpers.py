@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 DIFFMST = Path(sys.executable).with_name("diffmst")
-MIX_FILES = ["mix.wav", "params.csv", "params.json"]
+MIX_FILES = ["mix.wav", "params.csv", "params.json", "report.json"]
 
 
 def tree(folder):

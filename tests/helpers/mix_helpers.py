@@ -3,26 +3,35 @@
 import torch
 
 from diffmst_lib import MixingConsole, Multitrack, loudness
+from diffmst_lib.mixing.bus import console_tracks
 
 RATE = 44100
-CENTER_DB = -1.5  # a track in the center, both channels together, by the -4.5 dB pan law
+
+
+def mono_song(channels, names=None):
+    """A song of mono stems from channels (N, T)."""
+    return Multitrack(names or [f"t{i}" for i in range(len(channels))], channels[:, None].repeat(1, 2, 1))
 
 
 def with_silence(song, stem):
     """The song with one stem silent."""
-    keep = torch.tensor([not name.startswith(stem) for name in song.names])
-    return Multitrack(list(song.names), song.audio * keep[:, None])
+    keep = torch.tensor([name != stem for name in song.names])
+    return Multitrack(list(song.names), song.audio * keep[:, None, None])
 
 
 def contributions(result):
-    """LUFS of every track as it goes into the sum, measured 30 dB louder: at -48 LUFS the gate cuts into a decay."""
-    tracks = MixingConsole(result.sample_rate)(result.song.audio, result.params, master_bus=False).tracks
-    return [loudness(track * 10 ** (30 / 20)) - 30 for track in tracks]
+    """LUFS of every stem as it reaches the master bus, measured 30 dB louder: below, the gate cuts into decays."""
+    return [loudness(stem * 10 ** (30 / 20)) - 30 for stem in result.stems().values()]
+
+
+def bus_lufs(result):
+    """The loudness of the sum of the strips, before the master bus."""
+    return loudness(sum(result.stems().values()))
 
 
 def is_what_the_console_makes(result):
     again = MixingConsole(result.sample_rate, preset=result.params.preset).render(
-        result.song.audio, result.params
+        console_tracks(result.song, result.params.preset)[1], result.params
     )
     torch.testing.assert_close(again, result.audio, rtol=0, atol=1e-4)
     return True

@@ -75,10 +75,18 @@ class Watched:
 
     def __init__(self, console):
         self.console, self.calls = console, set()
+        self.preset, self.sample_rate = console.preset, console.sample_rate
+
+    def note(self, audio, params):
+        self.calls.add((audio.dtype, params.tracks.dtype, torch.is_autocast_enabled("cpu")))
 
     def __call__(self, tracks, params, **options):
-        self.calls.add((tracks.dtype, params.tracks.dtype, torch.is_autocast_enabled("cpu")))
+        self.note(tracks, params)
         return self.console(tracks, params, **options)
+
+    def master_bus(self, audio, params):
+        self.note(audio, params)
+        return self.console.master_bus(audio, params)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -9,6 +9,7 @@ import base64
 import html
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -305,6 +306,9 @@ class Desk(anywidget.AnyWidget):
         stems = html.escape(", ".join(self._names))
         unused = () if "features" in self.setup else ("features", "feature_panel")
         script = "\n".join(text for part, text in _SCRIPTS.items() if part not in unused)
+        script = re.sub(
+            r"(?m)^ *(//.*\n)?", "", script
+        )  # no indents and comments: a page holds several desks
         return (
             f"<style>{(_HERE / 'desk.css').read_text('utf-8')}</style>"
             f'<div class="dm-desk" data-static>A mixing desk for {stems}: it needs JavaScript.</div>'

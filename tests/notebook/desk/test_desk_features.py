@@ -228,9 +228,9 @@ def test_the_panel_follows_the_knobs_before_anything_is_played(visit, excerpt, r
 
     for _ in range(8):  # faster than it measures: the last counts
         fader(tab, "kick").press("ArrowUp")
-    turn_to(tab, "Fader of bgvox_main", -12)
-    pan = tab.get_by_role("slider", name="Pan of bgvox_main", exact=True)
-    pan.fill("0.9")
+    turn_to(tab, "Output fader of Master", start.master_bus["output_gain_db"] + 4)
+    pan = tab.get_by_role("slider", name="Pan of kick")
+    pan.fill("0.6")
     mute = "document.querySelector('[aria-label=\"Mute alt_hats\"]').click()"
     assert not tab.evaluate(f"{mute}, {DONE}")  # what is old says so
     panel(tab)

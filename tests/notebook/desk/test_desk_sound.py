@@ -239,3 +239,26 @@ def test_a_turned_knob_does_not_click_and_arrives(visit, toy):
     assert levels[[1, 2, 7]].max() < -100
     assert levels[4] > 6 and levels[6] < -10
     assert levels[3] == pytest.approx(20 * np.log10(0.25 * 0.25 / 2**0.5 / result["before"]), abs=0.01)
+
+
+LOUDNESS = """async ({ levels, rate, lengths }) => {
+  const { makeDsp, makeLevels } = await import("/desk.js");
+  const { loudness } = makeLevels(makeDsp());
+  const samples = new Float32Array(await (await fetch("/signals")).arrayBuffer());
+  let at = 0;
+  const next = (length) => samples.subarray(at, (at += length));
+  return lengths.map((length) => loudness([next(length), next(length)], rate, levels));
+}"""
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_the_loudness_is_the_librarys(visit, rate):
+    loud = torch.cat([tones(2.0, sample_rate=rate), 0.05 * tones(1.0, sample_rate=rate)], dim=1)
+    signals = [loud, loud[:, : rate // 5], loud[:, : round(0.45 * rate)], 1e-3 * loud, torch.zeros(2, rate)]
+    desk = dm.desk(dm.Multitrack(["a"], stems(tones(0.2, sample_rate=rate)), rate))
+    options = {"levels": desk.setup["levels"], "rate": rate, "lengths": [x.shape[-1] for x in signals]}
+    data = b"".join(x.contiguous().numpy().tobytes() for x in signals)
+    measured = visit(signals=data).evaluate(LOUDNESS, options)
+    expected = [dm.loudness(x, sample_rate=rate) for x in signals]
+    assert measured[-1] == expected[-1] == -math.inf
+    assert measured[:-1] == pytest.approx(expected[:-1], abs=1e-4)
