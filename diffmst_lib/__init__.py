@@ -1,6 +1,6 @@
 """Mixing style transfer: stems and a reference song in, console settings and a stereo mix out.
 
-Audio is float32 in [-1, 1]: tracks (batch, num_tracks, num_samples), mixes (batch, 2, num_samples). The
+Audio is float32 in [-1, 1]: stems (batch, num_stems, 2, num_samples), mixes (batch, 2, num_samples). The
 leading batch axis may be left out. A folder is a box of the paper's Fig. 1, in the order of the chapters.
 
 Where the paper's equations are:

@@ -23,6 +23,7 @@ from .inputs import InputNote as InputNote
 from .mixing.baselines import equal_loudness as equal_loudness
 from .mixing.baselines import unity as unity
 from .mixing.optimize import optimize_mix as optimize_mix
+from .mixing.report import Report as Report
 from .mixing.result import MixResult as MixResult
 from .model import DiffMST as DiffMST
 from .network import controller as controller

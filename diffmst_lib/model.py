@@ -23,19 +23,18 @@ from torch import nn
 
 from .audio.loudness import MIX_LUFS, normalize_loudness
 from .audio.multitrack import Multitrack
-from .console.gain_and_pan import pan_law, released_pan_law
 from .console.mixing_console import MixingConsole
 from .console.params import ConsoleParams
 from .mixing import whole_song
-from .mixing.bus import run_console
+from .mixing.bus import plain_sum, run_console
 from .mixing.keeping import KEEP
 from .mixing.result import MixResult
 from .network import checkpoint
-from .network.arguments import check_shapes, check_types
+from .network.arguments import check_examples, check_shapes, check_types
 from .network.channels import mirror_average
 from .network.config import ModelConfig, make_encoder
 from .network.controller import Controller, start_console
-from .network.encoder import ReferenceStyle, StatisticsEncoder, StyleFeatures
+from .network.encoder import ReferenceStyle, StatisticsEncoder, StyleFeatures, mid_and_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +206,7 @@ class DiffMST(nn.Module):
                     if logits:
                         mix = self.run_console(tracks, self.console_params(logits), mask)  # (B, 2, T)
                     else:
-                        mix = self.plain_sum(tracks, pans, mask)
+                        mix = plain_sum(tracks, pans, mask)
                     compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
                 answer = self.controller_logits(embeddings, compared, pans=pans, mask=mask)
                 if logits:
@@ -244,19 +243,6 @@ class DiffMST(nn.Module):
             torch.cat([style.features, features - style.features], dim=-1),
             torch.cat([style.mirrored, mirrored - style.mirrored], dim=-1),
         )
-
-    @torch.no_grad()
-    def plain_sum(
-        self, tracks: torch.Tensor, pans: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Sum a batch of tracks, each at the pan where it starts, as a neutral console does: (B, 2, T)."""
-        gains = pan_law(pans) if self.config.stems else released_pan_law(pans)  # (B, N, 2)
-        if mask is not None:
-            gains = gains * mask[..., None]
-            tracks = tracks.masked_fill(~mask.view(*mask.shape, *[1] * (tracks.ndim - 2)), 0.0)
-        with torch.autocast(tracks.device.type, enabled=False):
-            stereo = tracks if self.config.stems else tracks[:, :, None]  # (B, N, 2 or 1, T)
-            return torch.einsum("bnc,bnct->bct", gains, stereo.expand(-1, -1, 2, -1))
 
     def console_params(self, logits: Sequence[torch.Tensor]) -> ConsoleParams:
         """Turn the logits of a console into its parameters."""
@@ -296,11 +282,8 @@ class DiffMST(nn.Module):
         return embeddings
 
     def split_stems(self, tracks: torch.Tensor) -> torch.Tensor:
-        """Split stems (..., 2, T) into mid and side (..., 2, T), which the track encoder gets; not channels."""
-        if not self.config.stems:
-            return tracks
-        left, right = tracks.unbind(dim=-2)
-        return torch.stack([left + right, left - right], dim=-2) / 2
+        """Split stems (..., 2, T) into mid and side, which the track encoder gets; channels stay as they are."""
+        return mid_and_side(tracks) / 2 if self.config.stems else tracks
 
     def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
         """Encode references (B, 2, T) at -16 LUFS: f_r.
@@ -314,10 +297,8 @@ class DiffMST(nn.Module):
 
     def split_views(self, reference: torch.Tensor) -> torch.Tensor:
         """Split references (B, 2, T) into the mono signals that the mix encoder gets, (2 B, T)."""
-        if self.config.views == "mid/side":
-            left, right = reference.unbind(dim=1)
-            reference = torch.stack([left + right, left - right], dim=1)
-        return reference.flatten(0, 1)
+        views = mid_and_side(reference) if self.config.views == "mid/side" else reference
+        return views.flatten(0, 1)
 
     def mix(
         self,
@@ -342,9 +323,13 @@ class DiffMST(nn.Module):
             song: The stems.
             reference: A stereo mix (2, num_samples) at the song's sample rate.
             refine_steps: Steps of `optimize_mix` that start from the network's console, 0 or more.
-            balance: As in `optimize_mix`, and so are `center`, `keep` (for the refine steps), `lock`,
-                `fit_seconds` and `progress`.
-            amount: How far to go from the song as delivered to what was found, as in `optimize_mix`.
+            balance: "delivered" or "equal", as in `optimize_mix`, and so are the others.
+            center: Stems of a mono song that stay in the middle.
+            keep: Weight of what holds the song during the refine steps, 0 or more.
+            lock: Strips and knobs that stay as they were delivered.
+            amount: How far to go from the song as delivered to what was found, 0 to 1, also by aspect.
+            fit_seconds: Length of the window that the refine steps fit, in seconds.
+            progress: Whether to show a progress bar.
 
         Returns:
             A MixResult at -16 LUFS.
@@ -437,14 +422,7 @@ class DiffMST(nn.Module):
         Raises:
             ValueError: For other shapes and for sounds that are not finite.
         """
-        shapes = tracks.shape, references.shape
-        fits = tracks.ndim == 2 + self.config.stems and references.ndim == 3
-        if not fits or min(len(tracks), len(references)) < 2:
-            one = "(K, 2, samples)" if self.config.stems else "(K, samples)"
-            raise ValueError(
-                f"tracks must be {one} and references (K, 2, samples), at least two of each, "
-                f"got {' and '.join(str(tuple(shape)) for shape in shapes)}"
-            )
+        check_examples(tracks, references, stems=self.config.stems)
         encoders = self.track_encoder, self.mix_encoder
         signals = self.split_stems(tracks), self.split_views(references)
         for encoder, sounds in zip(encoders, signals, strict=True):

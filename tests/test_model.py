@@ -12,6 +12,7 @@ from diffmst_lib import InputError, Multitrack
 from diffmst_lib.audio.loudness import level_stems
 from diffmst_lib.audio.spreading import spread_pans
 from diffmst_lib.console.table import knob_index
+from diffmst_lib.mixing.bus import plain_sum
 from diffmst_lib.network.controller import start_console
 
 SEND = knob_index("send_db")
@@ -349,7 +350,7 @@ def test_the_plain_sum_is_the_neutral_mix(stems, record):
     tracks, pans = stems[None], torch.tensor([[0.4, 0.6, 0.5]])
     with torch.no_grad():
         style = untrained.encode_reference(record[None])
-        compared = untrained.add_gap(style, untrained.plain_sum(tracks, pans))
+        compared = untrained.add_gap(style, plain_sum(tracks, pans))
         mix, _ = untrained(tracks, record[None], pans=pans)
         own, mirrored = untrained.style(dm.normalize_loudness(mix))
     assert compared.features.shape == (1, 108)
@@ -359,15 +360,15 @@ def test_the_plain_sum_is_the_neutral_mix(stems, record):
 
 
 def test_the_plain_sum_of_stems_in_the_middle_is_their_sum(tiny, stems):
-    middle = tiny.plain_sum(stems[None], torch.full((1, 3), 0.5))
+    middle = plain_sum(stems[None], torch.full((1, 3), 0.5))
     torch.testing.assert_close(middle[0], stems.sum(dim=0), rtol=0, atol=1e-6)
 
 
 def test_the_plain_sum_leaves_out_what_the_mask_does(tiny, noise):
     stems, pans = noise(1, 3, 2, 44100), torch.tensor([[0.2, 0.8, 0.6]])
     stems[0, 2] = math.nan
-    masked = tiny.plain_sum(stems, pans, torch.tensor([[True, True, False]]))
-    torch.testing.assert_close(masked, tiny.plain_sum(stems[:, :2], pans[:, :2]))
+    masked = plain_sum(stems, pans, torch.tensor([[True, True, False]]))
+    torch.testing.assert_close(masked, plain_sum(stems[:, :2], pans[:, :2]))
 
 
 def test_a_model_without_features_has_no_gap_to_listen_to(noise):
@@ -386,9 +387,7 @@ def test_another_pass_corrects_the_console(tiny, noise):
     with torch.no_grad():
         style, embeddings = tiny.encode_reference(record), tiny.encode_tracks(stems)
         once = tiny.console_logits(embeddings, style, stems, pans=pans, passes=1)
-        first = tiny.controller_logits(
-            embeddings, tiny.add_gap(style, tiny.plain_sum(stems, pans)), pans=pans
-        )
+        first = tiny.controller_logits(embeddings, tiny.add_gap(style, plain_sum(stems, pans)), pans=pans)
         assert all(torch.equal(a, b) for a, b in zip(once[1:], first[1:], strict=True))
         assert torch.equal(once[0][..., but_sends], first[0][..., but_sends])
         mix = tiny.run_console(stems, tiny.console_params(once), None)

@@ -24,7 +24,9 @@ def test_library_example(tmp_path, monkeypatch, capsys):
         "model",
         "params.csv",
         "params.json",
+        "report.json",
         "sheet.pdf",
+        "stems",
     ]
     assert len(names["run"].validation) == 2
     first, last = map(float, re.findall(r"^\d+ +([\d.]+)$", capsys.readouterr().out, re.MULTILINE)[:2])

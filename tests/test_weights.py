@@ -4,7 +4,7 @@ import pytest
 
 import diffmst_lib as dm
 
-RECORDS = ("vibe_ace", "its_simple", "lets_go_fishin")  # never trained on, as the song
+RECORDS = ("its_simple", "lets_go_fishin", "hungarian_dance")  # never trained on, as the song
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,20 @@ def test_a_song_never_heard_is_mixed_after_the_record_that_was_shown(small, data
         name: dm.normalize_loudness(dm.load_audio(data / "references" / f"{name}.ogg")[:, : 10 * 44100])
         for name in RECORDS
     }
-    mixes = {name: small.mix(song, record).audio for name, record in records.items()}
-    start = dm.equal_loudness(song, panned=True).audio
+    results = {name: small.mix(song, record) for name, record in records.items()}
+    start = dm.unity(song).audio
 
     def loss(mix, name):
         return dm.audio_feature_loss(mix, records[name])["total"].item()
 
-    right = sum(loss(mixes[name], name) for name in RECORDS) / 3
-    wrong = sum(loss(mixes[a], b) for a, b in zip(RECORDS, (*RECORDS[1:], RECORDS[0]), strict=True)) / 3
+    right = sum(loss(results[name].audio, name) for name in RECORDS) / 3
+    wrong = (
+        sum(loss(results[a].audio, b) for a, b in zip(RECORDS, (*RECORDS[1:], RECORDS[0]), strict=True)) / 3
+    )
     untouched = sum(loss(start, name) for name in RECORDS) / 3
-    assert right < 0.5 * untouched and right < 0.4 * wrong, (right, wrong, untouched)
+    assert right < 0.5 * untouched and right < 0.5 * wrong, (right, wrong, untouched)
+    for result in results.values():  # of channels converted to stems: no stem leans, nothing is driven
+        assert result.params.preset == "default" and result.params.names == song.names
+        report = result.report()
+        assert report.stems["lean_change_db"].abs().max() < 3.0
+        assert report.mix.loc["master_reduction_mean_db", "mix"] < 8.0

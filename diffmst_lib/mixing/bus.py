@@ -11,6 +11,7 @@ import torch
 
 from ..audio.loudness import BUS_LUFS, loudest_window, loudness, normalize_loudness
 from ..audio.multitrack import Multitrack
+from ..console.gain_and_pan import pan_law, released_pan_law
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.table import OFF_DB, knob_index, param_table
@@ -47,6 +48,28 @@ def run_console(
     bus = console(tracks, params, fx_bus=fx_bus, mask=mask, master_bus=False).mix
     bus = normalize_loudness(bus, bus_lufs, sample_rate=console.sample_rate)
     return console.master_bus(bus if bus.ndim == 3 else bus[None], params).view_as(bus)
+
+
+@torch.no_grad()
+def plain_sum(tracks: torch.Tensor, pans: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Sum a batch of tracks, each at the pan where it starts, as a neutral console does.
+
+    Args:
+        tracks: Stems (B, N, 2, T), or channels (B, N, T), which follow the released pan law.
+        pans: (B, N), from 0 to 1.
+        mask: (B, N), True where a track is real; None: all are.
+
+    Returns:
+        The sum (B, 2, T).
+    """
+    stems = tracks.ndim == 4
+    gains = pan_law(pans) if stems else released_pan_law(pans)  # (B, N, 2)
+    if mask is not None:
+        gains = gains * mask[..., None]
+        tracks = tracks.masked_fill(~mask.view(*mask.shape, *[1] * (tracks.ndim - 2)), 0.0)
+    with torch.autocast(tracks.device.type, enabled=False):
+        stereo = tracks if stems else tracks[:, :, None].expand(-1, -1, 2, -1)
+        return torch.einsum("bnc,bnct->bct", gains, stereo)
 
 
 def console_tracks(song: Multitrack, preset: str = "default") -> tuple[list[str], torch.Tensor]:

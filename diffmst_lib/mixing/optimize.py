@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 
 from ..audio.loudness import loudest_window, loudness, normalize_loudness
 from ..audio.multitrack import Multitrack, check_song
-from ..console.mixing_console import MixingConsole, uses_fx_bus
+from ..console.mixing_console import ConsoleOutput, MixingConsole, uses_fx_bus
 from ..console.params import ConsoleParams
-from ..console.table import knob_index
+from ..console.table import OFF_DB, knob_index
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .bus import console_tracks, move_faders
@@ -162,27 +162,32 @@ class _Fit:
         first = loudest_window(audio, fit_seconds, sample_rate=song.sample_rate)
         length = max(1, int(fit_seconds * song.sample_rate))
         self.tracks = audio[..., first : first + length].clone()
+        self.closed: list[Lock] = []  # faders that are off stay off: logits are kept from the ends of ranges
+        if init.preset == "default":
+            off = init.values("track")["fader_db"] <= OFF_DB
+            self.closed = [(row, "fader_db") for row in off.nonzero().flatten().tolist()]
         self.bus_lufs: float | None = None
         if init.preset == "default" and math.isfinite(level := self._bus_loudness(init)):
             self.bus_lufs = level  # the level that the whole song has there, in its loudest window
 
-    def bus(self, params: ConsoleParams) -> torch.Tensor:
-        """Sum the strips (2, T), as they reach the master bus."""
-        return self.console(self.tracks, params, fx_bus=self.fx_bus, master_bus=False).mix
+    def strips(self, params: ConsoleParams) -> ConsoleOutput:
+        """Run the strips: what reaches the master bus, and its sum."""
+        return self.console(self.tracks, params, fx_bus=self.fx_bus, master_bus=False)
 
     @torch.no_grad()
     def _bus_loudness(self, params: ConsoleParams) -> float:
         """Measure the loudness before the master bus, in LUFS."""
-        return loudness(self.bus(params), sample_rate=self.sample_rate)
+        return loudness(self.strips(params).mix, sample_rate=self.sample_rate)
 
-    def distance(self, params: ConsoleParams) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """Compute the audio-feature loss of a console's mix, by term, and return the input of its master."""
-        bus = self.bus(params)
+    def distance(self, params: ConsoleParams) -> tuple[dict[str, torch.Tensor], ConsoleOutput]:
+        """Compute the audio-feature loss of a console's mix, by term, and return what enters its master."""
+        out = self.strips(params)
+        bus = out.mix
         if self.bus_lufs is not None:
             bus = normalize_loudness(bus, self.bus_lufs, sample_rate=self.sample_rate)
         mix = normalize_loudness(self.console.master_bus(bus[None], params)[0], sample_rate=self.sample_rate)
         terms = feature_distance(audio_features(mix, sample_rate=self.sample_rate), self.features)
-        return terms, bus
+        return terms, ConsoleOutput(bus, out.tracks)
 
     def descend(
         self, steps: int, keep: float, lock: Sequence[Lock], learning_rate: float, progress: bool
@@ -195,7 +200,8 @@ class _Fit:
             self.bus_lufs = None  # a locked fader holds its own level; the others are balanced against it
         strips, *buses = (z.requires_grad_() for z in init.to_logits())
         logits = [strips, *buses]
-        pull = Pull(logits, self.tracks, preset=init.preset, sample_rate=self.sample_rate)
+        with torch.no_grad():
+            pull = Pull(logits, init, self.tracks, self.strips(init).tracks)
         faster = MASTER_FASTER if keep else 1.0
         groups: list[dict[str, Any]] = [{"params": [strips]}, {"params": buses, "lr": faster * learning_rate}]
         optimizer = torch.optim.Adam(groups, lr=learning_rate)
@@ -204,8 +210,8 @@ class _Fit:
             for step in range(-1, steps + 1):
                 # First the start itself: `to_logits` moves knobs off the ends of their ranges.
                 params = init if step < 0 else self._params(logits, lock)
-                terms, bus = self.distance(params)
-                pulled = keep * pull(logits, params, bus) if keep and step >= 0 else torch.zeros(())
+                terms, out = self.distance(params)
+                pulled = keep * pull(logits, params, out) if keep and step >= 0 else torch.zeros(())
                 total = terms["total"] + pulled
                 if total.item() < best_loss:
                     best, best_loss = params.clone(), total.item()
@@ -230,7 +236,7 @@ class _Fit:
             send = knob_index("send_db", "track", init.preset)
             params.tracks = torch.cat([params.tracks[:, :send], init.tracks[:, send:]], dim=-1)
             params.fx_bus_values = init.fx_bus_values
-        return hold(init, params, lock) if lock else params
+        return hold(init, params, [*lock, *self.closed]) if lock or self.closed else params
 
     def finish(self, best: ConsoleParams, keep: float, lock: Sequence[Lock]) -> ConsoleParams:
         """Write the level before the master bus into the faders, and see that no stem leans too far."""

@@ -25,6 +25,7 @@ from ..inputs import note
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .bus import console_tracks
+from .limits import FARTHER
 from .report import Report, build_report
 from .stem_files import file_names
 
@@ -271,7 +272,7 @@ def tell_if_farther(result: MixResult, reference: Reference) -> None:
     plain_sum = result.song.audio.sum(dim=0)
     level = loudness(plain_sum, sample_rate=result.sample_rate)
     plain = reference.distance(plain_sum, level, sample_rate=result.sample_rate)["total"]
-    if result.loss is not None and result.loss["total"] > plain:
+    if result.loss is not None and result.loss["total"] > FARTHER * plain:
         note(
             f"the mix is farther from its record than the plain sum of the stems: audio-feature loss "
             f"{result.loss['total']:.4f} against {plain:.4f}"

@@ -27,7 +27,8 @@ def file_names(names: Sequence[str]) -> list[str]:
     files: list[str] = []
     taken: set[str] = set()
     for name in names:
-        safe = _FORBIDDEN.sub("_", name).encode("utf-8", "replace")[:LONGEST].decode("utf-8", "ignore")
+        whole = name.encode("utf-8", "replace").decode()  # half of a letter becomes "?"
+        safe = _FORBIDDEN.sub("_", whole).encode()[:LONGEST].decode(errors="ignore")
         safe = safe.strip(" .") or "stem"
         if _DEVICES.match(safe):
             safe = f"_{safe}"

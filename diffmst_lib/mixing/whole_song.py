@@ -31,7 +31,7 @@ from ..network.channels import channel_pans
 from ..network.config import ModelConfig
 from ..network.controller import start_logits
 from ..network.encoder import ReferenceStyle
-from .bus import console_tracks, hold_bus
+from .bus import console_tracks, hold_bus, plain_sum
 from .first_edition import stems_console
 from .keeping import KEEP
 from .optimize import fit_console
@@ -65,9 +65,6 @@ class Network(Protocol):
         self, embeddings: torch.Tensor, style: ReferenceStyle, tracks: torch.Tensor, *, pans: torch.Tensor
     ) -> list[torch.Tensor]:
         """Predict the logits of the console's three sections."""
-
-    def plain_sum(self, tracks: torch.Tensor, pans: torch.Tensor) -> torch.Tensor:
-        """Sum a batch of tracks without a console, (B, 2, T)."""
 
     def add_gap(self, style: ReferenceStyle, mix: torch.Tensor) -> ReferenceStyle:
         """Append to the features of a reference the gap to those of a mix (B, 2, T)."""
@@ -186,7 +183,7 @@ def attention_maps(
         style = reference_style(model, record.audio)
         window = level_window(model, tracks, tracks.audio[..., first : first + round(seconds * rate)])
         if model.config.passes:
-            style = model.add_gap(style, model.plain_sum(window.tracks, window.pans))
+            style = model.add_gap(style, plain_sum(window.tracks, window.pans))
         maps = model.controller.attention(
             *model.controller.tokens(
                 model.encode_tracks(window.tracks), style.embeddings, style=style.features, pans=window.pans

@@ -37,3 +37,14 @@ def check_shapes(
             raise ValueError(
                 f"{name} must be {tuple(tracks.shape[:2])}, one per track, got {tuple(values.shape)}"
             )
+
+
+def check_examples(tracks: torch.Tensor, references: torch.Tensor, *, stems: bool) -> None:
+    """Raise ValueError unless tracks and references can tell what is usual: at least two of each."""
+    fits = tracks.ndim == 2 + stems and references.ndim == 3
+    if not fits or min(len(tracks), len(references)) < 2:
+        one = "(K, 2, samples)" if stems else "(K, samples)"
+        raise ValueError(
+            f"tracks must be {one} and references (K, 2, samples), at least two of each, "
+            f"got {tuple(tracks.shape)} and {tuple(references.shape)}"
+        )

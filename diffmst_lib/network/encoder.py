@@ -27,6 +27,12 @@ MEL_FLOOR_DB = -100.0
 ACTIVE_RANGE_DB = 60.0  # frames further below the loudest one count as silence
 
 
+def mid_and_side(x: torch.Tensor) -> torch.Tensor:
+    """Compute left + right and left - right of stereo sounds (..., 2, T), in the same shape."""
+    left, right = x.unbind(dim=-2)
+    return torch.stack([left + right, left - right], dim=-2)
+
+
 def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
     """Compute magnitudes of the short-time spectrum, |STFT|, with centered Hann windows.
 

@@ -9,6 +9,7 @@ from .losses import plot_history as plot_history
 from .losses import plot_loss_terms as plot_loss_terms
 from .panner import plot_mixer as plot_mixer
 from .panner import plot_pan_law as plot_pan_law
+from .report import plot_report as plot_report
 from .spectra import plot_bark as plot_bark
 from .spectra import plot_spectrum as plot_spectrum
 from .tracks import plot_levels as plot_levels

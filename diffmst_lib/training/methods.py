@@ -21,7 +21,7 @@ from .recipes import GAIN_DB, Recipe
 
 RANDOM_MOVES = 3.0  # how far the other knobs of a random console are from where they do nothing
 LEVELS = ("input_gain_db", "makeup_gain_db", "send_db", "output_gain_db")  # knobs that stand still in it
-MASTER_SHARE = 0.01  # the master is hardly pulled: it may follow the reference
+MASTER_SHARE = 0.03  # the master is hardly pulled: it may follow the reference
 EQ_CENTERS_HZ = (60.0, 150.0, 600.0, 2500.0, 6000.0, 8000.0)  # of the equalizer that makes another master
 
 
@@ -269,7 +269,7 @@ def task_loss(mix: torch.Tensor, task: Task, recipe: Recipe) -> torch.Tensor:
 def distance_from_neutral(params: ConsoleParams, pans: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Compute how far consoles are from the one where training starts, in moves of an engineer, squared.
 
-        D = mean over tracks of sum over knobs of m^2 + 0.01 sum over the master's knobs of m^2
+        D = mean over tracks of sum over knobs of m^2 + 0.03 sum over the master's knobs of m^2
 
     where m is the distance of a knob from its start in moves (`ParamSpec.moves`): 3 dB of a fader, a fifth of
     a pan, a third of an octave. The strips keep the song; the master is almost free to follow the reference,

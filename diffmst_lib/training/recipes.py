@@ -23,7 +23,9 @@ VARIANTS = {
     "af-16": (2, "af", 16, None),
 }
 GAIN_DB = 12.0  # the faders of our random mixes move within +-12 dB
-PULL = 0.001  # a third of the pull of a fit, which has one song: here many songs say the same
+# 80 steps of `tiny` with a pull of 0, 0.0003, 0.001: loss 0.083, 0.088, 0.095 with the right record, 0.091,
+# 0.094, 0.095 with a wrong one, and a squared distance of 89, 5.5, 2.0 moves.
+PULL = 0.0003
 
 
 @dataclass(frozen=True)

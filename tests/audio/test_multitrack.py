@@ -100,7 +100,8 @@ def test_audio_must_be_a_float_tensor(audio):
 
 
 def test_a_song_that_can_be_mixed_has_one_stem_that_sounds(noise):
-    check_song(Multitrack(["a", "b"], torch.stack([torch.zeros(2, RATE), noise(2, RATE)])))
+    levels = check_song(Multitrack(["a", "b"], torch.stack([torch.zeros(2, RATE), noise(2, RATE)])))
+    assert levels == [-np.inf, loudness(noise(2, RATE))]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ from command_helpers import MIX_FILES, notes, tree
 import diffmst_lib as dm
 from diffmst_lib import ConsoleParams, load_audio, loudness
 
+FARTHER = "the mix is farther from its record than the plain sum of the stems"
+pytestmark = pytest.mark.filterwarnings(f"ignore:{FARTHER}")
+
 # Good runs
 
 
@@ -48,8 +51,8 @@ def test_fit_seconds_and_steps_reach_the_fit(inputs, diffmst):
     losses = want.history["total"]
     first, best = losses.iloc[0], losses[(losses + want.history["pull"]).idxmin()]
     reported = re.fullmatch(r"fit: audio-feature loss ([\d.]+) -> ([\d.]+)", out[1])
-    assert [float(number) for number in reported.groups()] == pytest.approx([first, best], rel=1e-3)
-    assert float(out[2].removeprefix("audio-feature loss ")) == pytest.approx(want.loss["total"], rel=1e-3)
+    assert [float(number) for number in reported.groups()] == pytest.approx([first, best], abs=6e-5)
+    assert float(out[2].removeprefix("audio-feature loss ")) == pytest.approx(want.loss["total"], abs=6e-5)
 
 
 def test_the_baseline_is_compared_with_a_reference(inputs, diffmst):
@@ -71,7 +74,8 @@ def model(inputs):
 
 def test_mix_by_a_model(model, diffmst):
     code, out, err = diffmst("mix stems --reference ref.wav --output out --model tiny --quiet")
-    assert (code, out, err) == (0, [], []) and sorted(os.listdir("out")) == MIX_FILES
+    assert (code, out) == (0, []) and sorted(os.listdir("out")) == MIX_FILES
+    assert [note.split(":")[0] for note in notes(err)] == [FARTHER] * len(err)  # it is untrained
     song, reference = dm.load_multitrack("stems"), load_audio("ref.wav")
     want = dm.DiffMST.from_pretrained("tiny").mix(song, reference)
     assert (
@@ -253,15 +257,14 @@ def test_center_names_who_stays_in_the_middle_of_a_mono_song(inputs, diffmst, wr
         assert "".join(n for n in "abc" if settings().track(n)["pan"] == 0.5) == middle
 
 
-def test_names_with_commas_and_dots_are_stems_before_they_are_lists_and_knobs(inputs, diffmst, write, noise):
+def test_a_name_with_a_comma_or_a_dot_is_a_stem_before_it_is_a_list_or_a_knob(inputs, diffmst, write, noise):
     write("stems/kick, in.wav", noise(2, 22050, seed=3))
     write("stems/keys.pan.wav", noise(2, 22050, seed=4))
-    locks = ["--lock", "kick, in", "--lock", "kick, in.pan", "--lock", "keys.pan"]
-    assert diffmst("mix stems --reference ref.wav --output out --steps 6 --keep 0 --quiet", locks)[0] == 0
-    flat = [
-        settings().track(name)["peak_1_gain_db"] == 0.0 for name in ("kick, in", "keys.pan", "keys", "bass")
-    ]
-    assert flat == [True, True, False, False]
+    given = ["--lock", "kick, in", "--lock", "kick, in.pan", "--lock", "keys.pan, bass.pan"]
+    assert diffmst("mix stems --reference ref.wav --output out --steps 2 --quiet", given)[0] == 0
+    song, lock = dm.load_multitrack("stems"), ["kick, in", "kick, in.pan", "keys.pan", "bass.pan"]
+    want = dm.optimize_mix(song, load_audio("ref.wav"), steps=2, lock=lock)
+    assert settings().to_json() == want.params.to_json()
 
 
 # Stems

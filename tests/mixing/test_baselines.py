@@ -58,7 +58,7 @@ def one_gain_apart(ours, theirs):
 
 @pytest.mark.parametrize("name", ["caesium", "potassium", "rubidium"])
 def test_neutral_is_exactly_what_was_delivered(data, name):
-    song = load_multitrack(data / "multitracks" / name)
+    song = load_multitrack(data / "multitracks" / name).excerpt(4, 5)
     result = unity(song)
     one_gain_apart(result.audio, song.audio.sum(dim=0))
     trims = result.params.values("track")["input_gain_db"]

@@ -125,9 +125,9 @@ def test_the_pull_keeps_the_strips_and_lets_the_master_work(song, reference, fit
 
 def test_no_stem_leans_whatever_the_record(song, reference):
     one_sided = reference * torch.tensor([1.0, 0.1])[:, None]
-    result = optimize_mix(song, one_sided, steps=25, learning_rate=0.2)
+    result = optimize_mix(song.excerpt(0, 0.7), one_sided, steps=20, learning_rate=0.3)
     stems = torch.stack(list(result.stems().values()))
-    assert (lean_db(stems) - lean_db(song.audio)).abs().max() < 3.0
+    assert (lean_db(stems) - lean_db(result.song.audio)).abs().max() < 3.0
 
 
 @pytest.mark.parametrize("options", [{}, {"balance": "equal"}, {"fit_seconds": 0.5}], ids=str)

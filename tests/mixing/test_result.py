@@ -1,20 +1,22 @@
-"""A finished mix: what it carries, remixed and saved."""
+"""A finished mix: what it carries, its stems, remixed and saved."""
 
 import json
 import math
 import os
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import soundfile
 import torch
-from mix_helpers import CENTER_DB, RATE, contributions, is_what_the_console_makes
+from mix_helpers import RATE, contributions, is_what_the_console_makes
+from model_helpers import TWIN, model
 
 from diffmst_lib import (
     ConsoleParams,
     InputError,
+    MixingConsole,
     MixResult,
+    Multitrack,
     audio_feature_loss,
     equal_loudness,
     load_audio,
@@ -23,24 +25,77 @@ from diffmst_lib import (
     unity,
 )
 
+FILES = ["mix.wav", "params.csv", "params.json", "report.json"]
+
 
 def test_remix_follows_an_edit(song):
-    result = equal_loudness(song)
-    result.params.track("kick")["input_gain_db"] += 6
+    result = equal_loudness(song, panned=True)
+    result.params.track("kick")["fader_db"] += 6
     result.params.track("bgvox_main")["pan"] = 0.0
     remixed = result.remix()
     assert is_what_the_console_makes(remixed)
     assert loudness(remixed.audio) > loudness(result.audio) + 1  # the level follows, nothing is normalized
-    assert not torch.equal(remixed.audio[0], remixed.audio[1])
-    levels = dict(zip(song.names, contributions(remixed), strict=True))
-    assert [levels["kick.L"], levels["kick.R"]] == pytest.approx([-42.0 + CENTER_DB] * 2, abs=0.05)
+    before, after = (
+        dict(zip(song.names, contributions(mix), strict=True))
+        for mix in (equal_loudness(song, panned=True), remixed)
+    )
+    assert after["kick"] == pytest.approx(before["kick"] + 6.0, abs=0.05)
+    assert not remixed.stems()["bgvox_main"][1].any()
 
 
 def test_remix_leaves_the_old_result_alone(song):
     old = equal_loudness(song)
     new = old.remix()
     new.params.track("kick")["pan"] = 0.9
-    assert old.params.track("kick")["pan"].tolist() == [0.5, 0.5]
+    assert old.params.track("kick")["pan"] == 0.5
+
+
+# Stems
+
+
+def through_the_master(result, stems):
+    bus = sum(stems)[None]
+    return MixingConsole(result.sample_rate, preset=result.params.preset).master_bus(bus, result.params)[0]
+
+
+def sent(song):
+    """A mix whose kick and synthesizer are sent to the reverb."""
+    result = unity(song)
+    result.params.track("kick")["send_db"] = -6.0
+    result.params.track("minilogue_synth")["send_db"] = -12.0
+    return result.remix()
+
+
+def test_stems_sum_to_the_mix_through_the_master_bus(song, fitted):
+    stems = fitted.stems()
+    assert list(stems) == song.names and not any(stem.requires_grad for stem in stems.values())
+    assert (through_the_master(fitted, stems.values()) - fitted.audio).abs().max() < 10 ** (-90 / 20)
+    assert fitted.fx_return() is None
+
+
+def test_the_reverbs_return_is_a_stem_of_its_own(song):
+    result = sent(song)
+    stems, returns = result.stems(), result.fx_return()
+    assert returns.shape == result.audio.shape and returns.abs().max() > 1e-3
+    error = through_the_master(result, [*stems.values(), returns]) - result.audio
+    assert error.abs().max() < 10 ** (-90 / 20)
+    assert (through_the_master(result, stems.values()) - result.audio).abs().max() > 1e-3
+
+
+def test_a_strip_that_is_off_is_a_silent_stem(song):
+    result = unity(song)
+    result.params.track("kick")["fader_db"] = -60.0
+    assert not result.stems()["kick"].any()
+
+
+def test_stems_of_the_papers_console_are_sums_of_their_channels(song, reference):
+    result = model("paper", **TWIN).mix(song.excerpt(0, 0.5), reference)
+    stems = result.stems()
+    assert list(stems) == song.names
+    torch.testing.assert_close(through_the_master(result, stems.values()), result.audio, rtol=0, atol=1e-4)
+
+
+# Loss and level
 
 
 def test_a_result_carries_its_loudness_and_its_loss(song, reference, fitted):
@@ -56,15 +111,27 @@ def test_a_result_carries_its_loudness_and_its_loss(song, reference, fitted):
     assert equal_loudness(song).loss is None
 
 
-def test_saved_files_are_three_and_hold_the_mix(song, tmp_path):
+def test_the_reference_stays_with_the_result(song, reference, fitted):
+    assert torch.equal(fitted.reference, reference) and torch.equal(fitted.remix().reference, reference)
+    report, other = fitted.report(), unity(song).report(reference)
+    assert report.mix["reference"].notna().any() and other.mix["reference"].notna().any()
+    assert unity(song).report().mix["reference"].isna().all()
+    with pytest.raises(InputError, match="the reference is silent"):
+        fitted.report(torch.zeros(2, 999))
+
+
+# Saved
+
+
+def test_saved_files_are_four_and_hold_the_mix(song, tmp_path):
     result = unity(song)
     folder = result.save(tmp_path / "new" / "folder")
-    assert sorted(os.listdir(folder)) == ["mix.wav", "params.csv", "params.json"]
+    assert sorted(os.listdir(folder)) == FILES
     info = soundfile.info(folder / "mix.wav")
     assert (info.samplerate, info.channels, info.frames, info.subtype) == (
         RATE,
         2,
-        song.audio.shape[1],
+        song.audio.shape[-1],
         "FLOAT",
     )
     assert torch.equal(load_audio(folder / "mix.wav"), result.audio)
@@ -74,7 +141,60 @@ def test_saved_files_are_three_and_hold_the_mix(song, tmp_path):
     torch.testing.assert_close(params.master_bus_values, result.params.master_bus_values, rtol=0, atol=1e-5)
     rows = pd.read_csv(folder / "params.csv", index_col="strip")
     assert rows.index.tolist() == [*song.names, "fx_bus", "master_bus"]
-    assert rows.loc["kick.L", "pan"] == pytest.approx(0.18)
+    assert rows.loc["kick", "pan"] == 0.5
+
+
+def test_the_report_that_is_saved_is_the_reports_own(fitted, tmp_path):
+    fitted.save(tmp_path)
+    text = (tmp_path / "report.json").read_text("utf-8")
+    assert "NaN" not in text and "Infinity" not in text
+    want = fitted.report()
+    assert json.loads(text) == json.loads(json.dumps(want.to_dict()))
+    other = unity(fitted.song).report()
+    fitted.save(tmp_path, report=other)
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == json.loads(
+        json.dumps(other.to_dict())
+    )
+
+
+def test_saved_stems_are_those_of_the_mix(song, tmp_path):
+    result = sent(song)
+    result.save(tmp_path, stems=True)
+    assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "stems"])
+    sounds = result.stems() | {"fx_return": result.fx_return()}
+    assert sorted(os.listdir(tmp_path / "stems")) == sorted(f"{name}.wav" for name in sounds)
+    for name, sound in sounds.items():
+        path = tmp_path / "stems" / f"{name}.wav"
+        assert torch.equal(load_audio(path), sound) and soundfile.info(path).subtype == "FLOAT"
+
+
+def test_no_stem_overwrites_another_or_leaves_its_folder(song, tmp_path):
+    names = ["fx_return", "../../mix", "Fx_Return"]
+    result = unity(Multitrack(names, song.audio))
+    result.params.track("../../mix")["send_db"] = 0.0
+    result.save(tmp_path / "out", stems=True)
+    assert os.listdir(tmp_path) == ["out"]
+    files = sorted(os.listdir(tmp_path / "out" / "stems"))
+    assert files == sorted(["fx_return.wav", "_.._mix.wav", "Fx_Return_2.wav", "fx_return_3.wav"])
+    assert torch.equal(load_audio(tmp_path / "out/stems/fx_return_3.wav"), result.fx_return())
+
+
+def test_failing_to_save_stems_leaves_nothing(song, tmp_path, monkeypatch):
+    def fail(path, *_, **__):
+        raise InputError(f"{path.name}: not written")
+
+    result = unity(song)
+    (tmp_path / "stems").mkdir()
+    (tmp_path / "stems" / "kick.wav").write_text("earlier")
+    monkeypatch.setattr("diffmst_lib.mixing.result.save_audio", fail)
+    for place in (tmp_path, tmp_path / "new"):
+        with pytest.raises(InputError, match="not written"):
+            result.save(place, stems=True)
+    assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == [
+        "stems",
+        "stems/kick.wav",
+    ]
+    assert (tmp_path / "stems" / "kick.wav").read_text() == "earlier"
 
 
 def test_saving_replaces_the_files_of_an_earlier_mix_and_no_others(song, tmp_path):
@@ -82,37 +202,43 @@ def test_saving_replaces_the_files_of_an_earlier_mix_and_no_others(song, tmp_pat
     equal_loudness(song).save(tmp_path)
     result = unity(song)
     result.save(str(tmp_path))
-    assert sorted(os.listdir(tmp_path)) == ["mix.wav", "notes.txt", "params.csv", "params.json"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "notes.txt"])
     assert torch.equal(load_audio(tmp_path / "mix.wav"), result.audio)
-    assert json.loads((tmp_path / "params.json").read_text("utf-8"))["tracks"]["kick.L"]["input_gain_db"] == 0
-
-
-def interrupt():
-    raise KeyboardInterrupt
+    trims = [
+        strip["input_gain_db"]
+        for strip in json.loads((tmp_path / "params.json").read_text("utf-8"))["tracks"].values()
+    ]
+    assert len(set(trims)) == 1  # those of the second mix
 
 
 @pytest.fixture(params=["not finite", "interrupted"])
-def failing(request, song):
+def failing(request, song, monkeypatch):
     """A mix that cannot be saved, and the error that says so."""
     result = unity(song)
+    report = result.report()
     if request.param == "not finite":
-        return MixResult(result.audio * math.nan, result.params, song), InputError
-    params = SimpleNamespace(to_json=result.params.to_json, to_frame=interrupt)  # the last of the three files
-    return MixResult(result.audio, params, song), KeyboardInterrupt
+        result.audio = result.audio * math.nan
+        return result, report, InputError
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", interrupt)  # of the third file
+    return result, report, KeyboardInterrupt
 
 
 def test_failing_save_leaves_no_folder(failing, tmp_path):
-    result, error = failing
+    result, report, error = failing
     with pytest.raises(error):
-        result.save(tmp_path / "new" / "folder")
+        result.save(tmp_path / "new" / "folder", report=report)
     assert os.listdir(tmp_path) == []
 
 
 def test_failing_save_leaves_an_earlier_mix_as_it_was(failing, tmp_path):
-    result, error = failing
+    result, report, error = failing
     (tmp_path / "mix.wav").write_text("earlier")
     with pytest.raises(error):
-        result.save(tmp_path)
+        result.save(tmp_path, report=report)
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"mix.wav": "earlier"}
 
 
@@ -142,3 +268,11 @@ def test_saving_where_there_is_a_file(song, tmp_path, target):
     with pytest.raises(InputError, match=f"^[^\n]*{target}: cannot write there[^\n]*$"):
         unity(song).save(tmp_path / target)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_mix_that_is_not_finite_is_not_saved(song, tmp_path):
+    result = unity(song)
+    result.audio = result.audio * math.nan
+    with pytest.raises(InputError, match="NaN"):
+        result.save(tmp_path / "new")
+    assert os.listdir(tmp_path) == []

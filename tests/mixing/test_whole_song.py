@@ -45,7 +45,7 @@ def test_any_number_of_mono_stems(tiny, reference, noise, num_tracks):
     assert width > 1e-4 or num_tracks == 1  # mono stems alone do not end in mono
 
 
-@pytest.mark.parametrize("samples", [2000, 30_000, 44_100 * 23 + 17])
+@pytest.mark.parametrize("samples", [2000, 30_000, 44_100 * 11 + 17])
 def test_any_length(tiny, reference, noise, samples):
     result = tiny.mix(Multitrack(["a", "b"], noise(2, 2, samples)), reference)
     assert result.audio.shape == (2, samples) and torch.isfinite(result.audio).all()
@@ -163,13 +163,13 @@ def test_the_balance_is_the_artists_unless_the_stems_are_made_equally_loud(tiny,
 
 
 @pytest.mark.parametrize("lufs", [-68.5, -69.9])
-def test_sounds_just_above_silence(tiny, song, reference, lufs):
+def test_sounds_just_above_silence(tiny, of_seconds, song, reference, lufs):
     quiet = dm.normalize_loudness(reference, lufs)
     assert torch.isfinite(tiny.mix(song, quiet).audio).all()
-    burst = torch.zeros(2, 2, 44_100 * 12)  # half of it in one window, half in the next
-    burst[..., 44_100 * 10 - 9000 : 44_100 * 10 + 9000] = song.audio[:2, :, :18_000]
+    burst = torch.zeros(2, 2, 44_100 * 3)  # half of it in one window, half in the next
+    burst[..., 44_100 * 2 - 9000 : 44_100 * 2 + 9000] = song.audio[:2, :, :18_000]
     burst = dm.normalize_loudness(burst, lufs)
-    assert torch.isfinite(tiny.mix(Multitrack(["a", "b"], burst), reference).audio).all()
+    assert torch.isfinite(of_seconds.mix(Multitrack(["a", "b"], burst), reference).audio).all()
 
 
 def test_a_song_so_loud_that_its_trims_end(tiny, song, reference):

@@ -235,4 +235,4 @@ def test_distance_from_neutral():
     assert distance() == pytest.approx(1 / 2 / 2, abs=1e-4)
     params.tracks[0, 0, fader] = 0.0
     params.master_bus_values[0, output] = 3.0  # the master hardly counts
-    assert distance() == pytest.approx(0.01 / 2, abs=1e-4)
+    assert distance() == pytest.approx(0.03 / 2, abs=1e-4)
