@@ -3,8 +3,8 @@
 Every song with stems, at moments spread over it, all stems that sound, mixed by `DiffMST.mix` after 10 s of
 every record; song, record and mix at -16 LUFS. `right` is the audio-feature loss (exact 20 kHz Bark edge)
 with the record that was shown, `wrong` the loss with it when the next one was shown, `neutral` that of the
-plain sum of the stems. `moved` and `leaned` say what was done to the song: the mean change of the stems' level
-(less its median) and of the side that stereo stems lean to, both in dB and without sign.
+plain sum of the stems. `moved` and `leaned` say what was done to the song: the mean change of the stems'
+level (less its median) and of the side that stereo stems lean to, both in dB and without sign.
 """
 
 import argparse

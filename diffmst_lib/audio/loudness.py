@@ -12,6 +12,8 @@ import pyloudnorm
 import scipy.signal
 import torch
 
+from .weighted_energy import weighted_energy
+
 SAMPLE_RATE = 44100
 MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
 BUS_LUFS = -20.0  # the level of a song at the input of the master bus, where thresholds mean something
@@ -25,7 +27,7 @@ ABSOLUTE_GATE = 10 ** ((-70.0 - OFFSET_DB) / 10)  # -70 LUFS as a power
 RELATIVE_GATE = 0.1  # 10 LU below what passes the absolute gate
 
 CANCELLED_DB = 20.0  # a sum this far below its parts' power says that they cancel, not how loud they are
-CHUNK = 2**14  # samples filtered at a time
+PIECE = 2**16  # samples squared at a time
 
 
 def loudness(audio: torch.Tensor, *, sample_rate: float = SAMPLE_RATE) -> float:
@@ -89,23 +91,34 @@ def _block_powers(samples: torch.Tensor, sample_rate: float) -> np.ndarray:
     num_samples = samples.shape[-1]
     if num_samples == 0:
         return np.zeros(0)
-    gains, sections = np.array(CHANNEL_GAINS[: len(samples)]), k_weighting(sample_rate)
-    state = np.zeros((len(sections), len(samples), 2))
-    energy = np.zeros(num_samples + 1)  # of each sample, then summed up to each sample
-    for start in range(0, num_samples, CHUNK):
-        weighted, state = filter_block(samples[:, start : start + CHUNK].double().numpy(), sections, state)
-        energy[start + 1 : start + 1 + weighted.shape[1]] = gains @ np.square(weighted)
-    np.cumsum(energy, out=energy)
-    if not math.isfinite(energy[-1]):  # the filters carry a NaN or infinity to the end
-        return np.full(1, math.nan)
     if num_samples < BLOCK_S * sample_rate:
-        return energy[-1:] / num_samples
-    # The standard's blocks, rounded as pyloudnorm rounds them.
-    count = round((num_samples / sample_rate - BLOCK_S) / (BLOCK_S * STEP)) + 1
-    begins = np.arange(count) * STEP  # in blocks
-    first = (BLOCK_S * begins * sample_rate).astype(int)
-    last = np.minimum((BLOCK_S * (begins + 1) * sample_rate).astype(int), num_samples)
-    return (energy[last] - energy[first]) / (BLOCK_S * sample_rate)
+        first, last, length = np.array([0]), np.array([num_samples]), float(num_samples)
+    else:  # the standard's blocks, rounded as pyloudnorm rounds them
+        count = round((num_samples / sample_rate - BLOCK_S) / (BLOCK_S * STEP)) + 1
+        begins = np.arange(count) * STEP  # in blocks
+        first = (BLOCK_S * begins * sample_rate).astype(int)
+        last = np.minimum((BLOCK_S * (begins + 1) * sample_rate).astype(int), num_samples)
+        length = BLOCK_S * sample_rate
+    energy = k_weighted_energy(samples, np.concatenate([first, last, [num_samples]]), sample_rate)
+    if not math.isfinite(energy[-1]):
+        return np.full(1, math.nan)
+    before, after = energy[:-1].reshape(2, -1)
+    return (after - before) / length
+
+
+def k_weighted_energy(samples: torch.Tensor, edges: np.ndarray, sample_rate: float) -> np.ndarray:
+    """Sum up the energy of a sound after K-weighting, as ITU-R BS.1770 adds up the channels.
+
+    Args:
+        samples: Audio (channels, num_samples) with 1 to 5 channels.
+        edges: Samples before which the sum is wanted, (num_edges,).
+        sample_rate: Sample rate in Hz.
+
+    Returns:
+        Energies (num_edges,).
+    """
+    gains = np.array(CHANNEL_GAINS[: len(samples)])
+    return weighted_energy(samples, sections=k_weighting(sample_rate), gains=gains, edges=edges)
 
 
 def k_weighting(sample_rate: float) -> np.ndarray:
@@ -246,7 +259,7 @@ def stem_gains_db(
     if sounding.any():
         plain_sum = torch.zeros_like(stems[0])
         for stem, gain_db in zip(stems.detach(), np.nan_to_num(gains_db), strict=True):
-            plain_sum += stem * 10.0 ** (gain_db / 20.0)
+            plain_sum.add_(stem, alpha=10.0 ** (gain_db / 20.0))
         level = loudness(plain_sum, sample_rate=sample_rate)
         powers = 10.0 ** ((stem_lufs[sounding] + gains_db[sounding]) / 10.0)
         apart = 10.0 * math.log10(powers.sum())  # as if the stems had nothing in common
@@ -295,8 +308,9 @@ def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SA
     if audio.shape[-1] <= length:
         return 0
     energy = torch.zeros(audio.shape[-1] + 1, dtype=torch.float64, device=audio.device)
-    for channel in audio.reshape(-1, audio.shape[-1]):  # one at a time: a song in double precision is large
-        energy[1:] += channel.double().square()
+    for start in range(0, audio.shape[-1], PIECE):  # a whole song in double precision is large
+        piece = audio[..., start : start + PIECE].double().square()
+        energy[start + 1 : start + 1 + PIECE] = piece.reshape(-1, piece.shape[-1]).sum(dim=0)
     energy = energy.cumsum(0)
     starts = torch.arange(0, audio.shape[-1] - length + 1, hop)
     return int(starts[(energy[starts + length] - energy[starts]).argmax()])

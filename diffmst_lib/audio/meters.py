@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 import torch
 
-from .loudness import ABSOLUTE_GATE, CHANNEL_GAINS, OFFSET_DB, RELATIVE_GATE, filter_block, k_weighting
+from .loudness import ABSOLUTE_GATE, OFFSET_DB, RELATIVE_GATE, k_weighted_energy
 
 OVERSAMPLING = 4  # as ITU-R BS.1770 asks for a true peak
 BLOCK_S = 3.0  # the blocks of short-term loudness (EBU Tech 3341)
@@ -210,22 +210,12 @@ def block_powers(audio: torch.Tensor, seconds: float, *, sample_rate: float) -> 
         unless the whole sound is shorter than one.
     """
     samples = torch.atleast_2d(audio)
-    sections, length = k_weighting(sample_rate), max(1, round(seconds * sample_rate))
-    gains = np.array(CHANNEL_GAINS[: len(samples)])
-    state = np.zeros((len(sections), len(samples), 2))
-    energies, open_energy, open_count = [], 0.0, 0
-    for piece in _pieces(samples, min(PIECE, length)):
-        weighted, state = filter_block(piece.astype(np.float64), sections, state)
-        energy = gains @ np.square(weighted)
-        while len(energy):  # a piece is no longer than a block, so it ends at most one
-            part, energy = energy[: length - open_count], energy[length - open_count :]
-            open_energy, open_count = open_energy + float(part.sum()), open_count + len(part)
-            if open_count == length:
-                energies.append(open_energy / length)
-                open_energy, open_count = 0.0, 0
-    if not energies and open_count:
-        energies.append(open_energy / open_count)
-    return np.array(energies)
+    num_samples, length = samples.shape[-1], max(1, round(seconds * sample_rate))
+    if num_samples == 0:
+        return np.zeros(0)
+    length = min(length, num_samples)
+    edges = np.arange(0, num_samples + 1, length)
+    return np.diff(k_weighted_energy(samples, edges, sample_rate)) / length
 
 
 def block_levels(audio: torch.Tensor, *, seconds: float = BLOCK_S, sample_rate: float) -> np.ndarray:

@@ -6,6 +6,7 @@ Chapter: The console.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 
@@ -15,6 +16,7 @@ from ..console.gain_and_pan import pan_law, released_pan_law
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.table import OFF_DB, knob_index, param_table
+from .parts import blend, check_amount
 
 HOLD_SECONDS = 30.0  # of a song, in which the level before the master bus is measured
 
@@ -118,7 +120,18 @@ def bus_loudness(song: Multitrack, params: ConsoleParams) -> float:
     return mixed + (whole - plain if math.isfinite(whole - plain) else 0.0)
 
 
-def hold_bus(song: Multitrack, params: ConsoleParams) -> ConsoleParams:
-    """Move the faders so that the strips bring a song to -20 LUFS before the master bus; another console."""
+def hold_bus(song: Multitrack, params: ConsoleParams, lufs: float = BUS_LUFS) -> ConsoleParams:
+    """Move the faders so that the strips bring a song to a level before the master bus; another console."""
     level = bus_loudness(song, params)
-    return move_faders(params, BUS_LUFS - level) if math.isfinite(level) else params.clone()
+    return move_faders(params, lufs - level) if math.isfinite(level - lufs) else params.clone()
+
+
+def part_of_the_way(
+    song: Multitrack, start: ConsoleParams, found: ConsoleParams, amount: float | Mapping[str, float]
+) -> ConsoleParams:
+    """Go from one console to another as `blend` does, and keep the level of the start before the master bus."""
+    blended = blend(start, found, amount)
+    shares = set(check_amount(amount).values())
+    if shares in ({0.0}, {1.0}) or found.preset != "default":
+        return blended
+    return hold_bus(song, blended, bus_loudness(song, start))

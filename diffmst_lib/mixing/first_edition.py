@@ -24,7 +24,10 @@ def stems_console(song: Multitrack, params: ConsoleParams) -> ConsoleParams:
     """
     stems = params.as_stems()
     change_db = BUS_LUFS - bus_loudness(song, stems)
+    column = knob_index("fader_db")
+    before = stems.tracks[:, column].max()
     stems = move_faders(stems, change_db)
+    change_db = (stems.tracks[:, column].max() - before).item()  # the faders may have met their ends
     column = knob_index("threshold_db", "master_bus")
     threshold = param_table("master_bus")[column]
     old = params.master_bus["threshold_db"] + change_db

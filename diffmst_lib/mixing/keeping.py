@@ -27,13 +27,13 @@ KEEP = 1.0  # the default weight of all of this
 # Loss for one move of one knob: on every strip, in what all strips share (which belongs to the master), there.
 STRIP_WEIGHT, COMMON_WEIGHT, MASTER_WEIGHT = 0.001, 0.02, 0.00003
 GUARD_WEIGHT = 0.01  # loss for one dB beyond a limit
-LEAN_FREE_DB = 1.0  # of a stem, from where it was delivered
-BALANCE_FREE_DB, VOICE_FREE_DB = 3.0, 1.5  # of a stem and of the lead voice, from where the fit starts
-OCTAVE_FREE_DB = 8.0  # mean strip and master together
+LEAN_FREE_DB = 0.8  # of a stem, from where it was delivered
+BALANCE_FREE_DB, VOICE_FREE_DB = 4.0, 2.0  # of a stem and of the lead voice, from where the fit starts
+OCTAVE_FREE_DB = 10.0  # mean strip and master together
 REDUCTION_FREE_DB = 2.5, 6.0  # of the master's compressor: in the mean, and in the loudest twentieth
 
 LEAN_LIMIT_DB = 2.5  # in the window that is fitted, so that it stays below 3 dB in the song
-HALVINGS = 6
+BACK, TIMES = 0.75, 10  # pan and width of a stem that leans further go back to three quarters, ten times
 FLOOR = 1e-4  # a channel 40 dB under the other counts as that
 ENVELOPE_S = 0.05
 OCTAVES_HZ = tuple(31.25 * 2.0**k for k in range(10))
@@ -158,12 +158,12 @@ def limit_lean(params: ConsoleParams, stems: torch.Tensor, lock: Sequence[Lock] 
     """
     console = MixingConsole(params.sample_rate)
     params, before = params.clone(), lean_db(stems)
-    for halvings in range(HALVINGS + 1):
+    for times in range(TIMES + 1):
         wet = torch.stack(list(console.strips(stems, params)))
         leaning = (lean_db(wet) - before).abs() > LEAN_LIMIT_DB
         if not bool(leaning.any()):
             break
-        milder, share = params.clone(), 0.5 if halvings < HALVINGS else 0.0
+        milder, share = params.clone(), BACK if times < TIMES else 0.0
         for column, neutral in ((knob_index("pan"), 0.5), (knob_index("width"), 1.0)):
             milder.tracks[leaning, column] = neutral + share * (params.tracks[leaning, column] - neutral)
         params = hold(params, milder, lock)

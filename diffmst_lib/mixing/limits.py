@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNDER_DB = 10.0
+NEGATIVE = -0.05  # correlation of a record whose channels are opposite; noise reaches a hundredth
 LEAN_DB = 3.0
 TRUE_PEAK_DBTP = -1.0
 LOUDEST_LUFS = -14.0
@@ -225,9 +226,9 @@ def _of_the_reference(mix: pd.DataFrame) -> Iterator[MixWarning]:
     if width <= -IMAGE_LIMIT_DB:
         what = "the record is mono, its side is at least 60 dB under its mid"
         yield _warning("mono_reference", "reference", what, width, -IMAGE_LIMIT_DB, advice=advice)
-    if correlation < 0.0:
+    if correlation < NEGATIVE:
         what = f"its channels are more opposite than alike, correlation {correlation:.2f}"
-        yield _warning("opposite_reference", "reference", what, correlation, 0.0, "", advice=advice)
+        yield _warning("opposite_reference", "reference", what, correlation, NEGATIVE, "", advice=advice)
     loss, plain = mix.loc["loss", "mix"], mix.loc["loss", "plain sum"]
     if loss > FARTHER * plain:
         what = f"farther from its record than the plain sum of the stems, audio-feature loss {loss:.4f}"

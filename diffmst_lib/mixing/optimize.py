@@ -20,9 +20,9 @@ from ..console.params import ConsoleParams
 from ..console.table import OFF_DB, knob_index
 from ..style.features import audio_features
 from ..style.losses import feature_distance
-from .bus import console_tracks, move_faders
+from .bus import console_tracks, move_faders, part_of_the_way
 from .keeping import KEEP, Pull, limit_lean
-from .parts import Lock, blend, check_amount, check_keep, check_locks, hold, locks_fader
+from .parts import Lock, check_amount, check_keep, check_locks, hold, locks_fader
 from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
 from .start import start_params
 
@@ -125,7 +125,8 @@ def optimize_mix(
         fit_seconds=fit_seconds,
         progress=progress,
     )
-    result = render_mix(song, blend(init, params, amount), reference=record, history=history)
+    params = part_of_the_way(song, init, params, amount)
+    result = render_mix(song, params, reference=record, history=history)
     tell_if_farther(result, record)
     return result
 
@@ -208,12 +209,12 @@ class _Fit:
         history, best, best_loss = [], init, math.inf
         with tqdm(total=steps, desc="fit", unit="step", disable=not progress) as bar:
             for step in range(-1, steps + 1):
-                # First the start itself: `to_logits` moves knobs off the ends of their ranges.
+                # First the start itself, since logits stay off the ends of the knobs' ranges.
                 params = init if step < 0 else self._params(logits, lock)
                 terms, out = self.distance(params)
                 pulled = keep * pull(logits, params, out) if keep and step >= 0 else torch.zeros(())
                 total = terms["total"] + pulled
-                if total.item() < best_loss:
+                if total.item() < best_loss and step != 0:
                     best, best_loss = params.clone(), total.item()
                 if step < 0:
                     continue

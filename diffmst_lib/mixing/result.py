@@ -25,7 +25,7 @@ from ..inputs import note
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .bus import console_tracks
-from .limits import FARTHER
+from .limits import FARTHER, NEGATIVE
 from .report import Report, build_report
 from .stem_files import file_names
 
@@ -258,7 +258,7 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int) -> Reference:
     correlation = ((left * right).sum() / powers).item()
     if torch.equal(audio[0], audio[1]):
         note("the reference is mono: its two channels are equal, and so the mix will be narrow")
-    elif correlation < 0:
+    elif correlation < NEGATIVE:
         note(
             f"the reference has a correlation of {correlation:.2f}: its channels are more opposite than alike, "
             "and it loses in mono what no mix of these stems should"

@@ -158,8 +158,8 @@ def load_checkpoint(
         raise InputError(f"{path}: not a whole checkpoint ({why(error)})") from None
     if about.get("format") == FORMAT and about.get("version") in range(1, VERSION):
         raise InputError(
-            f"{path}: a training of the first edition, whose console had mono channels: begin anew in another "
-            "folder"
+            f"{path}: a training of the first edition, whose console had mono channels: begin anew in "
+            "another folder"
         )
     if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: not a checkpoint of a training by this version of diffmst_lib")

@@ -55,8 +55,8 @@ class Recipe:
             for it, and all faders drift together.
         soft_limit: Audio-feature losses L count as L / (1 + L / soft_limit), so that a few hopeless examples
             do not dominate every step; None: as L.
-        random_gain_db: How far the faders of random mixes move up and down, 0 to 48 dB, see `random_params`. At 0, as in the
-            released code, method 1 cannot teach balance.
+        random_gain_db: How far the faders of random mixes move up and down, 0 to 48 dB, see `random_params`.
+            At 0, as in the released code, method 1 cannot teach balance.
         mixed_songs: Probability (0 to 1) that the stems of an example come from several songs.
         varied: Probability (0 to 1) that a real reference is replaced by another master of it, see `vary`.
         starts_from: Name of the recipe whose weights are the start; None: random weights.
