@@ -48,6 +48,7 @@ _OURS = _Effects(apply_gain, apply_equalizer, apply_compressor, apply_reverb)
 _DASPS = _Effects(dasp.apply_gain, dasp.apply_equalizer, dasp.apply_compressor, dasp.apply_reverb)
 _EFFECTS = {"default": _OURS, "reference": _DASPS, FIRST_EDITION: _OURS}
 _PAN_OF_CHANNELS = {"reference": dasp.apply_pan, FIRST_EDITION: apply_released_pan}
+Meter = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 FIRST_IDLE_DB = -75.0  # sends at most this high left the effects bus off in the first edition
 
 
@@ -127,6 +128,8 @@ class MixingConsole:
     Args:
         sample_rate: Hz.
         preset: "default" (our effects) or "reference" (the released code's, through dasp-pytorch).
+        meter: Called whenever compressors have run, with their input and output (K, C, T) and their make-up
+            gains (K,) in dB, to see their gain reduction; None: nobody looks.
 
     Example:
         >>> console = MixingConsole(44100)
@@ -135,9 +138,9 @@ class MixingConsole:
         torch.Size([2, 4410])
     """
 
-    def __init__(self, sample_rate: int = 44100, preset: str = "default"):
+    def __init__(self, sample_rate: int = 44100, preset: str = "default", *, meter: Meter | None = None):
         check_console_preset(preset)
-        self.sample_rate, self.preset = sample_rate, preset
+        self.sample_rate, self.preset, self._meter = sample_rate, preset, meter
         self._effects = _EFFECTS[preset]
         self._strip = self._stem_strip if preset == "default" else self._channel_strip
         self._ndim = 3 if preset == "default" else 2  # of one song's tracks
@@ -387,12 +390,15 @@ class MixingConsole:
         self, section: str, x: torch.Tensor, p: dict[str, torch.Tensor]
     ) -> torch.Tensor:
         x = self._effects.equalizer(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
-        return self._effects.compressor(
+        y = self._effects.compressor(
             x,
             sample_rate=self.sample_rate,
             lookahead_samples=self._lookahead[section],
             **_compressor_settings(p),
         )
+        if self._meter is not None:
+            self._meter(x, y, p["makeup_gain_db"])
+        return y
 
 
 def _equal_channels(x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ Chapter: The console.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -16,7 +16,7 @@ from ..console.gain_and_pan import pan_law, released_pan_law
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.table import OFF_DB, knob_index, param_table
-from .parts import blend, check_amount
+from .parts import Lock, blend, check_amount, locks_fader
 
 HOLD_SECONDS = 30.0  # of a song, in which the level before the master bus is measured
 
@@ -127,11 +127,18 @@ def hold_bus(song: Multitrack, params: ConsoleParams, lufs: float = BUS_LUFS) ->
 
 
 def part_of_the_way(
-    song: Multitrack, start: ConsoleParams, found: ConsoleParams, amount: float | Mapping[str, float]
+    song: Multitrack,
+    start: ConsoleParams,
+    found: ConsoleParams,
+    amount: float | Mapping[str, float],
+    lock: Sequence[Lock] = (),
 ) -> ConsoleParams:
-    """Go from one console to another as `blend` does, and keep the level of the start before the master bus."""
+    """Go from one console to another as `blend` does, and keep the level of the start before the master bus.
+
+    Only amounts that differ by aspect move that level; with a locked fader it follows that fader.
+    """
     blended = blend(start, found, amount)
-    shares = set(check_amount(amount).values())
-    if shares in ({0.0}, {1.0}) or found.preset != "default":
+    alike = len(set(check_amount(amount).values())) == 1
+    if alike or found.preset != "default" or locks_fader(lock):
         return blended
     return hold_bus(song, blended, bus_loudness(song, start))

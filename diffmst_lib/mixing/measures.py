@@ -1,7 +1,7 @@
 """What a mix did to each stem, and what the master bus did to the song: the measurements of a report.
 
-The console is run once more, stem by stem, so that the report describes what is heard and not what the knobs
-promise.
+They are taken while the song is mixed, stem by stem, so that the report describes what is heard and not what the
+knobs promise.
 
 Chapter: Style by optimization.
 """
@@ -9,7 +9,6 @@ Chapter: Style by optimization.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -61,50 +60,35 @@ class ReductionMeter:
     """
 
     def __init__(self) -> None:
-        self._before: torch.Tensor | float = 0.0
-        self._after: torch.Tensor | float = 0.0
+        self._before = self._after = np.zeros(1)
         self._channels = 0
 
     def __call__(self, before: torch.Tensor, after: torch.Tensor, makeup_gain_db: torch.Tensor) -> None:
         """Take the input and the output (K, C, T) of K compressors with make-up gains (K,)."""
-        makeup = 10.0 ** (makeup_gain_db.double() / 10.0)
-        self._before = self._before + _block_energies(before).sum(dim=0)
-        self._after = self._after + (_block_energies(after) / makeup[:, None]).sum(dim=0)
-        self._channels += before.shape[0] * before.shape[1]
+        for x, y, makeup_db in zip(before, after, makeup_gain_db.tolist(), strict=True):
+            self._before = self._before + _block_energies(x)
+            self._after = self._after + _block_energies(y) / 10.0 ** (makeup_db / 10.0)
+            self._channels += len(x)
 
     def reduction(self) -> GainReduction:
         """Compute the gain reduction of what was heard so far."""
-        if not isinstance(self._before, torch.Tensor) or not isinstance(self._after, torch.Tensor):
-            return GainReduction()
         sounding = self._before > SOUNDING * GAIN_BLOCK * self._channels
-        if not bool(sounding.any()):
+        if not sounding.any():
             return GainReduction()
-        ratio = self._before[sounding] / self._after[sounding].clamp(min=1e-30)
-        reduction_db = (10.0 * ratio.log10()).clamp(min=0.0).numpy()
+        ratio = self._before[sounding] / np.maximum(self._after[sounding], 1e-30)
+        reduction_db = np.maximum(10.0 * np.log10(ratio), 0.0)
         return GainReduction(
             float(reduction_db.mean()), float(np.percentile(reduction_db, 95)), float(reduction_db.max())
         )
 
 
-def _block_energies(x: torch.Tensor) -> torch.Tensor:
-    """Sum the squares of (K, C, T) in blocks over time: (K, blocks), float64; the end is padded."""
-    energy = x.detach().cpu().square().sum(dim=1)
-    energy = torch.nn.functional.pad(energy, (0, -energy.shape[-1] % GAIN_BLOCK))
-    return energy.unflatten(-1, (-1, GAIN_BLOCK)).sum(dim=-1).double()
-
-
-def metered_console(params: ConsoleParams, meter: ReductionMeter) -> MixingConsole:
-    """Make a console whose compressors are heard by a meter."""
-    console = MixingConsole(params.sample_rate, preset=params.preset)
-    compress: Callable[..., torch.Tensor] = console._effects.compressor
-
-    def compressor(x: torch.Tensor, **settings: torch.Tensor) -> torch.Tensor:
-        y = compress(x, **settings)
-        meter(x, y, settings["makeup_gain_db"])
-        return y
-
-    console._effects = console._effects._replace(compressor=compressor)
-    return console
+def _block_energies(x: torch.Tensor) -> np.ndarray:
+    """Sum the squares of (C, T) in blocks over time: (blocks,), float64; the last block may be shorter."""
+    samples = x.detach().cpu().numpy()
+    whole = samples.shape[-1] // GAIN_BLOCK * GAIN_BLOCK
+    blocks = samples[:, :whole].reshape(len(samples), -1, GAIN_BLOCK)
+    rest = np.square(samples[:, whole:]).sum()
+    return np.append(np.einsum("cbn,cbn->b", blocks, blocks), rest).astype(np.float64)
 
 
 @dataclass
@@ -139,7 +123,6 @@ class SongMeasures:
         lead_voice_lu: The lead voice over the rest at the master bus, in LU; NaN where no name says one.
         delivered_voice_lu: The same in the plain sum.
         reverb_lu: The reverb's return over the dry sum, in LU; NaN without reverb.
-        plain_sum: The sum of the stems as delivered, (2, num_samples).
     """
 
     stems: dict[str, StemMeasures]
@@ -148,126 +131,102 @@ class SongMeasures:
     lead_voice_lu: float
     delivered_voice_lu: float
     reverb_lu: float
-    plain_sum: torch.Tensor
 
 
-def measure_song(song: Multitrack, params: ConsoleParams) -> SongMeasures:
-    """Run the console over a song, and measure what it does.
+@torch.no_grad()
+def render_measured(song: Multitrack, params: ConsoleParams) -> tuple[torch.Tensor, SongMeasures]:
+    """Mix a song, and measure on the way what the console does to it.
 
     Args:
         song: The stems.
         params: One console for the song.
 
     Returns:
-        The measures of every stem and of the master bus.
+        The mix (2, num_samples), as `MixingConsole.render` makes it, and the measures.
     """
     names, tracks = console_tracks(song, params.preset)
-    stems = [name if name in song.stems else name[:-2] for name in names]  # the paper: a strip a channel
-    rows = {stem: [i for i, of in enumerate(stems) if of == stem] for stem in song.names}
-    sends = MixingConsole(song.sample_rate, params.preset).send_gains(params) if uses_fx_bus(params) else None
+    stems = [name if name in song.names else name[:-2] for name in names]  # the paper: a strip a channel
+    rows = [[row for row, of in enumerate(stems) if of == stem] for stem in song.names]
+    meter, rate = ReductionMeter(), song.sample_rate
+    console = MixingConsole(rate, params.preset, meter=meter)
+    sends = console.send_gains(params).flatten().tolist() if uses_fx_bus(params) else None
+    bus = torch.zeros_like(song.audio[0])
+    sent = bus.clone() if sends else None
+    voices = [is_lead_voice(stem) for stem in song.names]
+    voice = bus.clone() if any(voices) and not all(voices) else None
 
-    def measure(stem: str) -> tuple[StemMeasures, torch.Tensor, torch.Tensor | float]:
-        return _measure_stem(
-            song.stems[stem], [names[i] for i in rows[stem]], tracks[rows[stem]], params, sends
-        )
+    def measure(stem: int) -> tuple[StemMeasures, torch.Tensor]:
+        return _measure_stem(song.audio[stem], tracks[rows[stem]], _strips_of(params, rows[stem]))
 
     measured: dict[str, StemMeasures] = {}
-    sums: dict[str, torch.Tensor] = {}
     workers = min(torch.get_num_threads(), MOST_THREADS)
     with ThreadPoolExecutor(workers) as pool:
-        for first in range(0, len(song.names), workers):  # a few at a time, so that few are in memory
-            some = song.names[first : first + workers]
-            for stem, (measures, wet, sent) in zip(some, pool.map(measure, some), strict=True):
-                measured[stem] = measures
-                role = "voice" if is_lead_voice(stem) else "rest"
-                for part, sound in ((role, wet), (f"delivered {role}", song.stems[stem]), ("sent", sent)):
-                    if isinstance(sound, torch.Tensor):
-                        sums[part] = sums[part].add_(sound) if part in sums else sound.detach().clone()
-    return _measure_sums(song, params, measured, sums)
-
-
-@torch.no_grad()
-def _measure_stem(
-    dry: torch.Tensor,
-    names: list[str],
-    tracks: torch.Tensor,
-    params: ConsoleParams,
-    sends: torch.Tensor | None,
-) -> tuple[StemMeasures, torch.Tensor, torch.Tensor | float]:
-    """Run the strips of a stem: its measures, and what it sends to the master bus and to the effects bus."""
-    of, meter, grid = (
-        [params.names.index(name) for name in names],
-        ReductionMeter(),
-        equalizer_grid(params.sample_rate),
+        for first in range(0, len(rows), workers):  # a few at a time, so that few are in memory
+            some = range(len(rows))[first : first + workers]
+            for stem, (measures, wet) in zip(some, pool.map(measure, some), strict=True):
+                measured[song.names[stem]] = measures
+                bus += wet
+                if voice is not None and voices[stem]:
+                    voice += wet
+                if sends and sent is not None:
+                    sent.add_(wet, alpha=sends[stem])
+    lead_voice_lu = delivered_voice_lu = reverb_lu = math.nan
+    if voice is not None:
+        lead_voice_lu = _voice_lu(voice, bus, rate)
+        delivered_voice_lu = _voice_lu(song.audio[voices].sum(dim=0), song.audio.sum(dim=0), rate)
+    if sent is not None:
+        reverb = console.fx_bus(sent[None], params)[0]
+        reverb_lu = loudness(reverb, sample_rate=rate) - loudness(bus, sample_rate=rate)
+        bus += reverb
+    mix = console.master_bus(bus[None], params)[0]
+    return mix, SongMeasures(
+        measured,
+        meter.reduction(),
+        equalizer_response_db(params, "master_bus", equalizer_grid(rate)),
+        lead_voice_lu,
+        delivered_voice_lu,
+        reverb_lu if math.isfinite(reverb_lu) else math.nan,
     )
-    mine = ConsoleParams(
-        params.tracks[of],
+
+
+def _strips_of(params: ConsoleParams, rows: list[int]) -> ConsoleParams:
+    """Take some strips of a console, and its buses."""
+    return ConsoleParams(
+        params.tracks[rows],
         params.fx_bus_values,
         params.master_bus_values,
-        names=names,
+        names=[params.names[row] for row in rows],
         preset=params.preset,
         sample_rate=params.sample_rate,
     )
-    wet = torch.zeros_like(dry)
-    sent: torch.Tensor | float = 0.0
-    for row, strip in zip(of, metered_console(params, meter).strips(tracks, mine), strict=True):
-        wet += strip
-        if sends is not None:
-            sent = sent + strip * sends[row]
-    mono, delivered, mixed = torch.equal(*dry), stereo_powers(dry), stereo_powers(wet)
+
+
+@torch.no_grad()  # on each thread
+def _measure_stem(
+    dry: torch.Tensor, tracks: torch.Tensor, params: ConsoleParams
+) -> tuple[StemMeasures, torch.Tensor]:
+    """Run the strips of one stem: its measures, and how it reaches the master bus."""
+    meter, grid, rate = ReductionMeter(), equalizer_grid(params.sample_rate), params.sample_rate
+    wet, *others = MixingConsole(rate, params.preset, meter=meter).strips(tracks, params)
+    for other in others:
+        wet = wet + other
     measures = StemMeasures(
-        _stem_loudness(dry, delivered, mono, params.sample_rate),
-        _stem_loudness(wet, mixed, mono and len(of) == 1, params.sample_rate),
-        delivered,
-        mixed,
+        loudness(dry, sample_rate=rate),
+        loudness(wet, sample_rate=rate),
+        stereo_powers(dry),
+        stereo_powers(wet),
         meter.reduction(),
-        np.mean([equalizer_response_db(params, "track", grid, row) for row in of], axis=0),
+        np.mean([equalizer_response_db(params, "track", grid, row) for row in range(len(tracks))], axis=0),
     )
-    return measures, wet, sent
+    return measures, wet
 
 
-@torch.no_grad()
-def _measure_sums(
-    song: Multitrack, params: ConsoleParams, stems: dict[str, StemMeasures], sums: dict[str, torch.Tensor]
-) -> SongMeasures:
-    """Measure what the stems add up to: voice and rest, the reverb, the master bus."""
-    rate, meter, silence = song.sample_rate, ReductionMeter(), torch.zeros_like(song.audio[0])
-    console = metered_console(params, meter)
-    bus, reverb_lu = sums.get("voice", silence) + sums.get("rest", silence), math.nan
-    if "sent" in sums:
-        reverb = console.fx_bus(sums["sent"][None], params)[0]
-        reverb_lu = loudness(reverb, sample_rate=rate) - loudness(bus, sample_rate=rate)
-        bus += reverb
-    console.master_bus(bus[None], params)
-    return SongMeasures(
-        stems,
-        meter.reduction(),
-        equalizer_response_db(params, "master_bus", equalizer_grid(rate)),
-        _voice_lu(sums, "voice", "rest", rate),
-        _voice_lu(sums, "delivered voice", "delivered rest", rate),
-        reverb_lu if math.isfinite(reverb_lu) else math.nan,
-        sums.get("delivered voice", silence) + sums.get("delivered rest", silence),
-    )
-
-
-def _voice_lu(sums: dict[str, torch.Tensor], voice: str, rest: str, sample_rate: int) -> float:
-    if voice not in sums or rest not in sums:
-        return math.nan
+def _voice_lu(voice: torch.Tensor, everything: torch.Tensor, sample_rate: int) -> float:
+    """Compare a voice with the rest of a sum that it is part of."""
     of_voice, of_rest = (
-        block_powers(sums[part], VOICE_BLOCK_S, sample_rate=sample_rate) for part in (voice, rest)
+        block_powers(x, VOICE_BLOCK_S, sample_rate=sample_rate) for x in (voice, everything - voice)
     )
     return ratio_where_active_db(of_voice, of_rest)
-
-
-def _stem_loudness(audio: torch.Tensor, powers: StereoPowers, mono: bool, sample_rate: int) -> float:
-    """Measure the loudness of a stem; of a mono stem, panned or not, one channel says it all."""
-    if not powers.left + powers.right > 0.0:
-        return -math.inf
-    if mono:
-        loud = int(powers.right > powers.left)
-        factor = math.sqrt((powers.left + powers.right) / max(powers.left, powers.right))
-        audio = factor * audio[loud : loud + 1]
-    return loudness(audio, sample_rate=sample_rate)
 
 
 def equalizer_grid(sample_rate: float) -> np.ndarray:

@@ -114,18 +114,19 @@ def optimize_mix(
             raise ValueError(
                 f"init is a console for {', '.join(init.names)}, the song has {', '.join(names)}"
             )
+    locked = check_locks(lock, init.names, init.preset)
     params, history = fit_console(
         song,
         record,
         init,
         steps=steps,
         keep=keep,
-        lock=check_locks(lock, init.names, init.preset),
+        lock=locked,
         learning_rate=learning_rate,
         fit_seconds=fit_seconds,
         progress=progress,
     )
-    params = part_of_the_way(song, init, params, amount)
+    params = part_of_the_way(song, init, params, amount, locked)
     result = render_mix(song, params, reference=record, history=history)
     tell_if_farther(result, record)
     return result

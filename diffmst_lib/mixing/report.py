@@ -29,7 +29,7 @@ from ..console.params import ConsoleParams
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .limits import LEAN_DB, UNDER_DB, MixWarning, find_warnings
-from .measures import SongMeasures, StemMeasures, equalizer_grid, measure_song, shared_equalizer_db
+from .measures import SongMeasures, StemMeasures, equalizer_grid, render_measured, shared_equalizer_db
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,12 +167,15 @@ class Report:
         return plot_report(self.stems, self.mix, self.octaves, limits=limits, flagged=flagged)
 
 
-def build_report(result: Mix, reference: torch.Tensor | None = None) -> Report:
+def build_report(
+    result: Mix, reference: torch.Tensor | None = None, *, measures: SongMeasures | None = None
+) -> Report:
     """Measure what a mix did to its song: `MixResult.report`.
 
     Args:
         result: The mix.
         reference: A record (2, num_samples) to stand beside it; None: that of the result, if any.
+        measures: What was measured while the song was mixed; None: it is mixed once more.
 
     Returns:
         The report.
@@ -183,8 +186,8 @@ def build_report(result: Mix, reference: torch.Tensor | None = None) -> Report:
     rate = result.song.sample_rate
     own = reference is None or reference is result.reference
     reference = result.reference if reference is None else check_stereo(reference, sample_rate=rate)[0]
-    song = measure_song(result.song, result.params)
-    sounds = {"mix": result.audio, "plain sum": song.plain_sum}
+    song = measures or render_measured(result.song, result.params)[1]
+    sounds = {"mix": result.audio, "plain sum": result.song.audio.sum(dim=0)}
     if reference is not None:
         sounds["reference"] = reference
     with ThreadPoolExecutor(min(torch.get_num_threads(), len(sounds))) as pool:

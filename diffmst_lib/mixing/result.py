@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -26,6 +26,7 @@ from ..style.features import audio_features
 from ..style.losses import feature_distance
 from .bus import console_tracks
 from .limits import FARTHER, NEGATIVE
+from .measures import SongMeasures, render_measured
 from .report import Report, build_report
 from .stem_files import file_names
 
@@ -52,6 +53,7 @@ class MixResult:
         loss: The audio-feature loss between the whole mix and the whole reference, both at -16 LUFS, by term,
             with the "total"; None without a reference, and after `remix`.
         reference: The record whose style was taken, (2, num_samples); None without one.
+        measures: What was measured while the song was mixed, for the report.
     """
 
     audio: torch.Tensor
@@ -61,6 +63,8 @@ class MixResult:
     loudness_lufs: float = math.nan
     loss: dict[str, float] | None = None
     reference: torch.Tensor | None = None
+    measures: SongMeasures | None = field(default=None, repr=False)
+    _report: Report | None = field(default=None, init=False, repr=False)
 
     @property
     def sample_rate(self) -> int:
@@ -77,10 +81,12 @@ class MixResult:
             >>> result.remix().loudness_lufs > result.loudness_lufs
             True
         """
-        console = MixingConsole(self.sample_rate, preset=self.params.preset)
-        audio = console.render(console_tracks(self.song, self.params.preset)[1], self.params)
+        params = self.params.clone()
+        audio, measures = render_measured(self.song, params)
         level = loudness(audio, sample_rate=self.sample_rate)
-        return MixResult(audio, self.params.clone(), self.song, self.history, level, reference=self.reference)
+        return MixResult(
+            audio, params, self.song, self.history, level, reference=self.reference, measures=measures
+        )
 
     def stems(self) -> dict[str, torch.Tensor]:
         """Render the stems as they reach the master bus, without gradient: {name: (2, num_samples)}.
@@ -131,7 +137,11 @@ class MixResult:
         Raises:
             InputError: For a reference that is not a stereo mix.
         """
-        return build_report(self, reference)
+        if reference is not None:
+            return build_report(self, reference, measures=self.measures)
+        if self._report is None:
+            self._report = build_report(self, measures=self.measures)
+        return self._report
 
     def save(self, folder: str | Path, *, stems: bool = False, report: Report | None = None) -> Path:
         """Write mix.wav (32-bit float), params.json, params.csv and report.json, all or none.
@@ -199,9 +209,8 @@ def render_mix(
     Returns:
         The mix. When the range of the output gain does not reach the level, the mix comes as near as it can.
     """
-    console = MixingConsole(song.sample_rate, preset=params.preset)
     params = params.clone()
-    audio = console.render(console_tracks(song, params.preset)[1], params)
+    audio, measures = render_measured(song, params)
     level = loudness(audio, sample_rate=song.sample_rate)
     if math.isfinite(level):
         strip = params.master_bus
@@ -211,9 +220,9 @@ def render_mix(
         change_db = strip["output_gain_db"] - before
         audio, level = audio * 10.0 ** (change_db / 20.0), level + change_db
     if reference is None:
-        return MixResult(audio, params, song, history, level)
+        return MixResult(audio, params, song, history, level, measures=measures)
     loss = reference.distance(audio, level, sample_rate=song.sample_rate)
-    return MixResult(audio, params, song, history, level, loss, reference.audio)
+    return MixResult(audio, params, song, history, level, loss, reference.audio, measures)
 
 
 @dataclass

@@ -142,7 +142,7 @@ def mix_song(
             fit_seconds=fit_seconds,
             progress=progress,
         )
-    params = part_of_the_way(song, start, params, amount)
+    params = part_of_the_way(song, start, params, amount, locked)
     result = render_mix(song, params, reference=record, history=history)
     tell_if_farther(result, record)
     return result
