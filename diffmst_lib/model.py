@@ -196,7 +196,7 @@ class DiffMST(nn.Module):
         if passes < 1 or (passes > 1 and not self.config.passes):
             raise ValueError(f"passes cannot be {passes} in a model that has passes={self.config.passes}")
         if pans is None or not self.config.start_pans:
-            pans = embeddings.new_full(embeddings.shape[:2], 0.5)
+            pans = tracks.new_full(embeddings.shape[:2], 0.5)  # under autocast embeddings are half precision
         start = start_console(pans, self.config.console)
         logits: Logits = []
         for number in range(passes):

@@ -53,6 +53,8 @@ def spread_pans(
         >>> [round(pan, 2) for pan in pans]
         [0.5, 0.45, 0.59]
     """
+    if isinstance(center, str):
+        raise InputError(f"center takes a list of names, as in center=[{center!r}]", about="song")
     unknown = [name for name in center or () if name not in names]
     if unknown:
         raise InputError(

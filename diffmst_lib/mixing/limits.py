@@ -136,7 +136,8 @@ def _of_stems(stems: pd.DataFrame, params: ConsoleParams) -> Iterator[MixWarning
                 "is off" if math.isinf(under) else f"{under:.1f} dB under its place in the delivered balance"
             )
             yield _warning("under", name, what, under, UNDER_DB, knob=level, advice="turn up {}")
-        if beyond(abs(leans), LEAN_DB) and beyond(abs(change), LEAN_DB):
+        outwards = leans * change > 0  # a stem that leans less than it did is no fault
+        if outwards and beyond(abs(leans), LEAN_DB) and beyond(abs(change), LEAN_DB):
             what = f"leans {_lean(leans)}, {_lean(leans - change)} as delivered"
             advice = f"turn {{}} towards the {'left' if leans > 0 else 'right'}"
             yield _warning("lean", name, what, leans, LEAN_DB, knob=pan, advice=advice)

@@ -37,6 +37,8 @@ def check_locks(lock: Sequence[str], names: Sequence[str], preset: str = "defaul
     """
     if isinstance(lock, str):
         raise InputError(f"lock takes a list of names, as in lock=[{lock!r}]")
+    if not all(isinstance(name, str) for name in lock):
+        raise InputError(f"lock takes names of stems and knobs, got {list(lock)!r}")
     strips = [*names, "master_bus"]
 
     def rows(name: str) -> list[int | str]:
@@ -127,11 +129,8 @@ def blend(
     for section, first, last, a, b, values in parts:
         specs = start.specs(section)
         share = torch.tensor([shares[spec.aspect] for spec in specs])
-        values.copy_(
-            torch.where(
-                share == 0, first, torch.where(share == 1, last, denormalize(a + share * (b - a), specs))
-            )
-        )
+        between = torch.where(share == 1, last, denormalize(a + share * (b - a), specs))
+        values.copy_(torch.where((share == 0) | (first == last), first, between))
     return blended
 
 

@@ -15,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..audio.loudness import (
+    BALANCES,
     MIX_LUFS,
     level_stems,
     loudest_window,
@@ -26,7 +27,7 @@ from ..audio.multitrack import Multitrack, check_song
 from ..audio.spreading import spread_pans
 from ..console.params import ConsoleParams
 from ..console.table import SECTIONS, knob_index, param_table
-from ..inputs import InputError
+from ..inputs import InputError, note
 from ..network.channels import channel_pans
 from ..network.config import ModelConfig
 from ..network.controller import start_logits
@@ -212,6 +213,10 @@ def song_tracks(
     """List a song's tracks as a model takes them: its stems, or their channels."""
     names, audio = console_tracks(song, config.console)
     if not config.stems:
+        if balance != BALANCES[0] or center is not None:
+            note(
+                "this model hears mono channels at levels of its own: balance and center change nothing there"
+            )
         return Tracks(names, audio, channel_pans(names, audio), torch.zeros(len(names)), balance)
     gains_db = stem_gains_db(audio, balance, sample_rate=song.sample_rate, levels=levels)
     pans = spread_pans(names, audio, sample_rate=song.sample_rate, center=center)

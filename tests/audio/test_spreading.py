@@ -64,6 +64,8 @@ def test_an_unknown_name_in_center_is_refused():
         spread_pans(["kick", "vox"], mono(60, 300), center=["vox", "voice", "drums"])
     assert one_line(caught, "center names no stem voice, drums: there are kick, vox")
     assert caught.value.about == "song"
+    with pytest.raises(InputError, match=r"center takes a list of names, as in center=\['vox'\]"):
+        spread_pans(["kick", "vox"], mono(60, 300), center="vox")
 
 
 def test_a_song_with_a_stereo_stem_stays():

@@ -400,3 +400,19 @@ effects.parametric_eq(tracks[:1], sample_rate=44100, backend="fft", **flat).sum(
 def test_gradients_work_after_inference_mode():
     """In a fresh process, where inference mode fills the caches first."""
     subprocess.run([sys.executable, "-c", AFTER_INFERENCE], check=True)
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_a_meter_sees_every_compressor(preset):
+    seen = []
+    console = MixingConsole(44100, preset, meter=lambda *signals: seen.append(signals))
+    params = ConsoleParams.neutral(["a", "b"], preset=preset)
+    params.track("b")["threshold_db"], params.track("b")["ratio"] = -50.0, 8.0
+    params.track("b")["makeup_gain_db"] = 3.0
+    tracks = 0.1 * torch.randn(*((2, 2) if preset == "default" else (2,)), 4410)
+    mix = console(tracks, params).mix
+    (before, after, makeup_db), (bus, _, _) = seen
+    assert before.shape == after.shape and before.shape[0] == 2 and bus.shape == (1, 2, 4410)
+    assert makeup_db.tolist() == [0.0, 3.0]
+    assert after[1].square().mean() < 0.5 * before[1].square().mean()
+    assert torch.equal(MixingConsole(44100, preset)(tracks, params).mix, mix)

@@ -141,6 +141,7 @@ def test_what_is_no_fault():
     assert (
         warnings(stems={("kick", "lean_db"): 0.0, ("kick", "lean_change_db"): 9.0}) == []
     )  # brought to the middle
+    assert warnings(stems={("kick", "lean_db"): -9.0, ("kick", "lean_change_db"): 40.0}) == []  # towards it
     assert warnings(mix={"side_below_120_hz_db": 0.0}) == []  # nobody has studied it
     assert warnings(mix={"lead_voice_lu": -7.0, "reverb_lu": -9.0}) == []
     assert warnings(mix={"loss": 0.1}, plain={"loss": 0.1}) == []

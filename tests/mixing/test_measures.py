@@ -35,6 +35,14 @@ def test_levels_and_image_are_those_of_the_stems(song):
         assert one.mixed.lean_db == pytest.approx(10 * math.log10(right / left), abs=1e-3)
 
 
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_the_mix_is_that_of_the_console(song, preset):
+    strip = "kick" if preset == "default" else "kick.L"
+    settings = {(strip, "input_gain_db"): 6.0} | ({("kick", "send_db"): -10.0} if preset == "default" else {})
+    result = mixed(song, settings, preset=preset)
+    torch.testing.assert_close(render_measured(song, result.params)[0], result.audio, rtol=0, atol=1e-6)
+
+
 def test_mono_stems_are_measured_like_others(song):
     mono = song.audio.mean(dim=1, keepdim=True).expand(-1, 2, -1).clone()
     result = mixed(Multitrack(song.names, mono), {("kick", "pan"): 0.1, ("kick", "width"): 2.0})

@@ -67,6 +67,8 @@ def test_unknown_names_cost_one_line_that_helps(name, message):
 def test_one_name_alone_is_no_list_of_names():
     with pytest.raises(InputError, match=r"lock takes a list of names, as in lock=\['kick'\]"):
         check_locks("kick", NAMES)
+    with pytest.raises(InputError, match=r"lock takes names of stems and knobs, got \[0\]"):
+        check_locks([0], NAMES)
 
 
 def test_a_fader_is_locked_by_its_own_name_or_with_its_strip():
@@ -101,6 +103,8 @@ def test_an_amount_is_a_share_of_the_way_on_the_knobs_own_scale():
     assert torch.equal(blend(start, found, 0).tracks, start.tracks)
     assert torch.equal(blend(start, found, 1).tracks, found.tracks)
     assert torch.equal(blend(start, found).master_bus_values, found.master_bus_values)
+    held = hold(start, found, [(0, None)])  # exactly so half of the way as well
+    assert torch.equal(blend(start, held, 0.5).tracks[0], start.tracks[0])
 
 
 def test_an_amount_by_aspect():

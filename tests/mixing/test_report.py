@@ -10,6 +10,7 @@ from report_helpers import RATE, mixed, square, stereo_song
 from diffmst_lib import InputError, Multitrack, audio_feature_loss, loudness, normalize_loudness
 from diffmst_lib.audio.octaves import OCTAVES_HZ
 from diffmst_lib.mixing.report import MEASURES, STEM_COLUMNS, build_report
+from diffmst_lib.mixing.result import render_mix
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -207,6 +208,16 @@ def test_odd_songs(song, preset, reference):
         silent = not song.stems[name].any()
         assert math.isnan(report.stems.loc[name, "moved_db"]) == silent
         assert ("silent" in str(report)) >= silent
+
+
+def test_a_result_is_measured_once(song, monkeypatch):
+    result = render_mix(song, mixed(song, {("kick", "pan"): 0.8}).params)
+    unmeasured = build_report(result)
+    monkeypatch.setattr("diffmst_lib.mixing.report.render_measured", None)
+    report = result.report()
+    assert result.report() is report and str(report) == str(unmeasured)
+    again = result.remix().report()
+    assert again is not report and again.stems.equals(report.stems)
 
 
 def test_64_stems():

@@ -339,6 +339,12 @@ def test_refinement_of_the_papers_channels(song, reference):
     assert result.params.track("kick.L")["pan"] == 0.5 and result.params.track("bgvox_main.L")["pan"] != 0.5
 
 
+@pytest.mark.parametrize("options", [{"balance": "equal"}, {"center": ["pad"]}])
+def test_a_model_of_channels_says_what_it_cannot_follow(song, reference, options):
+    with pytest.warns(InputNote, match="this model hears mono channels"):
+        model("paper", **TWIN).analyze(song.excerpt(0, 0.3), reference, **options)
+
+
 # Attention
 
 
