@@ -6,7 +6,6 @@ Chapter: The console.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -16,7 +15,6 @@ from ..console.gain_and_pan import pan_law, released_pan_law
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.table import OFF_DB, knob_index, param_table
-from .parts import Lock, blend, check_amount, locks_fader
 
 HOLD_SECONDS = 30.0  # of a song, in which the level before the master bus is measured
 
@@ -120,25 +118,7 @@ def bus_loudness(song: Multitrack, params: ConsoleParams) -> float:
     return mixed + (whole - plain if math.isfinite(whole - plain) else 0.0)
 
 
-def hold_bus(song: Multitrack, params: ConsoleParams, lufs: float = BUS_LUFS) -> ConsoleParams:
-    """Move the faders so that the strips bring a song to a level before the master bus; another console."""
+def hold_bus(song: Multitrack, params: ConsoleParams) -> ConsoleParams:
+    """Move the faders so that the strips bring a song to -20 LUFS before the master bus; another console."""
     level = bus_loudness(song, params)
-    return move_faders(params, lufs - level) if math.isfinite(level - lufs) else params.clone()
-
-
-def part_of_the_way(
-    song: Multitrack,
-    start: ConsoleParams,
-    found: ConsoleParams,
-    amount: float | Mapping[str, float],
-    lock: Sequence[Lock] = (),
-) -> ConsoleParams:
-    """Go from one console to another as `blend` does, and keep the level of the start before the master bus.
-
-    Only amounts that differ by aspect move that level; with a locked fader it follows that fader.
-    """
-    blended = blend(start, found, amount)
-    alike = len(set(check_amount(amount).values())) == 1
-    if alike or found.preset != "default" or locks_fader(lock):
-        return blended
-    return hold_bus(song, blended, bus_loudness(song, start))
+    return move_faders(params, BUS_LUFS - level) if math.isfinite(level) else params.clone()

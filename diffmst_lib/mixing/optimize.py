@@ -20,9 +20,9 @@ from ..console.params import ConsoleParams
 from ..console.table import OFF_DB, knob_index
 from ..style.features import audio_features
 from ..style.losses import feature_distance
-from .bus import console_tracks, move_faders, part_of_the_way
+from .bus import console_tracks, move_faders
 from .keeping import KEEP, Pull, limit_lean
-from .parts import Lock, check_amount, check_keep, check_locks, hold, locks_fader
+from .parts import Lock, blend, check_amount, check_keep, check_locks, hold, locks_fader
 from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
 from .start import start_params
 
@@ -126,8 +126,7 @@ def optimize_mix(
         fit_seconds=fit_seconds,
         progress=progress,
     )
-    params = part_of_the_way(song, init, params, amount, locked)
-    result = render_mix(song, params, reference=record, history=history)
+    result = render_mix(song, blend(init, params, amount), reference=record, history=history)
     tell_if_farther(result, record)
     return result
 

@@ -32,11 +32,11 @@ from ..network.channels import channel_pans
 from ..network.config import ModelConfig
 from ..network.controller import start_logits
 from ..network.encoder import ReferenceStyle
-from .bus import console_tracks, hold_bus, part_of_the_way, plain_sum
+from .bus import console_tracks, hold_bus, plain_sum
 from .first_edition import stems_console
 from .keeping import KEEP
 from .optimize import fit_console
-from .parts import check_amount, check_keep, check_locks, hold
+from .parts import blend, check_amount, check_keep, check_locks, hold
 from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
 from .start import start_params
 
@@ -143,8 +143,7 @@ def mix_song(
             fit_seconds=fit_seconds,
             progress=progress,
         )
-    params = part_of_the_way(song, start, params, amount, locked)
-    result = render_mix(song, params, reference=record, history=history)
+    result = render_mix(song, blend(start, params, amount), reference=record, history=history)
     tell_if_farther(result, record)
     return result
 
