@@ -35,7 +35,7 @@ def noise(*shape):
 
 def test_no_tensor_is_made_on_the_default_device():
     """With `meta` as default, a tensor made without naming its device has no data and the mix would fail."""
-    tracks, knobs = noise(3, 4000), random_console(3)
+    tracks, knobs = noise(3, 2, 4000), random_console(3)
     want = MixingConsole(22050)(tracks, ConsoleParams.from_unit(*knobs, sample_rate=22050), fx_bus=True).mix
     chosen = {
         "gain_db": torch.full((1, 6), 3.0),

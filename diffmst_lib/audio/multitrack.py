@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass
+@dataclass(repr=False)
 class Multitrack:
     """A song as stems.
 
@@ -53,6 +53,9 @@ class Multitrack:
         doubles = sorted({name for name in self.names if self.names.count(name) > 1})
         if doubles:
             raise ValueError(f"several stems are named {', '.join(doubles)}")
+
+    def __repr__(self) -> str:
+        return f"Multitrack({self.title or 'untitled'}: {', '.join(self.names)}; {self.duration_s:.1f} s)"
 
     @property
     def duration_s(self) -> float:

@@ -218,8 +218,9 @@ def _print(result: MixResult, report: Report, output: Path, stems: bool) -> None
     from ..mixing.result import FILES, STEMS
 
     song, peak = result.song, result.audio.abs().max().item()
+    stems_of_song = f"{len(song.names)} stem{'s' if len(song.names) > 1 else ''}"
     print(
-        f"{len(song.names)} stems, {song.duration_s:.1f} s, {result.loudness_lufs:.1f} LUFS, peak {peak:.2f}"
+        f"{stems_of_song}, {song.duration_s:.1f} s, {result.loudness_lufs:.1f} LUFS, peak {peak:.2f}"
         + (" (above full scale: kept, the file is 32-bit float)" if peak > 1 else "")
     )
     if result.history is not None:
@@ -227,6 +228,6 @@ def _print(result: MixResult, report: Report, output: Path, stems: bool) -> None
         best = (total + result.history["pull"]).idxmin()
         print(f"fit: audio-feature loss {total.iloc[0]:.4f} -> {total[best]:.4f}")
     if result.loss is not None:
-        print(f"audio-feature loss {result.loss['total']:.4f}")
+        print(f"whole mix: audio-feature loss {result.loss['total']:.4f}")
     print(f"\n{report}\n")
     print(f"written: {output}/" + ", ".join([*FILES, *([f"{STEMS}/"] if stems else [])]))

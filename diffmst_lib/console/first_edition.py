@@ -115,5 +115,8 @@ def _rename(rows: torch.Tensor, section: str, sample_rate: int, other: dict[str,
 
 def _clip(rows: torch.Tensor, section: str, sample_rate: int) -> torch.Tensor:
     specs = param_table(section, "default", sample_rate)
-    low, high = (torch.tensor([getattr(s, end) for s in specs], dtype=rows.dtype) for end in ("low", "high"))
+    low, high = (
+        torch.tensor([getattr(s, end) for s in specs], dtype=rows.dtype, device=rows.device)
+        for end in ("low", "high")
+    )
     return torch.minimum(torch.maximum(rows, low), high)

@@ -407,5 +407,6 @@ def _equal_channels(x: torch.Tensor) -> torch.Tensor:
     On a GPU none: asking would make the device wait. None either where each channel gets its own gradient.
     """
     if x.device.type != "cpu" or x.requires_grad:
-        return torch.zeros(len(x), dtype=torch.bool)
-    return torch.tensor([torch.equal(left, right) for left, right in x], dtype=torch.bool)
+        return torch.zeros(len(x), dtype=torch.bool, device="cpu")
+    equal = [torch.equal(left, right) for left, right in x]
+    return torch.tensor(equal, dtype=torch.bool, device="cpu")

@@ -236,7 +236,7 @@ class ConsoleParams:
             The console.
         """
         rows = [
-            torch.tensor([s.neutral for s in param_table(section, preset, sample_rate)])
+            torch.tensor([s.neutral for s in param_table(section, preset, sample_rate)], device="cpu")
             for section in SECTIONS
         ]
         tracks = rows[0].repeat(len(names), 1)
@@ -365,8 +365,10 @@ class ConsoleParams:
 
         Raises:
             ValueError: In one line, when the text is not a console or of another version, or when a knob is
-                missing or bad.
+                missing, unknown or bad.
         """
+        if str(text).endswith(".json"):
+            raise ValueError(f"not a console's JSON: {text} is the name of a file, not its text")
         try:
             data = json.loads(text)
             version, preset = data["version"], data["preset"]
@@ -381,8 +383,11 @@ class ConsoleParams:
             strips = [(params.track(name), row) for name, row in data["tracks"].items()]
             strips += [(params.fx_bus, data["fx_bus"]), (params.master_bus, data["master_bus"])]
             for strip, row in strips:
-                for name in strip:
-                    strip[name] = row[written.get(name, name)]
+                known = [written.get(name, name) for name in strip]
+                for name, key in zip(strip, known, strict=True):
+                    strip[name] = row[key]
+                if unknown := [key for key in row if key not in known]:
+                    raise ValueError(f"{strip.label} has no parameter {unknown[0]!r}")
             return params.as_stems(noted=True) if old else params
         except KeyError as error:
             raise ValueError(f"not a console's JSON: {error} is missing") from None

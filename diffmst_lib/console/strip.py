@@ -47,7 +47,7 @@ class Strip:
             number = float(value)
         except (TypeError, ValueError):
             raise ValueError(f"{self.label}: {name} takes one number, got {value!r}") from None
-        if not bool(inside(torch.tensor([number], dtype=torch.float64), (spec,)).all()):
+        if not bool(inside(self._row.new_tensor([number], dtype=torch.float64), (spec,)).all()):
             raise ValueError(outside(self.label, spec, number))
         self._row[i] = min(max(number, spec.low), spec.high)
 
@@ -65,7 +65,8 @@ class Strip:
 def inside(values: torch.Tensor, specs: tuple[ParamSpec, ...]) -> torch.Tensor:
     """Tell which of the values (..., len(specs)) lie in the ranges of their knobs; NaN does not."""
     low, high = (
-        torch.tensor([getattr(s, end) for s in specs], dtype=values.dtype) for end in ("low", "high")
+        torch.tensor([getattr(s, end) for s in specs], dtype=values.dtype, device=values.device)
+        for end in ("low", "high")
     )
     return (values >= low - SLACK * low.abs()) & (values <= high + SLACK * high.abs())
 

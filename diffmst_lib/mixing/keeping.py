@@ -28,7 +28,8 @@ KEEP = 1.0  # the default weight of all of this
 STRIP_WEIGHT, COMMON_WEIGHT, MASTER_WEIGHT = 0.001, 0.02, 0.00003
 GUARD_WEIGHT = 0.01  # loss for one dB beyond a limit
 LEAN_FREE_DB = 0.8  # of a stem, from where it was delivered
-BALANCE_FREE_DB, VOICE_FREE_DB = 4.0, 2.0  # of a stem and of the lead voice, from where the fit starts
+BALANCE_FREE_DB = 4.0  # of a stem against the others, from where the fit starts
+VOICE_FREE_DB = 1.5  # of the lead voice against all others together
 OCTAVE_FREE_DB = 10.0  # mean strip and master together
 REDUCTION_FREE_DB = 2.5, 6.0  # of the master's compressor: in the mean, and in the loudest twentieth
 
@@ -53,13 +54,17 @@ class Pull:
         self, start: Sequence[torch.Tensor], init: ConsoleParams, tracks: torch.Tensor, wet: torch.Tensor
     ):
         self.unit = [torch.sigmoid(z.detach()) for z in start]
-        self.moves = {s: torch.tensor([spec.moves for spec in init.specs(s)]) for s in SECTIONS}
+        self.moves = {
+            s: torch.tensor([spec.moves for spec in init.specs(s)], device=wet.device) for s in SECTIONS
+        }
         self.sounding = tracks.detach().square().flatten(1).sum(dim=-1) > 0
         self.level_db = level_db(wet)
         self.stems = init.preset == "default"  # what the guards look at, channels do not have
         self.lean_db = lean_db(tracks if self.stems else wet)
-        free = [VOICE_FREE_DB if is_lead_voice(name) else BALANCE_FREE_DB for name in init.names]
-        self.free_db = torch.tensor(free)
+        self.voices = torch.tensor([is_lead_voice(name) for name in init.names], device=wet.device)
+        self.voice_lu = voice_lu(wet, self.voices)
+        # A start that leans further was meant to: the user's own, for instance.
+        self.lean_free_db = (lean_db(wet) - self.lean_db).abs().clamp(min=LEAN_FREE_DB)
 
     def __call__(
         self, logits: Sequence[torch.Tensor], params: ConsoleParams, out: ConsoleOutput
@@ -83,18 +88,27 @@ class Pull:
         mean, most = bus_reduction_db(out.mix, params)
         octaves = octaves_db(params, self.sounding).abs()
         beyond = (
-            moved - self.free_db[self.sounding],
-            leaned - LEAN_FREE_DB,
+            moved - BALANCE_FREE_DB,
+            (voice_lu(out.tracks, self.voices) - self.voice_lu).abs() - VOICE_FREE_DB,
+            leaned - self.lean_free_db[self.sounding],
             octaves - OCTAVE_FREE_DB,
             mean - REDUCTION_FREE_DB[0],
             most - REDUCTION_FREE_DB[1],
         )
-        return sum((b.clamp(min=0.0).square().mean() for b in beyond), start=torch.zeros(()))
+        return sum((b.clamp(min=0.0).square().mean() for b in beyond), start=out.mix.new_zeros(()))
 
 
 def level_db(stems: torch.Tensor) -> torch.Tensor:
     """Measure the power of stems (N, 2, T), (N,), in dB. Differentiable."""
     return 10.0 * torch.log10(stems.square().flatten(1).mean(dim=-1) + 1e-12)
+
+
+def voice_lu(stems: torch.Tensor, voices: torch.Tensor) -> torch.Tensor:
+    """Measure lead voices against the power of all other stems (N, 2, T), in dB; 0 without either."""
+    if not bool(voices.any()) or bool(voices.all()):
+        return stems.new_zeros(())
+    power = stems.square().flatten(1).mean(dim=-1) + 1e-12
+    return 10.0 * torch.log10(power[voices].sum() / power[~voices].sum())
 
 
 def lean_db(stems: torch.Tensor) -> torch.Tensor:
@@ -117,7 +131,7 @@ def equalizer_db(p: Mapping[str, torch.Tensor], hz: Sequence[float], sample_rate
         torch.stack([p[f"{band}_{name}"] for band in EQ_BANDS], dim=-1)
         for name in ("gain_db", "frequency_hz", "q")
     )
-    at = torch.tensor(hz, dtype=gain.dtype).clamp(max=0.49 * sample_rate)
+    at = torch.tensor(hz, dtype=gain.dtype, device=gain.device).clamp(max=0.49 * sample_rate)
     ratio = torch.tan(math.pi * at / sample_rate) / torch.tan(math.pi * frequency / sample_rate)[..., None]
 
     def power(polynomial: torch.Tensor) -> torch.Tensor:
@@ -143,7 +157,9 @@ def bus_reduction_db(bus: torch.Tensor, params: ConsoleParams) -> tuple[torch.Te
     return reduction.mean(), reduction[: max(1, len(reduction) // 20)].mean()
 
 
-def limit_lean(params: ConsoleParams, stems: torch.Tensor, lock: Sequence[Lock] = ()) -> ConsoleParams:
+def limit_lean(
+    params: ConsoleParams, stems: torch.Tensor, lock: Sequence[Lock] = (), init: ConsoleParams | None = None
+) -> ConsoleParams:
     """Take back the pan and width of stems that lean too far from where they were delivered.
 
     What is measured is the sound of the strips, so an equalizer that turns a stem counts as well.
@@ -152,15 +168,20 @@ def limit_lean(params: ConsoleParams, stems: torch.Tensor, lock: Sequence[Lock] 
         params: A console of stems.
         stems: The stems (N, 2, T), as they enter the strips.
         lock: What stays as it is.
+        init: The console of the start: stems that lean there may lean as far; None: none does.
 
     Returns:
-        Another console. No stem leans more than 2.5 dB, but for those whose pan and width are locked.
+        Another console. No stem leans more than 2.5 dB, but for those that did at the start or are locked.
     """
     console = MixingConsole(params.sample_rate)
     params, before = params.clone(), lean_db(stems)
+    limit_db = torch.full_like(before, LEAN_LIMIT_DB)
+    if init is not None:
+        started = lean_db(torch.stack(list(console.strips(stems, init))))
+        limit_db = torch.maximum(limit_db, (started - before).abs() + 0.1)
     for times in range(TIMES + 1):
         wet = torch.stack(list(console.strips(stems, params)))
-        leaning = (lean_db(wet) - before).abs() > LEAN_LIMIT_DB
+        leaning = (lean_db(wet) - before).abs() > limit_db
         if not bool(leaning.any()):
             break
         milder, share = params.clone(), BACK if times < TIMES else 0.0

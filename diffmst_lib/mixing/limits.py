@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..audio.meters import IMAGE_LIMIT_DB
 from ..audio.roles import is_lead_voice
 from ..console.params import ConsoleParams
+from ..console.table import OFF_DB
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,11 +128,19 @@ def _knob(stem: str, knobs: tuple[str, ...], params: ConsoleParams) -> str:
     return f"{strip}.{next(knob for knob in knobs if knob in has)}"
 
 
+def _is_off(stem: str, params: ConsoleParams) -> bool:
+    """Tell whether the fader of a stem is off; the paper's strips have none."""
+    if stem not in params.names or params.preset != "default":
+        return False
+    return params.track(stem)["fader_db"] <= OFF_DB
+
+
 def _of_stems(stems: pd.DataFrame, params: ConsoleParams) -> Iterator[MixWarning]:
     for name, row in stems.iterrows():
         level, pan = (_knob(name, knobs, params) for knobs in (LEVEL_KNOBS, ("pan",)))
         under, leans, change = -row["moved_db"], row["lean_db"], row["lean_change_db"]
-        if beyond(under, UNDER_DB):
+        gated = math.isinf(under) and not _is_off(name, params)  # too soft for the meter, not for the desk
+        if beyond(under, UNDER_DB) and not gated:
             what = (
                 "is off" if math.isinf(under) else f"{under:.1f} dB under its place in the delivered balance"
             )

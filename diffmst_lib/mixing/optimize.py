@@ -212,13 +212,15 @@ class _Fit:
                 # First the start itself, since logits stay off the ends of the knobs' ranges.
                 params = init if step < 0 else self._params(logits, lock)
                 terms, out = self.distance(params)
-                pulled = keep * pull(logits, params, out) if keep and step >= 0 else torch.zeros(())
+                pulled = keep * pull(logits, params, out) if keep else 0.0 * terms["total"]
                 total = terms["total"] + pulled
-                if total.item() < best_loss and step != 0:
-                    best, best_loss = params.clone(), total.item()
+                if step != 0:
+                    row = {name: term.item() for name, term in terms.items()} | {"pull": pulled.item()}
+                    history.append(row)
+                    if total.item() < best_loss:
+                        best, best_loss = params.clone(), total.item()
                 if step < 0:
                     continue
-                history.append({name: term.item() for name, term in terms.items()} | {"pull": pulled.item()})
                 bar.set_postfix(loss=f"{total.item():.4f}", refresh=False)
                 if step == steps or not math.isfinite(total.item()):
                     break
@@ -245,4 +247,4 @@ class _Fit:
             return best
         if self.bus_lufs is not None:
             best = move_faders(best, self.bus_lufs - self._bus_loudness(best))
-        return limit_lean(best, self.tracks, lock) if keep else best
+        return limit_lean(best, self.tracks, lock, self.init) if keep else best

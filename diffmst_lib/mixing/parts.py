@@ -128,7 +128,7 @@ def blend(
     )
     for section, first, last, a, b, values in parts:
         specs = start.specs(section)
-        share = torch.tensor([shares[spec.aspect] for spec in specs])
+        share = torch.tensor([shares[spec.aspect] for spec in specs], device=a.device)
         between = torch.where(share == 1, last, denormalize(a + share * (b - a), specs))
         values.copy_(torch.where((share == 0) | (first == last), first, between))
     return blended

@@ -33,11 +33,12 @@ from .stem_files import file_names
 if TYPE_CHECKING:
     import pandas as pd
 
+SILENT = 1e-6  # power of a channel against the other's, at which it counts as silent: -60 dB
 FILES = ("mix.wav", "params.json", "params.csv", "report.json")  # what a saved mix consists of
 STEMS = "stems"  # the folder in it with the stems, where they are wanted
 
 
-@dataclass
+@dataclass(repr=False)
 class MixResult:
     """What every mixing system here returns.
 
@@ -65,6 +66,10 @@ class MixResult:
     reference: torch.Tensor | None = None
     measures: SongMeasures | None = field(default=None, repr=False)
     _report: Report | None = field(default=None, init=False, repr=False)
+
+    def __repr__(self) -> str:
+        loss = f", audio-feature loss {self.loss['total']:.4f}" if self.loss else ""
+        return f"MixResult({self.song!r}, {self.loudness_lufs:.1f} LUFS{loss})"
 
     @property
     def sample_rate(self) -> int:
@@ -247,8 +252,8 @@ class Reference:
 def check_reference(reference: torch.Tensor, *, sample_rate: int) -> Reference:
     """Check a record, and measure its audio features at -16 LUFS.
 
-    A record that a mix of these stems can hardly come near is named in an `InputNote`: one that is mono, and
-    one whose channels are of opposite polarity.
+    A record that a mix of these stems can hardly come near is named in an `InputNote`: one that is mono, one
+    with a silent channel, and one whose channels are of opposite polarity.
 
     Args:
         reference: A stereo mix (2, num_samples).
@@ -267,6 +272,10 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int) -> Reference:
     correlation = ((left * right).sum() / powers).item()
     if torch.equal(audio[0], audio[1]):
         note("the reference is mono: its two channels are equal, and so the mix will be narrow")
+    elif min(left.square().sum(), right.square().sum()) < SILENT * max(
+        left.square().sum(), right.square().sum()
+    ):
+        note("one channel of the reference is silent: no mix of these stems should lean that far")
     elif correlation < NEGATIVE:
         note(
             f"the reference has a correlation of {correlation:.2f}: its channels are more opposite than alike, "

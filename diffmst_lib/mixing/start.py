@@ -66,5 +66,5 @@ def start_params(
     """
     params = neutral_params(song, balance, levels=levels)
     pans = spread_pans(song.names, song.audio, sample_rate=song.sample_rate, center=center)
-    params.tracks[:, knob_index("pan")] = torch.tensor(pans)
+    params.tracks[:, knob_index("pan")] = torch.tensor(pans, device=params.tracks.device)
     return params

@@ -34,7 +34,7 @@ from ..network.controller import start_logits
 from ..network.encoder import ReferenceStyle
 from .bus import console_tracks, hold_bus, plain_sum
 from .first_edition import stems_console
-from .keeping import KEEP
+from .keeping import KEEP, limit_lean
 from .optimize import fit_console
 from .parts import blend, check_amount, check_keep, check_locks, hold
 from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
@@ -130,7 +130,10 @@ def mix_song(
     locked = check_locks(lock, console_tracks(song, preset)[0], preset)
     check_amount(amount)
     start = _start(song, preset, balance, center, levels)
-    params = hold(start, _mean_console(model, song, record.audio, balance, center, levels, progress), locked)
+    params = _mean_console(model, song, record.audio, balance, center, levels, progress)
+    if preset == "default" and keep:
+        params = limit_lean(params, _loudest_part(song, fit_seconds), locked)
+    params = hold(start, params, locked)
     history = None
     if refine_steps:
         params, history = fit_console(
@@ -156,6 +159,11 @@ def _start(
         return start_params(song, balance, center, levels=levels)
     names = console_tracks(song, preset)[0]
     return ConsoleParams.neutral(names, preset=preset, sample_rate=song.sample_rate)
+
+
+def _loudest_part(song: Multitrack, seconds: float) -> torch.Tensor:
+    first = loudest_window(song.audio, seconds, sample_rate=song.sample_rate)
+    return song.audio[..., first : first + max(1, round(seconds * song.sample_rate))]
 
 
 def analyze_song(
@@ -216,7 +224,7 @@ def song_tracks(
             note(
                 "this model hears mono channels at levels of its own: balance and center change nothing there"
             )
-        return Tracks(names, audio, channel_pans(names, audio), torch.zeros(len(names)), balance)
+        return Tracks(names, audio, channel_pans(names, audio), audio.new_zeros(len(names)), balance)
     gains_db = stem_gains_db(audio, balance, sample_rate=song.sample_rate, levels=levels)
     pans = spread_pans(names, audio, sample_rate=song.sample_rate, center=center)
     return Tracks(names, audio, pans, gains_db.nan_to_num(0.0), balance)

@@ -31,7 +31,9 @@ def test_mix_writes_four_files_and_prints_the_report(inputs, diffmst, arguments)
     assert params.names == ["bass", "keys"]
     assert pd.read_csv("out/new/params.csv").shape[0] == 4
     assert out[0].startswith(f"2 stems, 0.5 s, -16.0 LUFS, peak {mix.abs().max():.2f}")
-    assert any(line.startswith("audio-feature loss 0.") for line in out) == ("--reference" in arguments)
+    assert any(line.startswith("whole mix: audio-feature loss 0.") for line in out) == (
+        "--reference" in arguments
+    )
     printed = "\n".join(out)
     assert all(words in printed for words in ("bass", "keys", "loudness (LUFS)", "true peak (dBTP)"))
     saved = json.loads(Path("out/new/report.json").read_text("utf-8"))
@@ -52,7 +54,9 @@ def test_fit_seconds_and_steps_reach_the_fit(inputs, diffmst):
     first, best = losses.iloc[0], losses[(losses + want.history["pull"]).idxmin()]
     reported = re.fullmatch(r"fit: audio-feature loss ([\d.]+) -> ([\d.]+)", out[1])
     assert [float(number) for number in reported.groups()] == pytest.approx([first, best], abs=6e-5)
-    assert float(out[2].removeprefix("audio-feature loss ")) == pytest.approx(want.loss["total"], abs=6e-5)
+    assert float(out[2].removeprefix("whole mix: audio-feature loss ")) == pytest.approx(
+        want.loss["total"], abs=6e-5
+    )
 
 
 def test_the_baseline_is_compared_with_a_reference(inputs, diffmst):
@@ -60,7 +64,9 @@ def test_the_baseline_is_compared_with_a_reference(inputs, diffmst):
     mix, reference = load_audio("out/mix.wav"), load_audio("ref.wav")
     target = dm.normalize_loudness(reference, loudness(mix))
     want = dm.audio_feature_loss(mix, target)["total"].item()
-    assert code == 0 and float(out[1].removeprefix("audio-feature loss ")) == pytest.approx(want, rel=1e-3)
+    assert code == 0 and float(out[1].removeprefix("whole mix: audio-feature loss ")) == pytest.approx(
+        want, rel=1e-3
+    )
 
 
 @pytest.fixture
@@ -84,7 +90,9 @@ def test_mix_by_a_model(model, diffmst):
     assert torch.equal(load_audio("out/mix.wav"), want.audio)
     code, out, _ = diffmst("mix stems --reference ref.wav --output out --model tiny --refine 0")
     loss = dm.audio_feature_loss(want.audio, dm.normalize_loudness(reference))["total"].item()
-    assert code == 0 and float(out[1].removeprefix("audio-feature loss ")) == pytest.approx(loss, rel=1e-3)
+    assert code == 0 and float(out[1].removeprefix("whole mix: audio-feature loss ")) == pytest.approx(
+        loss, rel=1e-3
+    )
 
 
 def test_refining_starts_from_the_models_console(model, diffmst):

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -253,6 +254,8 @@ def without(data, *path):
         (lambda d: without(d, "fx_bus"), "'fx_bus' is missing"),
         (lambda d: without(d, "tracks", "kick", "pan"), "'pan' is missing"),
         (lambda d: without(d, "master_bus", "ratio"), "'ratio' is missing"),
+        (lambda d: d["tracks"]["kick"].update(fadr_db=3), "kick has no parameter 'fadr_db'"),
+        (lambda d: d["fx_bus"].update(ratio=3), "fx_bus has no parameter 'ratio'"),
         (lambda d: d.update(preset="loud"), "default, reference, not 'loud'"),
         (lambda d: d.update(preset=["default"]), "not ['default']"),
         (lambda d: d.update(sample_rate="44100"), "wrong kind"),
@@ -283,6 +286,12 @@ def test_json_of_no_console(change, message):
 def test_text_that_is_no_console(text):
     with pytest.raises(ValueError, match=r"^not a console's JSON: [^\n]+$"):
         ConsoleParams.from_json(text)
+
+
+@pytest.mark.parametrize("path", ["out/params.json", Path("out/params.json")])
+def test_the_name_of_a_file_is_not_its_text(path):
+    with pytest.raises(ValueError, match=r"^not a console's JSON: out.params\.json is the name of a file"):
+        ConsoleParams.from_json(path)
 
 
 def test_table_has_a_row_for_every_strip_and_survives_csv():
