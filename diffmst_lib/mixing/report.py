@@ -131,7 +131,8 @@ class Report:
         return f"{tables}\n\n" + ("\n".join(f"! {warning}" for warning in self.warnings) or "no warnings")
 
     def _repr_html_(self) -> str:
-        tables = "\n".join(table.to_html(border=0) for table in self._shown())
+        style = "overflow-x: auto; white-space: nowrap; margin-bottom: 1em"
+        tables = "\n".join(f'<div style="{style}">{table.to_html(border=0)}</div>' for table in self._shown())
         items = "".join(f"<li>{html.escape(str(warning))}</li>" for warning in self.warnings)
         return f"{tables}\n" + (f"<ul>{items}</ul>" if items else "<p>no warnings</p>")
 
