@@ -216,7 +216,9 @@ def _of_the_master_bus(mix: pd.DataFrame, octaves: pd.DataFrame) -> Iterator[Mix
     if beyond(abs(change), LEVEL_RANGE_LU):
         which = "closer together" if change < 0 else "farther apart"
         what = f"loud and quiet passages are {abs(change):.1f} LU {which} than in the plain sum"
-        advice = "turn up {} and those of the strips" if change < 0 else "turn down {}"
+        advice = "turn up {} and those of the strips"
+        if change > 0:
+            advice = "look at levels and equalizers of what sounds in the quiet passages, or turn down {}"
         yield _warning(
             "level_range", "mix", what, change, LEVEL_RANGE_LU, "LU", knob=threshold, advice=advice
         )
