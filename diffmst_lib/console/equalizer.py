@@ -93,6 +93,29 @@ def frequency_response(
     return response
 
 
+def response_db(
+    at_hz: torch.Tensor,
+    *,
+    sample_rate: float,
+    gain_db: torch.Tensor,
+    frequency_hz: torch.Tensor,
+    q: torch.Tensor,
+) -> torch.Tensor:
+    """Compute the gain of equalizers (B, 6) at frequencies (F,) of one's choice: (B, F), in dB. Differentiable.
+
+    The prototypes at s = j tan(pi f / rate) / tan(pi f0 / rate), as in `frequency_response`.
+    """
+    W = torch.tan(frequency_hz * (math.pi / sample_rate))[..., None]  # (B, 6, 1)
+    ratio = torch.tan(at_hz.to(W) * (math.pi / sample_rate)) / W  # (B, 6, F)
+
+    def power(polynomials: torch.Tensor) -> torch.Tensor:
+        n2, n1, n0 = polynomials[..., None]  # (B, 6, 1) each
+        return (n0 - n2 * ratio.square()).square() + (n1 * ratio).square()
+
+    top, bottom = analog_prototypes(gain_db, q)
+    return 10.0 * torch.log10((power(top) / power(bottom)).clamp(min=1e-12)).sum(dim=1)
+
+
 def apply_equalizer(
     x: torch.Tensor,
     *,

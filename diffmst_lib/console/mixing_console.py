@@ -65,7 +65,8 @@ class ConsoleOutput:
     tracks: torch.Tensor
 
 
-def _equalizer_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def equalizer_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Collect the settings of equalizers (..., 6) from a section's knobs by name."""
     return {
         name: torch.stack([p[f"{band}_{name}"] for band in EQ_BANDS], dim=-1)
         for name in ("gain_db", "frequency_hz", "q")
@@ -389,7 +390,7 @@ class MixingConsole:
     def _equalize_and_compress(
         self, section: str, x: torch.Tensor, p: dict[str, torch.Tensor]
     ) -> torch.Tensor:
-        x = self._effects.equalizer(x, sample_rate=self.sample_rate, **_equalizer_settings(p))
+        x = self._effects.equalizer(x, sample_rate=self.sample_rate, **equalizer_settings(p))
         y = self._effects.compressor(
             x,
             sample_rate=self.sample_rate,

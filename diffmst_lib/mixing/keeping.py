@@ -9,17 +9,17 @@ Chapter: Style by optimization.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
+from ..audio.octaves import OCTAVES_HZ
 from ..audio.roles import is_lead_voice
 from ..console.compressor import gain_computer
-from ..console.equalizer import analog_prototypes
-from ..console.mixing_console import ConsoleOutput, MixingConsole
+from ..console.equalizer import response_db
+from ..console.mixing_console import ConsoleOutput, MixingConsole, equalizer_settings
 from ..console.params import ConsoleParams
-from ..console.table import EQ_BANDS, SECTIONS, knob_index
+from ..console.table import SECTIONS, knob_index
 from .parts import Lock, hold
 
 KEEP = 1.0  # the default weight of all of this
@@ -37,7 +37,6 @@ LEAN_LIMIT_DB = 2.5  # in the window that is fitted, so that it stays below 3 dB
 BACK, TIMES = 0.75, 10  # pan and width of a stem that leans further go back to three quarters, ten times
 FLOOR = 1e-4  # a channel 40 dB under the other counts as that
 ENVELOPE_S = 0.05
-OCTAVES_HZ = tuple(31.25 * 2.0**k for k in range(10))
 
 
 class Pull:
@@ -120,26 +119,16 @@ def lean_db(stems: torch.Tensor) -> torch.Tensor:
 
 def octaves_db(params: ConsoleParams, sounding: torch.Tensor) -> torch.Tensor:
     """Compute the mean strip's equalizer and the master's together, at ten octaves, (10,), in dB."""
-    strips = equalizer_db(params.values("track"), OCTAVES_HZ, params.sample_rate)
     bus = {name: value[None] for name, value in params.values("master_bus").items()}
-    return strips[sounding].mean(dim=0) + equalizer_db(bus, OCTAVES_HZ, params.sample_rate)[0]
-
-
-def equalizer_db(p: Mapping[str, torch.Tensor], hz: Sequence[float], sample_rate: int) -> torch.Tensor:
-    """Compute the responses of equalizers at some frequencies, (N, frequencies), in dB."""
-    gain, frequency, q = (
-        torch.stack([p[f"{band}_{name}"] for band in EQ_BANDS], dim=-1)
-        for name in ("gain_db", "frequency_hz", "q")
+    strips, master = (
+        response_db(
+            torch.tensor(OCTAVES_HZ, device=params.tracks.device).clamp(max=0.49 * params.sample_rate),
+            sample_rate=params.sample_rate,
+            **equalizer_settings(knobs),
+        )
+        for knobs in (params.values("track"), bus)
     )
-    at = torch.tensor(hz, dtype=gain.dtype, device=gain.device).clamp(max=0.49 * sample_rate)
-    ratio = torch.tan(math.pi * at / sample_rate) / torch.tan(math.pi * frequency / sample_rate)[..., None]
-
-    def power(polynomial: torch.Tensor) -> torch.Tensor:
-        n2, n1, n0 = polynomial[..., None]  # (N, 6, 1) each
-        return (n0 - n2 * ratio.square()).square() + (n1 * ratio).square()  # (N, 6, frequencies)
-
-    top, bottom = analog_prototypes(gain, q)
-    return 10.0 * torch.log10((power(top) / power(bottom)).clamp(min=1e-12)).sum(dim=1)
+    return strips[sounding].mean(dim=0) + master[0]
 
 
 def bus_reduction_db(bus: torch.Tensor, params: ConsoleParams) -> tuple[torch.Tensor, torch.Tensor]:

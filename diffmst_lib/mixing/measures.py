@@ -20,10 +20,9 @@ from ..audio.meters import StereoPowers, block_powers, ratio_where_active_db, st
 from ..audio.multitrack import Multitrack
 from ..audio.octaves import OCTAVES_HZ, octave_bins
 from ..audio.roles import is_lead_voice
-from ..console.equalizer import filter_sections
-from ..console.mixing_console import MixingConsole, uses_fx_bus
+from ..console.equalizer import response_db
+from ..console.mixing_console import MixingConsole, equalizer_settings, uses_fx_bus
 from ..console.params import ConsoleParams
-from ..console.table import EQ_BANDS
 from .bus import console_tracks
 
 GAIN_BLOCK = 64  # samples over which a compressor's gain is averaged: 1.5 ms at 44.1 kHz
@@ -256,19 +255,13 @@ def equalizer_response_db(
     Returns:
         Gains (num_points,) in dB.
     """
-    knobs = params.values(section)
     settings = {
-        name: torch.stack([torch.atleast_1d(knobs[f"{band}_{name}"])[row] for band in EQ_BANDS])[None]
-        for name in ("gain_db", "frequency_hz", "q")
+        name: torch.atleast_2d(values)[row][None].double()
+        for name, values in equalizer_settings(params.values(section)).items()
     }
     if not bool(settings["gain_db"].any()):
         return np.zeros(len(frequency_hz))
-    sections = filter_sections(sample_rate=params.sample_rate, **settings)[0].numpy()  # (6, 5)
-    z = np.exp(-2j * np.pi * frequency_hz / params.sample_rate)
-    response = np.ones(len(frequency_hz), dtype=complex)
-    for b0, b1, b2, a1, a2 in sections:
-        response *= (b0 + b1 * z + b2 * z**2) / (1.0 + a1 * z + a2 * z**2)
-    return 20.0 * np.log10(np.abs(response))
+    return response_db(torch.from_numpy(frequency_hz), sample_rate=params.sample_rate, **settings)[0].numpy()
 
 
 def shared_equalizer_db(measures: SongMeasures, sample_rate: float) -> np.ndarray:

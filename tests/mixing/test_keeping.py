@@ -7,8 +7,10 @@ import torch
 from mix_helpers import RATE
 
 from diffmst_lib import ConsoleParams, MixingConsole, effects
+from diffmst_lib.audio.octaves import OCTAVES_HZ
+from diffmst_lib.console.equalizer import response_db
 from diffmst_lib.console.table import EQ_BANDS, knob_index, param_table
-from diffmst_lib.mixing.keeping import OCTAVES_HZ, Pull, equalizer_db, lean_db, limit_lean
+from diffmst_lib.mixing.keeping import Pull, lean_db, limit_lean
 from diffmst_lib.mixing.start import start_params
 
 
@@ -87,8 +89,8 @@ def test_the_response_of_an_equalizer_is_that_of_the_effect():
     spectrum_db = 20 * torch.log10(torch.fft.rfft(heard[:, 0]).abs())
     bins = [round(hz * 2**16 / RATE) for hz in OCTAVES_HZ[1:]]
     hz = [number * RATE / 2**16 for number in bins]
-    found = equalizer_db(knobs, hz, RATE)
-    torch.testing.assert_close(found.double(), spectrum_db[:, bins], rtol=0, atol=0.05)
+    found = response_db(torch.tensor(hz), sample_rate=RATE, **settings)
+    torch.testing.assert_close(found, spectrum_db[:, bins], rtol=0, atol=0.05)
 
 
 def test_no_stem_leans_far_and_the_others_are_left_alone(song, start):

@@ -342,7 +342,7 @@ function render({ model, el }) {
     measurer.follow(values);
     const names = sentStems(state());
     const text = `Sent to the effects bus, which the desk does not play: ${names.join(", ")}.`;
-    sent.textContent = names.length ? `${text} desk.mix() renders it.` : "";
+    sent.textContent = names.length ? `${text} desk.mix() renders it. ` : "";
     box.show();
     resetPeak();
   }
