@@ -24,7 +24,7 @@ FLOORS = [  # from top to bottom: a room imports from its own floor and those be
     ["audio", "network", "plots"],
     ["console", "style"],
     ["disk"],
-    ["inputs"],
+    ["inputs", "registry"],
     ["__init__"],  # loads nothing, and is loaded before everything
 ]
 HEIGHT = {room: -depth for depth, rooms in enumerate(FLOORS) for room in rooms}

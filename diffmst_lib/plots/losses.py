@@ -5,6 +5,7 @@ Chapter: Losses.
 
 from __future__ import annotations
 
+import math
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -45,17 +46,17 @@ def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]) -> Figure:
     """Draw the weighted terms of the audio-feature loss for several mixes, on a log axis.
 
     Args:
-        losses: Terms by label, as `audio_feature_loss` returns them.
+        losses: Terms by label, as `audio_feature_loss` returns them; a term that a mix lacks has no bar.
 
     Returns:
         Figure with a group of bars per term and a bar per mix.
     """
-    names = list(next(iter(losses.values())))
+    names = sorted({name: 0 for terms in losses.values() for name in terms}, key="total".__eq__)  # total last
     figure, axis = new_figure(1, 3.0)
     positions = np.arange(len(names))
     width = 0.8 / len(losses)
     for i, ((label, terms), color) in enumerate(zip(losses.items(), cycle(COLORS))):
-        heights = [max(float(terms[name]), 1e-6) for name in names]
+        heights = [max(float(terms.get(name, math.nan)), 1e-6) for name in names]
         axis.bar(positions + (i + 0.5) * width - 0.4, heights, width, bottom=1e-6, color=color, label=label)
     axis.set_yscale("log")
     axis.set_xticks(positions, [name.replace("_", "\n") for name in names])

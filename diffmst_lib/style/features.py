@@ -16,7 +16,7 @@ Chapter: Audio features.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -34,6 +34,7 @@ from .bark import (
     hz_to_bark,
     kept_filterbank,
 )
+from .own_features import SHAPES, OwnFeatures, measure_own, own_features, own_size
 
 __all__ = [
     "audio_features",
@@ -43,6 +44,8 @@ __all__ = [
     "bark_spectrum",
     "bark_to_hz",
     "crest_factor",
+    "feature_size",
+    "flat_features",
     "hz_to_bark",
     "kept_filterbank",
     "rms",
@@ -255,31 +258,97 @@ def stereo_imbalance(x: torch.Tensor) -> torch.Tensor:
 
 @_in_single_precision
 def audio_features(
-    x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default"
+    x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default", features: OwnFeatures = None
 ) -> dict[str, torch.Tensor]:
-    """Compute the five features by name: equations 3 to 7.
+    """Compute the five features by name, equations 3 to 7, and others that are asked for.
 
     Args:
         x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
         sample_rate: Hz, above 0.
         preset: "default" or "reference".
+        features: Features of your own: names given to `register_feature`, or {name: (function, weight)} with
+            function(x, sample_rate) for x (B, 2, T). The name of one of the five replaces it. A weight of 0
+            leaves a feature out.
 
     Returns:
         {"rms": (B, 2), "crest_factor": (B, 2), "stereo_width": (B,), "stereo_imbalance": (B,),
-        "bark_spectrum": (B, 24, 2)}, without B for audio (2, T).
+        "bark_spectrum": (B, 24, 2)}, without B for audio (2, T), then those of your own, flat: (B, K).
 
     Raises:
         ValueError: For audio that is not stereo or not floating point, for an unknown preset and for a sample
             rate that is not above 0.
+        InputError: In one line, for a feature of your own that does not fit; see `register_feature`.
 
     Example:
         >>> [tuple(value.shape) for value in audio_features(torch.zeros(2, 100)).values()]
         [(2,), (2,), (), (), (24, 2)]
     """
-    return {
-        "rms": rms(x),
-        "crest_factor": crest_factor(x, preset=preset),
-        "stereo_width": stereo_width(x, preset=preset),
-        "stereo_imbalance": stereo_imbalance(x),
-        "bark_spectrum": bark_spectrum(x, sample_rate=sample_rate, preset=preset),
+    check_preset(preset)
+    check_rate(sample_rate)
+    own = own_features(features)
+    ours = {
+        "rms": lambda: rms(x),
+        "crest_factor": lambda: crest_factor(x, preset=preset),
+        "stereo_width": lambda: stereo_width(x, preset=preset),
+        "stereo_imbalance": lambda: stereo_imbalance(x),
+        "bark_spectrum": lambda: bark_spectrum(x, sample_rate=sample_rate, preset=preset),
     }
+    measured = {}
+    for name in ours | own:
+        function, weight = own.get(name, (None, 1.0))
+        if weight:
+            measured[name] = ours[name]() if function is None else measure_own(name, function, x, sample_rate)
+    return measured
+
+
+@_in_single_precision
+def flat_features(x: torch.Tensor, sample_rate: float = 44100, names: Sequence[str] = ()) -> torch.Tensor:
+    """Compute the features as one row of numbers a sound, for a network that is conditioned on them.
+
+    The order is RMS left and right, crest factor left and right, width, imbalance, the Bark bands of the mid
+    and those of the side; then the numbers of the registered features.
+
+    Args:
+        x: Stereo audio (B, 2, T) or (2, T), in [-1, 1].
+        sample_rate: Hz, above 0.
+        names: Names of registered features, of any weight.
+
+    Returns:
+        The numbers (B, K) or (K,), in the features' own units; K is `feature_size`.
+
+    Raises:
+        ValueError: As `audio_features`.
+
+    Example:
+        >>> flat_features(torch.zeros(3, 2, 100)).shape
+        torch.Size([3, 54])
+    """
+    measured = audio_features(x, sample_rate=sample_rate)
+    measured["bark_spectrum"] = measured["bark_spectrum"].transpose(-1, -2)  # the mid first, then the side
+    parts = [value.reshape(*x.shape[:-2], -1) for value in measured.values()]
+    for name, (function, _) in own_features(names).items():
+        assert function is not None
+        parts.append(measure_own(name, function, x, sample_rate))
+    return torch.cat(parts, dim=-1)
+
+
+def feature_size(names: Sequence[str] = (), sample_rate: float = 44100) -> int:
+    """Count the numbers of `flat_features`.
+
+    Args:
+        names: Names of registered features, which are measured on a second of noise.
+        sample_rate: Hz, above 0.
+
+    Returns:
+        How many numbers describe a sound.
+
+    Raises:
+        InputError: In one line, for a name that nobody registered and for a feature that does not fit.
+
+    Example:
+        >>> feature_size()
+        54
+    """
+    check_rate(sample_rate)
+    ours = sum(math.prod(shape) for shape in SHAPES.values())
+    return ours + sum(own_size(name, sample_rate) for name in own_features(names))

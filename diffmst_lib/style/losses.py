@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..inputs import check_preset
+from ..inputs import InputError, check_preset
 from .features import audio_features
+from .own_features import SHAPES, OwnFeatures, check_sizes, own_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,12 @@ MRSTFT_WINDOWS = (512, 2048, 8192)
 
 
 def audio_feature_loss(
-    mix: torch.Tensor, reference: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default"
+    mix: torch.Tensor,
+    reference: torch.Tensor,
+    *,
+    sample_rate: float = 44100,
+    preset: str = "default",
+    features: OwnFeatures = None,
 ) -> dict[str, torch.Tensor]:
     """Compute the style distance between two stereo signals from their audio features: equation 8.
 
@@ -41,36 +47,74 @@ def audio_feature_loss(
         mix: Stereo audio (B, 2, T) or (2, T), in [-1, 1], from one sample on.
         reference: Stereo audio like `mix`; one (2, T) serves a whole batch.
         sample_rate: Sample rate of both, Hz.
-        preset: "default", bounded for any audio, or "reference", as in the released code; see `features`.
+        preset: "default", bounded for any audio, or "reference", as in the released code, with the paper's
+            epsilon of 1e-8; see the module `features`.
+        features: Terms of your own beside the five: {name: (function, weight)} with function(x, sample_rate)
+            for x (B, 2, T), or names given to `register_feature`. The name of one of the five replaces its
+            function, unless that is None, and its weight. A weight of 0 leaves a term out.
 
     Returns:
         Scalars by name: the weighted terms rms, crest_factor, stereo_width, stereo_imbalance, bark_spectrum,
-        and their sum, total.
+        those of your own, and their sum, total.
 
     Raises:
         ValueError: For audio that is not stereo or not floating point, for batches that do not fit, for an
             unknown preset and for a sample rate that is not above 0.
+        InputError: In one line, for a feature of your own that does not fit; see `register_feature`.
 
     Example:
         >>> x = torch.randn(2, 44100)
         >>> audio_feature_loss(x, x)["total"]
         tensor(0.)
+        >>> peak = lambda x, sample_rate: x.abs().amax(dim=(1, 2))
+        >>> list(audio_feature_loss(x, x, features={"peak": (peak, 0.1), "bark_spectrum": (None, 0)}))
+        ['rms', 'crest_factor', 'stereo_width', 'stereo_imbalance', 'peak', 'total']
     """
-    return feature_distance(
-        audio_features(mix, sample_rate=sample_rate, preset=preset),
-        audio_features(reference, sample_rate=sample_rate, preset=preset),
+    own = own_features(features)
+    term_weights(own)  # checked before anything is measured
+    mixes, references = (
+        audio_features(x, sample_rate=sample_rate, preset=preset, features=own) for x in (mix, reference)
     )
+    return feature_distance(mixes, references, features=own)
+
+
+def term_weights(features: OwnFeatures = None) -> dict[str, float]:
+    """List the weights of an audio-feature loss: the w_j of equation 8.
+
+    Args:
+        features: Features of your own, as in `audio_feature_loss`.
+
+    Returns:
+        Weights above 0 by term: those of the five that are not switched off, then your own.
+
+    Raises:
+        InputError: As in `audio_feature_loss`, and when every term is switched off.
+
+    Example:
+        >>> term_weights({"bark_spectrum": (None, 0), "crest_factor": (None, 0)})
+        {'rms': 0.1, 'stereo_width': 1.0, 'stereo_imbalance': 1.0}
+    """
+    own = {name: feature.weight for name, feature in own_features(features).items()}
+    weights = {name: weight for name, weight in (AF_WEIGHTS | own).items() if weight}
+    if not weights:
+        raise InputError("every term of the audio-feature loss is switched off")
+    return weights
 
 
 def feature_distance(
-    mix: dict[str, torch.Tensor], reference: dict[str, torch.Tensor], *, each: bool = False
+    mix: dict[str, torch.Tensor],
+    reference: dict[str, torch.Tensor],
+    *,
+    each: bool = False,
+    features: OwnFeatures = None,
 ) -> dict[str, torch.Tensor]:
     """Compute equation 8 from features, for instance of a reference that stays while the mix changes.
 
     Args:
         mix: What `audio_features` returns for the mix.
-        reference: The same for the reference, made with the same preset.
+        reference: The same for the reference, made with the same preset and features.
         each: Whether to return a term for each mix of a batch instead of their mean.
+        features: The features of your own that `audio_features` was given.
 
     Returns:
         The terms and their total as in `audio_feature_loss`: scalars, or (B,) with `each`.
@@ -83,21 +127,27 @@ def feature_distance(
         >>> feature_distance(audio_features(torch.randn(2, 22050)), target)["total"] < 0.1
         tensor(True)
     """
-    for features in (mix, reference):
-        if not isinstance(features, dict) or not set(AF_WEIGHTS) <= set(features):
-            got = type(features).__name__
+    own = own_features(features)
+    weights = term_weights(own)
+    flat = {name for name, feature in own.items() if feature.function is not None}
+    for given in (mix, reference):
+        if not isinstance(given, dict) or not weights.keys() <= given.keys():
+            lacks = f" without {', '.join(sorted(weights.keys() - given))}" if isinstance(given, dict) else ""
+            got = f"{type(given).__name__}{lacks}"
             raise ValueError(f"features as audio_features returns them are needed, got {got}")
-    mixes, references = (
-        len(features["stereo_width"]) if features["stereo_width"].ndim else 1 for features in (mix, reference)
-    )
+    for name in flat & weights.keys():
+        check_sizes(name, mix[name], reference[name])
+    first = next(iter(weights))
+    alone = 1 if first in flat else len(SHAPES[first])  # axes of one sound
+    mixes, references = (len(x[first]) if x[first].ndim > alone else 1 for x in (mix, reference))
     if mixes != references and 1 not in (mixes, references):
         raise ValueError(f"{mixes} mixes cannot be compared with {references} references")
-    squared = {name: (mix[name] - reference[name]) ** 2 for name in AF_WEIGHTS}
-    if each and squared["stereo_width"].ndim:
+    squared = {name: (mix[name] - reference[name]) ** 2 for name in weights}
+    if each and squared[first].ndim > alone:
         squared = {name: s.flatten(1).mean(dim=1) if s.ndim > 1 else s for name, s in squared.items()}
     else:
         squared = {name: s.mean() for name, s in squared.items()}
-    terms = {name: weight * squared[name] for name, weight in AF_WEIGHTS.items()}
+    terms = {name: weight * squared[name] for name, weight in weights.items()}
     return terms | {"total": reduce(torch.add, terms.values())}
 
 
@@ -107,6 +157,7 @@ def loss_table(
     *,
     sample_rate: float = 44100,
     preset: str = "default",
+    features: OwnFeatures = None,
 ) -> pd.DataFrame:
     """Compare several mixes with a reference, term by term, in a tidy table: one row per mix and term.
 
@@ -117,6 +168,7 @@ def loss_table(
         reference: Stereo audio like the mixes; one (2, T) serves a whole batch.
         sample_rate: Sample rate of all of them, Hz.
         preset: "default" or "reference".
+        features: Features of your own, as in `audio_feature_loss`.
 
     Returns:
         A table with the columns mix, term, distance (the mean squared error in the term's own unit), weight
@@ -138,24 +190,27 @@ def loss_table(
 
     if not isinstance(mixes, dict):
         raise ValueError(f"mixes must be a dict {{label: audio}}, got {type(mixes).__name__}")
-    rows = []
+    rows, own = [], own_features(features)
     with torch.no_grad():
-        target = audio_features(reference, sample_rate=sample_rate, preset=preset)
+        target = audio_features(reference, sample_rate=sample_rate, preset=preset, features=own)
         for label, mix in mixes.items():
             try:
-                features = audio_features(mix, sample_rate=sample_rate, preset=preset)
-                terms = feature_distance(features, target)
+                measured = audio_features(mix, sample_rate=sample_rate, preset=preset, features=own)
+                terms = feature_distance(measured, target, features=own)
             except ValueError as error:
                 raise ValueError(f"{label}: {error}") from None
-            rows += [{"mix": label, **row} for row in term_rows(terms)]
+            rows += [{"mix": label, **row} for row in term_rows(terms, features=own)]
     return pd.DataFrame(rows, columns=["mix", "term", "distance", "weight", "loss"])
 
 
-def term_rows(terms: dict[str, torch.Tensor]) -> list[dict[str, str | float]]:
+def term_rows(
+    terms: dict[str, torch.Tensor], *, features: OwnFeatures = None
+) -> list[dict[str, str | float]]:
     """List the terms of an audio-feature loss as rows of a table.
 
     Args:
         terms: What `audio_feature_loss` returns.
+        features: The features of your own that it was given.
 
     Returns:
         One dict per term: term (its name), distance (before the weight), weight, loss.
@@ -167,7 +222,7 @@ def term_rows(terms: dict[str, torch.Tensor]) -> list[dict[str, str | float]]:
     """
     return [
         {"term": name, "distance": terms[name].item() / weight, "weight": weight, "loss": terms[name].item()}
-        for name, weight in AF_WEIGHTS.items()
+        for name, weight in term_weights(features).items()
     ]
 
 
@@ -177,7 +232,8 @@ def mrstft_loss(mix: torch.Tensor, target: torch.Tensor, *, preset: str = "defau
     The distance is the mean over windows of 512, 2,048 and 8,192 samples, with hops of half a window.
     "default" follows the paper's text, mean | |X| - |Y| | + mean | ln |X| - ln |Y| |. "reference" follows the
     released configuration, where the spectral convergence || |X| - |Y| || / || |Y| || replaces the first
-    term. Magnitudes below 1e-4 count as 1e-4. Half precision is computed in float32.
+    term. In both, as in auraloss, the epsilon of 1e-8 is a floor of the power: magnitudes below 1e-4 count as
+    1e-4. Nothing bounds either from above. Half precision is computed in float32.
 
     Source: Steinmetz and Reiss (2020), auraloss, whose module computes it.
 

@@ -34,6 +34,19 @@ def test_loss_terms(noise):
         assert heights == pytest.approx([max(float(value), 1e-6) for value in values.values()])
 
 
+def test_loss_terms_of_different_losses(noise):
+    x, y = noise(2, 9000), noise(2, 9000, seed=1)
+    options = {"features": {"peak": (lambda x, sample_rate: x.amax(dim=(1, 2)), 1.0), "rms": (None, 0)}}
+    terms = {"the paper's": audio_feature_loss(x, y), "mine": audio_feature_loss(x, y, **options)}
+    axis = plots.plot_loss_terms(terms).axes[0]
+    names = [label.get_text().replace("\n", "_") for label in axis.get_xticklabels()]
+    assert names == [*list(terms["the paper's"])[:-1], "peak", "total"]
+    for bars, values in zip(axis.containers, terms.values(), strict=True):
+        shown = {name: bar.get_height() for name, bar in zip(names, bars, strict=True)}
+        drawn_ones = {name: height for name, height in shown.items() if np.isfinite(height)}
+        assert drawn_ones == pytest.approx({name: max(float(v), 1e-6) for name, v in values.items()})
+
+
 def test_gradients_show_what_is_not_healthy():
     table = pd.DataFrame(
         {"a": [1e-6, 0.0, -3.0], "b": [np.nan, 1e-2, np.inf]}, index=["gain_db", "pan", "ratio"]

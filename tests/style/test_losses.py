@@ -195,25 +195,71 @@ def test_features_of_the_reference_can_be_kept():
     assert all(kept[name] == value for name, value in audio_feature_loss(x, y).items())
 
 
-def naive_mrstft(x, y):
+def naive_mrstft(x, y, preset="default"):
     total = 0
     for size in (512, 2048, 8192):
         options = {"window": torch.hann_window(size), "return_complex": True}
         mix, target = (torch.stft(z, size, size // 2, **options).abs().clamp(min=1e-4) for z in (x, y))
-        total += (mix - target).abs().mean() + (mix.log() - target.log()).abs().mean()
+        linear = (mix - target).abs().mean()
+        convergence = (mix - target).square().sum().sqrt() / target.square().sum().sqrt()
+        first = linear if preset == "default" else convergence
+        total += first + (mix.log() - target.log()).abs().mean()
     return total / 3
 
 
-def test_mrstft_is_its_equation_and_its_table_adds_up(records):
+@pytest.mark.parametrize(("preset", "first"), [("default", "linear"), ("reference", "convergence")])
+def test_mrstft_is_its_equation_and_its_table_adds_up(records, preset, first):
     x, y = records[0][:, :60_000], records[1][:, :60_000]
-    assert mrstft_loss(x, x) == 0
-    torch.testing.assert_close(mrstft_loss(x, y), naive_mrstft(x, y), rtol=1e-4, atol=0)
-    torch.testing.assert_close(mrstft_loss(x[None], y[None]), mrstft_loss(x, y))
-    for preset, first in (("default", "linear"), ("reference", "convergence")):
-        table = mrstft_table(x, y, preset=preset)
-        assert isinstance(table, pd.DataFrame) and list(table) == [first, "log"]
-        assert table.index.tolist() == [512, 2048, 8192]
-        assert table.sum(axis=1).mean() == pytest.approx(mrstft_loss(x, y, preset=preset).item(), rel=1e-5)
+    assert mrstft_loss(x, x, preset=preset) == 0
+    loss = mrstft_loss(x, y, preset=preset)
+    torch.testing.assert_close(loss, naive_mrstft(x, y, preset), rtol=1e-4, atol=0)
+    torch.testing.assert_close(mrstft_loss(x[None], y[None], preset=preset), loss)
+    table = mrstft_table(x, y, preset=preset)
+    assert isinstance(table, pd.DataFrame) and list(table) == [first, "log"]
+    assert table.index.tolist() == [512, 2048, 8192]
+    assert table.sum(axis=1).mean() == pytest.approx(loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_the_log_of_mrstft_starts_at_a_power_of_1e_8_and_has_no_end(preset):
+    """A level of 20 dB is ln 10 everywhere; at -200 dB every magnitude is at the floor of 1e-4."""
+    x = noise(2, 60_000)
+    for gain_db, neper in ((20, math.log(10)), (75, 75 / 20 * math.log(10)), (1000, 50 * math.log(10))):
+        loud = 10 ** (gain_db / 20) * x.double()
+        log = mrstft_table(loud, x.double(), preset=preset)["log"]
+        assert log.to_numpy() == pytest.approx(neper, rel=1e-4)
+    assert (mrstft_table(1e-10 * x, torch.zeros_like(x), preset=preset)["log"] == 0).all()
+    both = mrstft_table(x, torch.zeros_like(x), preset=preset)["log"]
+    for size, log in both.items():
+        options = {"window": torch.hann_window(size), "return_complex": True}
+        power = torch.stft(x, size, size // 2, **options).abs().square().clamp(min=1e-8)
+        assert log == pytest.approx((power.log() - math.log(1e-8)).mean().item() / 2, rel=1e-4)
+
+
+def test_the_released_audio_feature_loss_has_an_epsilon_of_1e_8_and_no_bounds():
+    """Closed forms: a gain, a side that is missing, a mid that is missing; +75 dB as in the paper's table."""
+    x = noise(2, 60_000) * torch.tensor([[1.0], [0.6]])
+    root = x.square().mean(dim=-1).sqrt()
+    for gain_db in (-6, 75):
+        gain = 10 ** (gain_db / 20)
+        terms = audio_feature_loss(gain * x, x, preset="reference")
+        expected = {
+            "rms": 0.1 * ((gain - 1) * root).square().mean().item(),
+            "bark_spectrum": 0.1 * math.log(gain) ** 2,
+        }
+        for name, value in expected.items():
+            assert terms[name].item() == pytest.approx(value, rel=1e-4)
+        for name in ("crest_factor", "stereo_width", "stereo_imbalance"):
+            assert terms[name].item() == pytest.approx(0, abs=1e-6)
+
+    mono = x.mean(dim=0, keepdim=True).expand(2, -1)
+    silent_side = audio_features(mono, preset="reference")["bark_spectrum"][:, 1]
+    assert silent_side.numpy() == pytest.approx(math.log(1e-8), rel=1e-6)
+    opposite = mono * torch.tensor([[1.0], [-1.0]])
+    width = 4 * mono[0].square().mean().item() / 1e-8
+    term = audio_feature_loss(opposite, mono, preset="reference")["stereo_width"]
+    assert term.item() == pytest.approx(width**2, rel=1e-4)
+    assert audio_feature_loss(opposite, mono)["stereo_width"] < 78**2  # ours is bounded
 
 
 @pytest.mark.parametrize("num_samples", [1, 2, 300, 4096, 4097])
