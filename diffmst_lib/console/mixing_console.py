@@ -14,6 +14,7 @@ Chapter: The console.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,18 +22,16 @@ from typing import NamedTuple
 
 import torch
 
-from ..inputs import FIRST_EDITION, check_console_preset, check_dtype
+from ..inputs import FIRST_EDITION, check_dtype
 from .arguments import check_stereo_bus
-from .compressor import apply_compressor
+from .compressor import RELEASED_LOOKAHEAD, apply_compressor, compressor_lookahead
 from .engines import dasp
 from .equalizer import apply_equalizer
 from .gain_and_pan import apply_gain, apply_released_pan, apply_width, fader_gain, pan_law, width_matrix
 from .params import ConsoleParams
 from .reverb import apply_reverb
+from .specs import base_console, own_effects, takes_stems
 from .table import EQ_BANDS, OFF_DB, REVERB_BANDS, param_table
-
-LOOKAHEAD_MS = 10.0  # enough to catch a hit, too little to turn down what comes before it
-RELEASED_LOOKAHEAD = {"track": 2048, "master_bus": 1024}  # samples at any rate, as in the released code
 
 
 class _Effects(NamedTuple):
@@ -78,43 +77,15 @@ def _compressor_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: p[name] for name in names}
 
 
-def compressor_lookahead(section: str, preset: str = "default", sample_rate: float = 44100) -> int:
-    """Return how far ahead of the sound a section's compressor reads its gain.
-
-    10 ms in "default"; in "reference" 2,048 samples on tracks and 1,024 on the master, as released.
-
-    Args:
-        section: "track" or "master_bus".
-        preset: "default" or "reference".
-        sample_rate: Hz.
-
-    Returns:
-        A number of samples.
-
-    Raises:
-        ValueError: For another section or preset.
-
-    Example:
-        >>> compressor_lookahead("track"), compressor_lookahead("master_bus", sample_rate=96000)
-        (441, 960)
-        >>> compressor_lookahead("track", "reference"), compressor_lookahead("master_bus", "reference")
-        (2048, 1024)
-    """
-    check_console_preset(preset)
-    if section not in RELEASED_LOOKAHEAD:
-        raise ValueError(f"section must be one of {', '.join(RELEASED_LOOKAHEAD)}, not {section!r}")
-    return RELEASED_LOOKAHEAD[section] if preset == "reference" else round(LOOKAHEAD_MS / 1000 * sample_rate)
-
-
 def uses_fx_bus(params: ConsoleParams) -> bool:
     """Tell whether the effects bus has anything to do; it is always off in "reference", as released.
 
     On a GPU the answer is True in "default": reading the sends would make the device wait.
     """
-    if params.preset == "reference":
+    if base_console(params.preset) == "reference":
         return False
     sends = params.values("track")["send_db"]
-    idle_db = OFF_DB if params.preset == "default" else FIRST_IDLE_DB
+    idle_db = OFF_DB if takes_stems(params.preset) else FIRST_IDLE_DB
     return sends.device.type != "cpu" or bool((sends > idle_db).any())
 
 
@@ -124,11 +95,16 @@ class MixingConsole:
     Differentiable in the tracks and in the parameters. A strip of the preset "default" takes a stereo stem, a
     strip of "reference" a mono channel.
 
+    A subclass may override `run_strips`, `fx_bus` and `master_bus`: everything else calls them, also fits,
+    models and whole songs. One that
+    overrides calling or `render` mixes whole songs in its own way; its stems come from `run_strips`.
+
     Chapter: The console
 
     Args:
         sample_rate: Hz.
-        preset: "default" (our effects) or "reference" (the released code's, through dasp-pytorch).
+        preset: "default" (our effects), "reference" (the released code's, through dasp-pytorch), or the name
+            of a console made by `register_console`.
         meter: Called whenever compressors have run, with their input and output (K, C, T) and their make-up
             gains (K,) in dB, to see their gain reduction; None: nobody looks.
 
@@ -140,11 +116,11 @@ class MixingConsole:
     """
 
     def __init__(self, sample_rate: int = 44100, preset: str = "default", *, meter: Meter | None = None):
-        check_console_preset(preset)
+        self._base, self._stems = base_console(preset), takes_stems(preset)
         self.sample_rate, self.preset, self._meter = sample_rate, preset, meter
-        self._effects = _EFFECTS[preset]
-        self._strip = self._stem_strip if preset == "default" else self._channel_strip
-        self._ndim = 3 if preset == "default" else 2  # of one song's tracks
+        self._effects = _EFFECTS[self._base]
+        self._added = {section: own_effects(preset, section) for section in RELEASED_LOOKAHEAD}
+        self._ndim = 3 if self._stems else 2  # of one song's tracks
         self._lookahead = {
             section: compressor_lookahead(section, preset, sample_rate) for section in RELEASED_LOOKAHEAD
         }
@@ -185,15 +161,15 @@ class MixingConsole:
         batch, num_tracks = tracks.shape[:2]
         knobs = params.tracks.expand(batch, num_tracks, -1)
         if mask is None:
-            wet = self._strip(tracks.flatten(0, 1), knobs.flatten(0, 1)).unflatten(0, (batch, num_tracks))
+            wet = self._run(tracks.flatten(0, 1), knobs.flatten(0, 1)).unflatten(0, (batch, num_tracks))
         else:
             wet = tracks.new_zeros(batch, num_tracks, 2, tracks.shape[-1])
-            wet[mask] = self._strip(tracks[mask], knobs[mask])  # (K, 2, T)
+            wet[mask] = self._run(tracks[mask], knobs[mask])  # (K, 2, T)
         mix = wet.sum(dim=1)  # (B, 2, T)
         if fx_bus:
-            mix = mix + self._fx_bus((wet * self._sends(knobs)).sum(dim=1), params)
+            mix = mix + self.fx_bus((wet * self._sends(knobs)).sum(dim=1), params)
         if master_bus:
-            mix = self._master_bus(mix, params)
+            mix = self.master_bus(mix, params)
         return ConsoleOutput(mix, wet) if batched else ConsoleOutput(mix[0], wet[0])
 
     def strips(self, tracks: torch.Tensor, params: ConsoleParams) -> Iterator[torch.Tensor]:
@@ -215,7 +191,7 @@ class MixingConsole:
     def _one_by_one(self, tracks: torch.Tensor, params: ConsoleParams) -> Iterator[torch.Tensor]:
         together = torch.get_num_threads()  # tracks: the compiled loops run them on threads
         for some, knobs in zip(tracks.split(together), params.tracks.split(together), strict=True):
-            yield from self._strip(some, knobs)
+            yield from self._run(some, knobs)
 
     @torch.no_grad()
     def render(
@@ -236,15 +212,43 @@ class MixingConsole:
         """
         params = self._checked_song(tracks, params)
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
+        if type(self).__call__ is not MixingConsole.__call__:
+            return self(tracks, params, fx_bus=fx_bus).mix
         mix = tracks.new_zeros(1, 2, tracks.shape[-1])
         send = torch.zeros_like(mix)
-        for wet, gain in zip(self._one_by_one(tracks, params), self.send_gains(params), strict=True):
+        for wet, gain in zip(self.strips(tracks, params), self.send_gains(params), strict=True):
             mix += wet
             if fx_bus:
                 send += wet * gain
         if fx_bus:
-            mix += self._fx_bus(send, params)
-        return self._master_bus(mix, params)[0]
+            mix += self.fx_bus(send, params)
+        return self.master_bus(mix, params)[0]
+
+    def metered(self, meter: Meter) -> MixingConsole:
+        """Return a copy of this console, of whatever class, with another meter."""
+        other = copy.copy(self)
+        other._meter = meter
+        return other
+
+    def mixes_in_its_own_way(self) -> bool:
+        """Tell whether a subclass mixes otherwise than by its strips, its effects bus and its master bus."""
+        cls = type(self)
+        return cls.render is not MixingConsole.render or cls.__call__ is not MixingConsole.__call__
+
+    def run_strips(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Run strips without any checks: what the console does to each track.
+
+        Args:
+            x: Stems (K, 2, T); in "reference" channels (K, T).
+            p: The knobs by name, (K,) each.
+
+        Returns:
+            The tracks as they reach the master bus, (K, 2, T).
+        """
+        return self._stem_strips(x, p) if self._stems else self._channel_strips(x, p)
+
+    def _run(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
+        return self.run_strips(x, self._by_name("track", knobs))
 
     def fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         """Run the effects bus alone: the reverb, wet only, as in the released code.
@@ -281,7 +285,7 @@ class MixingConsole:
     def _checked(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
         """Check tracks and parameters, once for all effects; return the parameters like the tracks."""
         check_dtype(tracks)
-        stereo, shape = self.preset == "default", tuple(tracks.shape)
+        stereo, shape = self._stems, tuple(tracks.shape)
         kind = "stereo stems (N, 2, T) or (B, N, 2, T)" if stereo else "mono channels (N, T) or (B, N, T)"
         takes = f"a console of preset {self.preset} takes {kind}"
         if tracks.ndim - self._ndim not in (0, 1) or 0 in shape or (stereo and shape[-2] != 2):
@@ -337,11 +341,10 @@ class MixingConsole:
 
     def _sends(self, knobs: torch.Tensor) -> torch.Tensor:
         send_db = self._by_name("track", knobs)["send_db"]
-        return fader_gain(send_db, OFF_DB if self.preset == "default" else -math.inf)[..., None, None]
+        return fader_gain(send_db, OFF_DB if self._stems else -math.inf)[..., None, None]
 
-    def _stem_strip(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
-        """Run the strips of stems (K, 2, T) with knobs (K, knobs). Mono stems are processed once."""
-        p = self._by_name("track", knobs)
+    def _stem_strips(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Run the strips of stems (K, 2, T). Mono stems are processed once."""
         mono = _equal_channels(x)
         x = self._effects.gain(x, gain_db=p["input_gain_db"])
         if not mono.any():
@@ -357,15 +360,14 @@ class MixingConsole:
         fader = fader_gain(p["fader_db"], OFF_DB)
         # Width, pan and fader are gains between two channels, so one matrix has them all.
         image = (fader[:, None] * pan_law(p["pan"]))[..., None] * width_matrix(p["width"])  # (K, 2, 2)
-        return image @ x
+        return self._own("track", "fader", image @ x, p)
 
-    def _channel_strip(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
-        """Run the strips of mono channels (K, T) to stereo (K, 2, T) with knobs (K, knobs)."""
-        p = self._by_name("track", knobs)
+    def _channel_strips(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Run the strips of mono channels (K, T) to stereo (K, 2, T)."""
         x = self._equalize_and_compress(
             "track", self._effects.gain(x[:, None], gain_db=p["input_gain_db"]), p
         )
-        return _PAN_OF_CHANNELS[self.preset](x[:, 0], pan=p["pan"])
+        return _PAN_OF_CHANNELS[self._base](x[:, 0], pan=p["pan"])
 
     def _fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         p = self._by_name("fx_bus", params.fx_bus_values.expand(x.shape[0], -1))
@@ -384,13 +386,15 @@ class MixingConsole:
             x = self._effects.gain(x, gain_db=p["input_gain_db"])
         x = self._equalize_and_compress("master_bus", x, p)
         if "width" in p:
-            x = apply_width(x, width=p["width"])
+            x = self._own("master_bus", "width", apply_width(x, width=p["width"]), p)
         return self._effects.gain(x, gain_db=p["output_gain_db"])
 
     def _equalize_and_compress(
         self, section: str, x: torch.Tensor, p: dict[str, torch.Tensor]
     ) -> torch.Tensor:
+        x = self._own(section, "gain", x, p)
         x = self._effects.equalizer(x, sample_rate=self.sample_rate, **equalizer_settings(p))
+        x = self._own(section, "equalizer", x, p)
         y = self._effects.compressor(
             x,
             sample_rate=self.sample_rate,
@@ -399,7 +403,14 @@ class MixingConsole:
         )
         if self._meter is not None:
             self._meter(x, y, p["makeup_gain_db"])
-        return y
+        return self._own(section, "compressor", y, p)
+
+    def _own(self, section: str, place: str, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Run the effects of a registered console that come after one of ours."""
+        for effect in self._added[section]:
+            if effect.after == place:
+                x = effect.run(x, self.sample_rate, **{knob.name: p[knob.name] for knob in effect.knobs})
+        return x
 
 
 def _equal_channels(x: torch.Tensor) -> torch.Tensor:

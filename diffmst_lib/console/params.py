@@ -14,20 +14,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..inputs import FIRST_EDITION, PRESETS, check_console_preset, check_preset, note
+from ..inputs import FIRST_EDITION, PRESETS, note
 from .first_edition import VERSION_1_NAMES, channels_to_stems
+from .specs import CONSOLES, ParamSpec
 from .strip import Strip, inside, outside
-from .table import (
-    EQ_BANDS,
-    SECTIONS,
-    UNIT_EDGE,
-    ParamSpec,
-    denormalize,
-    knob_index,
-    normalize,
-    param_table,
-    physical,
-)
+from .table import EQ_BANDS, SECTIONS, UNIT_EDGE, denormalize, knob_index, normalize, param_table, physical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +58,6 @@ def _each_section(
     sample_rate: int,
 ) -> list[torch.Tensor]:
     """Change the values of the three sections, each with its table."""
-    check_console_preset(preset)
     for section, values in zip(SECTIONS, parts, strict=True):
         _check_knobs(values, section, preset)
     return [
@@ -87,7 +77,7 @@ class ConsoleParams:
         fx_bus: (K,) or (B, K), the knobs of the effects bus.
         master_bus: (K,) or (B, K), the knobs of the master bus.
         names: The N names of the tracks, all different; None: track1, track2 and so on.
-        preset: "default" or "reference".
+        preset: "default", "reference", or the name of a registered console.
         sample_rate: Hz.
 
     Raises:
@@ -110,7 +100,6 @@ class ConsoleParams:
         preset: str = "default",
         sample_rate: int = 44100,
     ):
-        check_console_preset(preset)
         self.preset, self.sample_rate = preset, sample_rate
         self.tracks, self.fx_bus_values, self.master_bus_values = tracks, fx_bus, master_bus
         for section, values in self._sections().items():
@@ -147,7 +136,7 @@ class ConsoleParams:
             track: (..., N, knobs) in [0, 1].
             fx_bus: (..., knobs) in [0, 1].
             master_bus: (..., knobs) in [0, 1].
-            preset: "default" or "reference".
+            preset: "default", "reference", or the name of a registered console.
             sample_rate: Hz.
             names: The N names of the tracks.
 
@@ -185,7 +174,7 @@ class ConsoleParams:
             track: (..., N, knobs), any numbers; minus infinity is the low end of a knob.
             fx_bus: (..., knobs).
             master_bus: (..., knobs).
-            preset: "default" or "reference".
+            preset: "default", "reference", or the name of a registered console.
             sample_rate: Hz.
             names: The N names of the tracks.
 
@@ -229,7 +218,7 @@ class ConsoleParams:
         Args:
             names: The names of the tracks.
             pans: One pan per track in [0, 1]; None: all at the center.
-            preset: "default" or "reference".
+            preset: "default", "reference", or the name of a registered console.
             sample_rate: Hz.
 
         Returns:
@@ -374,7 +363,7 @@ class ConsoleParams:
             version, preset = data["version"], data["preset"]
             if version not in range(1, VERSION + 1):
                 raise ValueError(f"version {version!r}, this library reads versions 1 to {VERSION}")
-            check_preset(preset)
+            CONSOLES.get(preset)
             old = version < VERSION and preset == "default"
             written = VERSION_1_NAMES if version == 1 else {}
             params = cls.neutral(

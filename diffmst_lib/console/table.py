@@ -10,12 +10,12 @@ Chapter: The console.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
-from ..inputs import FIRST_EDITION, check_console_preset
+from ..inputs import FIRST_EDITION
+from .specs import ParamSpec, base_console, own_effects
 
 SECTIONS = ("track", "fx_bus", "master_bus")
 EQ_BANDS = ("low_shelf", "peak_1", "peak_2", "peak_3", "peak_4", "high_shelf")
@@ -24,18 +24,6 @@ REVERB_BANDS = 12
 UNIT_EDGE = 0.02
 OFF_DB = -60.0  # the lowest value of a fader and of a send, at which it is off
 MASTER_EQ_DB = 6.0  # how far a band of the master's equalizer reaches: a song needs less than a stem
-
-# What a mixing engineer changes: how loud, what color, how even, where. Every knob belongs to one of them.
-ASPECTS = ("balance", "tone", "dynamics", "image")
-_ASPECT_OF_EFFECT = {
-    "gain": "balance",
-    "eq": "tone",
-    "compressor": "dynamics",
-    "width": "image",
-    "panner": "image",
-    "fx_bus": "image",
-    "reverb": "image",
-}
 
 # Frequency ranges of the bands in Hz; None: half the sample rate less 1 kHz. The released code allows no peak
 # below 80 Hz and puts three of four above 2 kHz; the default bands overlap by about an octave each and cover
@@ -50,61 +38,18 @@ _FREQUENCY_HZ: dict[str, tuple[tuple[int, int | None], ...]] = {
 _SHELF_Q, _PEAK_Q, _RELEASED_Q = (0.3, 1.4), (0.3, 8.0), (0.1, 5.0)
 
 
-@dataclass(frozen=True)
-class ParamSpec:
-    """One knob.
-
-    Attributes:
-        name: Its name, which ends with its unit where it has one: "_db", "_hz", "_ms".
-        effect: The effect that it belongs to.
-        unit: "dB", "Hz", "ms", ":1" or "".
-        low: The lowest value.
-        high: The highest value.
-        scale: "linear" or "log", how the unit interval maps to the range.
-        neutral: The value at which the knob does nothing, or the whole effect does nothing.
-        step: What an engineer would call one move: a difference in the knob's unit, on a log scale a factor.
-        moves: The number of moves in the whole range.
-        aspect: What the knob changes, one of ASPECTS.
-
-    Example:
-        >>> fader = [spec for spec in param_table("track") if spec.name == "fader_db"][0]
-        >>> fader.step, fader.moves, fader.aspect
-        (3.0, 24.0, 'balance')
-    """
-
-    name: str
-    effect: str
-    unit: str
-    low: float
-    high: float
-    scale: str
-    neutral: float
-    step: float
-
-    @property
-    def moves(self) -> float:
-        """The number of moves in the whole range."""
-        if self.scale == "log":
-            return math.log(self.high / self.low) / math.log(self.step)
-        return (self.high - self.low) / self.step
-
-    @property
-    def aspect(self) -> str:
-        """What the knob changes, one of ASPECTS."""
-        return _ASPECT_OF_EFFECT[self.effect]
-
-
 @lru_cache(maxsize=32)
 def param_table(section: str, preset: str = "default", sample_rate: int = 44100) -> tuple[ParamSpec, ...]:
     """List the knobs of one section in their fixed order: "track", "fx_bus" or "master_bus".
 
     Preset "default" has the strip of a stem (29 knobs), in the order in which an engineer reads it, and ranges
     as on a desk. It maps quantities that we perceive as ratios (Hz, ms, Q, ratio) logarithmically. Preset
-    "reference" has the mono strips of the released code (27 knobs) and maps everything linearly.
+    "reference" has the mono strips of the released code (27 knobs) and maps everything linearly. A console
+    made by `register_console` has the knobs of the one that it is based on, and its own after them.
 
     Args:
         section: One of SECTIONS.
-        preset: "default" or "reference".
+        preset: "default", "reference", or the name of a registered console.
         sample_rate: Hz; the equalizer's bands stay below its half.
 
     Returns:
@@ -117,7 +62,12 @@ def param_table(section: str, preset: str = "default", sample_rate: int = 44100)
         >>> [spec.name for spec in param_table("track")][-4:]
         ['width', 'pan', 'fader_db', 'send_db']
     """
-    check_console_preset(preset)
+    ours = _our_table(section, base_console(preset), sample_rate)
+    return (*ours, *(knob for effect in own_effects(preset, section) for knob in effect.knobs))
+
+
+def _our_table(section: str, preset: str, sample_rate: int) -> tuple[ParamSpec, ...]:
+    """List the knobs of one section of a console of ours."""
     if section == "track":
         strip = _gain("input_gain_db"), *_equalizer(preset, sample_rate), *_compressor(preset)
         pan = ParamSpec("pan", "panner", "", 0.0, 1.0, "linear", 0.5, 0.2)
@@ -235,7 +185,7 @@ def knob_index(name: str, section: str = "track", preset: str = "default") -> in
     Args:
         name: The knob's name.
         section: One of SECTIONS.
-        preset: "default" or "reference".
+        preset: "default", "reference", or the name of a registered console.
 
     Returns:
         The column, counted from 0.

@@ -14,6 +14,7 @@ from ..audio.multitrack import Multitrack
 from ..console.gain_and_pan import pan_law, released_pan_law
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
+from ..console.specs import takes_stems
 from ..console.table import OFF_DB, knob_index, param_table
 
 HOLD_SECONDS = 30.0  # of a song, in which the level before the master bus is measured
@@ -43,7 +44,7 @@ def run_console(
     Returns:
         The mix (2, T) or (B, 2, T).
     """
-    if console.preset != "default" or bus_lufs is None:
+    if bus_lufs is None or not takes_stems(console.preset):
         return console(tracks, params, fx_bus=fx_bus, mask=mask).mix
     bus = console(tracks, params, fx_bus=fx_bus, mask=mask, master_bus=False).mix
     bus = normalize_loudness(bus, bus_lufs, sample_rate=console.sample_rate)
@@ -80,19 +81,31 @@ def console_tracks(song: Multitrack, preset: str = "default") -> tuple[list[str]
         >>> console_tracks(song)[1].shape, console_tracks(song, "reference")[1].shape
         (torch.Size([1, 2, 8]), torch.Size([2, 8]))
     """
-    return (song.names, song.audio) if preset == "default" else song.as_channels()
+    return (song.names, song.audio) if takes_stems(preset) else song.as_channels()
 
 
-def move_faders(params: ConsoleParams, change_db: float) -> ConsoleParams:
-    """Move all faders together; those that are off stay off, and none leaves its range.
+def move_faders(
+    params: ConsoleParams, change_db: float, sounding: torch.Tensor | None = None
+) -> ConsoleParams:
+    """Move faders together; those that are off stay off, and none leaves its range.
 
     The balance of the strips stays: where one fader would leave its range, all move less.
+
+    Args:
+        params: The console.
+        change_db: By how much.
+        sounding: (N,), False for stems whose faders stay, since nothing comes through them; None: all move.
+
+    Returns:
+        Another console.
     """
     params = params.clone()
     column = knob_index("fader_db")
     fader = param_table("track")[column]
     faders = params.tracks[:, column]
     on = faders > OFF_DB
+    if sounding is not None:
+        on &= sounding.to(on.device)
     if bool(on.any()):
         lowest, highest = faders[on].min().item(), faders[on].max().item()
         change_db = min(max(change_db, min(0.0, fader.low + 1.0 - lowest)), max(0.0, fader.high - highest))
@@ -100,8 +113,8 @@ def move_faders(params: ConsoleParams, change_db: float) -> ConsoleParams:
     return params
 
 
-def bus_loudness(song: Multitrack, params: ConsoleParams) -> float:
-    """Measure a song's loudness as it reaches the master bus, in LUFS, in its loudest half minute.
+def bus_loudness(console: MixingConsole, song: Multitrack, params: ConsoleParams) -> float:
+    """Measure a song's loudness as it reaches the master bus of a console, in LUFS, in its loudest half minute.
 
     It is given as that of the whole song: what the strips change in the half minute is added to the loudness
     of the plain sum.
@@ -109,7 +122,7 @@ def bus_loudness(song: Multitrack, params: ConsoleParams) -> float:
     first = loudest_window(song.audio, HOLD_SECONDS, sample_rate=song.sample_rate)
     part = song.audio[..., first : first + round(HOLD_SECONDS * song.sample_rate)]
     bus = torch.zeros_like(part[0])
-    for wet in MixingConsole(song.sample_rate).strips(part, params):
+    for wet in console.strips(part, params):
         bus += wet
     levels = [
         loudness(x, sample_rate=song.sample_rate) for x in (bus, part.sum(dim=0), song.audio.sum(dim=0))
@@ -118,7 +131,8 @@ def bus_loudness(song: Multitrack, params: ConsoleParams) -> float:
     return mixed + (whole - plain if math.isfinite(whole - plain) else 0.0)
 
 
-def hold_bus(song: Multitrack, params: ConsoleParams) -> ConsoleParams:
+def hold_bus(console: MixingConsole, song: Multitrack, params: ConsoleParams) -> ConsoleParams:
     """Move the faders so that the strips bring a song to -20 LUFS before the master bus; another console."""
-    level = bus_loudness(song, params)
-    return move_faders(params, BUS_LUFS - level) if math.isfinite(level) else params.clone()
+    level = bus_loudness(console, song, params)
+    sounding = song.audio.flatten(1).any(dim=1)
+    return move_faders(params, BUS_LUFS - level, sounding) if math.isfinite(level) else params.clone()

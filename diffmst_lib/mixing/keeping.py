@@ -19,6 +19,7 @@ from ..console.compressor import gain_computer
 from ..console.equalizer import response_db
 from ..console.mixing_console import ConsoleOutput, MixingConsole, equalizer_settings
 from ..console.params import ConsoleParams
+from ..console.specs import takes_stems
 from ..console.table import SECTIONS, knob_index
 from .parts import Lock, hold
 
@@ -58,7 +59,7 @@ class Pull:
         }
         self.sounding = tracks.detach().square().flatten(1).sum(dim=-1) > 0
         self.level_db = level_db(wet)
-        self.stems = init.preset == "default"  # what the guards look at, channels do not have
+        self.stems = takes_stems(init.preset)  # what the guards look at, channels do not have
         self.lean_db = lean_db(tracks if self.stems else wet)
         self.voices = torch.tensor([is_lead_voice(name) for name in init.names], device=wet.device)
         self.voice_lu = voice_lu(wet, self.voices)
@@ -147,22 +148,26 @@ def bus_reduction_db(bus: torch.Tensor, params: ConsoleParams) -> tuple[torch.Te
 
 
 def limit_lean(
-    params: ConsoleParams, stems: torch.Tensor, lock: Sequence[Lock] = (), init: ConsoleParams | None = None
+    console: MixingConsole,
+    params: ConsoleParams,
+    stems: torch.Tensor,
+    lock: Sequence[Lock] = (),
+    init: ConsoleParams | None = None,
 ) -> ConsoleParams:
     """Take back the pan and width of stems that lean too far from where they were delivered.
 
     What is measured is the sound of the strips, so an equalizer that turns a stem counts as well.
 
     Args:
-        params: A console of stems.
+        console: The console, one of stems.
+        params: Its settings.
         stems: The stems (N, 2, T), as they enter the strips.
         lock: What stays as it is.
-        init: The console of the start: stems that lean there may lean as far; None: none does.
+        init: The settings of the start: stems that lean there may lean as far; None: none does.
 
     Returns:
-        Another console. No stem leans more than 2.5 dB, but for those that did at the start or are locked.
+        Other settings. No stem leans more than 2.5 dB, but for those that did at the start or are locked.
     """
-    console = MixingConsole(params.sample_rate)
     params, before = params.clone(), lean_db(stems)
     limit_db = torch.full_like(before, LEAN_LIMIT_DB)
     if init is not None:

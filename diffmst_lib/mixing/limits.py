@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..audio.meters import IMAGE_LIMIT_DB
 from ..audio.roles import is_lead_voice
 from ..console.params import ConsoleParams
+from ..console.specs import takes_stems
 from ..console.table import OFF_DB
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _knob(stem: str, knobs: tuple[str, ...], params: ConsoleParams) -> str:
 
 def _is_off(stem: str, params: ConsoleParams) -> bool:
     """Tell whether the fader of a stem is off; the paper's strips have none."""
-    if stem not in params.names or params.preset != "default":
+    if stem not in params.names or not takes_stems(params.preset):
         return False
     return params.track(stem)["fader_db"] <= OFF_DB
 

@@ -133,12 +133,15 @@ class SongMeasures:
 
 
 @torch.no_grad()
-def render_measured(song: Multitrack, params: ConsoleParams) -> tuple[torch.Tensor, SongMeasures]:
+def render_measured(
+    console: MixingConsole, song: Multitrack, params: ConsoleParams
+) -> tuple[torch.Tensor, SongMeasures]:
     """Mix a song, and measure on the way what the console does to it.
 
     Args:
+        console: The console.
         song: The stems.
-        params: One console for the song.
+        params: The console's settings for the song.
 
     Returns:
         The mix (2, num_samples), as `MixingConsole.render` makes it, and the measures.
@@ -147,7 +150,7 @@ def render_measured(song: Multitrack, params: ConsoleParams) -> tuple[torch.Tens
     stems = [name if name in song.names else name[:-2] for name in names]  # the paper: a strip a channel
     rows = [[row for row, of in enumerate(stems) if of == stem] for stem in song.names]
     meter, rate = ReductionMeter(), song.sample_rate
-    console = MixingConsole(rate, params.preset, meter=meter)
+    metered = console.metered(meter)
     sends = console.send_gains(params).flatten().tolist() if uses_fx_bus(params) else None
     bus = torch.zeros_like(song.audio[0])
     sent = bus.clone() if sends else None
@@ -155,7 +158,7 @@ def render_measured(song: Multitrack, params: ConsoleParams) -> tuple[torch.Tens
     voice = bus.clone() if any(voices) and not all(voices) else None
 
     def measure(stem: int) -> tuple[StemMeasures, torch.Tensor]:
-        return _measure_stem(song.audio[stem], tracks[rows[stem]], _strips_of(params, rows[stem]))
+        return _measure_stem(console, song.audio[stem], tracks[rows[stem]], _strips_of(params, rows[stem]))
 
     measured: dict[str, StemMeasures] = {}
     workers = min(torch.get_num_threads(), MOST_THREADS)
@@ -177,7 +180,9 @@ def render_measured(song: Multitrack, params: ConsoleParams) -> tuple[torch.Tens
         reverb = console.fx_bus(sent[None], params)[0]
         reverb_lu = loudness(reverb, sample_rate=rate) - loudness(bus, sample_rate=rate)
         bus += reverb
-    mix = console.master_bus(bus[None], params)[0]
+    mix = metered.master_bus(bus[None], params)[0]
+    if console.mixes_in_its_own_way():
+        mix = console.render(tracks, params)
     return mix, SongMeasures(
         measured,
         meter.reduction(),
@@ -202,11 +207,11 @@ def _strips_of(params: ConsoleParams, rows: list[int]) -> ConsoleParams:
 
 @torch.no_grad()  # on each thread
 def _measure_stem(
-    dry: torch.Tensor, tracks: torch.Tensor, params: ConsoleParams
+    console: MixingConsole, dry: torch.Tensor, tracks: torch.Tensor, params: ConsoleParams
 ) -> tuple[StemMeasures, torch.Tensor]:
     """Run the strips of one stem: its measures, and how it reaches the master bus."""
     meter, grid, rate = ReductionMeter(), equalizer_grid(params.sample_rate), params.sample_rate
-    wet, *others = MixingConsole(rate, params.preset, meter=meter).strips(tracks, params)
+    wet, *others = console.metered(meter).strips(tracks, params)
     for other in others:
         wet = wet + other
     measures = StemMeasures(

@@ -17,9 +17,10 @@ from ..audio.loudness import loudest_window, loudness, normalize_loudness
 from ..audio.multitrack import Multitrack, check_song
 from ..console.mixing_console import ConsoleOutput, MixingConsole, uses_fx_bus
 from ..console.params import ConsoleParams
+from ..console.specs import takes_stems
 from ..console.table import OFF_DB, knob_index
-from ..style.features import audio_features
-from ..style.losses import feature_distance
+from ..inputs import InputError
+from ..style.own_features import OwnFeatures
 from .bus import console_tracks, move_faders
 from .keeping import KEEP, Pull, limit_lean
 from .parts import Lock, blend, check_amount, check_keep, check_locks, hold, locks_fader
@@ -46,6 +47,8 @@ def optimize_mix(
     amount: float | Mapping[str, float] = 1.0,
     learning_rate: float = LEARNING_RATE,
     fit_seconds: float = 15.0,
+    features: OwnFeatures = None,
+    console: MixingConsole | str | None = None,
     progress: bool = False,
 ) -> MixResult:
     """Mix `song` in the style of `reference`: gradient descent on the console's parameters, no training.
@@ -81,6 +84,10 @@ def optimize_mix(
         learning_rate: Adam's learning rate, on the logits of the strips; the master's is three times as high.
         fit_seconds: Length of the song's loudest window, on which the console is fitted, in seconds. The song
             is rendered whole, and the reference is always taken whole.
+        features: Terms of your own beside the five of L, as in `audio_feature_loss`: {name: (function, weight)}
+            or names given to `register_feature`.
+        console: What mixes: a console, also of a class of your own, or the name of one (`register_console`);
+            None: the library's, of the preset of `init`.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -88,7 +95,8 @@ def optimize_mix(
 
     Raises:
         InputError: For a reference that is not stereo, for a song or a reference that is silent or not finite,
-            for unknown names in `lock` and `center`, and for an `amount` outside 0 to 1.
+            for unknown names in `lock` and `center`, for an `amount` outside 0 to 1, and for a feature of your
+            own that does not fit.
         ValueError: For other arguments that do not fit.
 
     Example:
@@ -100,13 +108,15 @@ def optimize_mix(
         True
     """
     levels = check_song(song)
-    record = check_reference(reference, sample_rate=song.sample_rate)
+    record = check_reference(reference, sample_rate=song.sample_rate, features=features)
     if steps < 0 or not fit_seconds > 0:
         raise ValueError(f"steps must be 0 or more and fit_seconds above 0, got {steps} and {fit_seconds}")
     check_keep(keep)
     check_amount(amount)
+    if console is None or isinstance(console, str):
+        console = MixingConsole(song.sample_rate, console or (init.preset if init else "default"))
     if init is None:
-        init = start_params(song, balance, center, levels=levels)
+        init = start_params(song, balance, center, preset=console.preset, levels=levels)
     else:
         init = init.clone()
         names = console_tracks(song, init.preset)[0]
@@ -119,6 +129,7 @@ def optimize_mix(
         song,
         record,
         init,
+        console,
         steps=steps,
         keep=keep,
         lock=locked,
@@ -126,7 +137,7 @@ def optimize_mix(
         fit_seconds=fit_seconds,
         progress=progress,
     )
-    result = render_mix(song, blend(init, params, amount), reference=record, history=history)
+    result = render_mix(song, blend(init, params, amount), console=console, reference=record, history=history)
     tell_if_farther(result, record)
     return result
 
@@ -135,6 +146,7 @@ def fit_console(
     song: Multitrack,
     reference: Reference,
     init: ConsoleParams,
+    console: MixingConsole,
     *,
     steps: int,
     keep: float = KEEP,
@@ -146,7 +158,7 @@ def fit_console(
     """Fit a console to a record: `optimize_mix` without its checks; the console, and the losses by step."""
     with torch.inference_mode(False):  # the caller may have switched gradients off
         features = {name: value.clone() for name, value in reference.features.items()}
-        fit = _Fit(song, replace(reference, features=features), init, fit_seconds)
+        fit = _Fit(song, replace(reference, features=features), init, console, fit_seconds)
         best, history = fit.descend(steps, keep, lock, learning_rate, progress)
         with torch.no_grad():
             best = fit.finish(best, keep, lock)
@@ -156,19 +168,26 @@ def fit_console(
 class _Fit:
     """A song's loudest window and a record, and how far a console brings them together."""
 
-    def __init__(self, song: Multitrack, reference: Reference, init: ConsoleParams, fit_seconds: float):
-        self.init, self.sample_rate, self.features = init, song.sample_rate, reference.features
-        self.console, self.fx_bus = MixingConsole(song.sample_rate, preset=init.preset), uses_fx_bus(init)
+    def __init__(
+        self,
+        song: Multitrack,
+        reference: Reference,
+        init: ConsoleParams,
+        console: MixingConsole,
+        fit_seconds: float,
+    ):
+        self.init, self.sample_rate, self.reference = init, song.sample_rate, reference
+        self.console, self.fx_bus, self.stems = console, uses_fx_bus(init), takes_stems(init.preset)
         audio = console_tracks(song, init.preset)[1].detach()
         first = loudest_window(audio, fit_seconds, sample_rate=song.sample_rate)
         length = max(1, int(fit_seconds * song.sample_rate))
         self.tracks = audio[..., first : first + length].clone()
         self.closed: list[Lock] = []  # faders that are off stay off: logits are kept from the ends of ranges
-        if init.preset == "default":
+        if self.stems:
             off = init.values("track")["fader_db"] <= OFF_DB
             self.closed = [(row, "fader_db") for row in off.nonzero().flatten().tolist()]
         self.bus_lufs: float | None = None
-        if init.preset == "default" and math.isfinite(level := self._bus_loudness(init)):
+        if self.stems and math.isfinite(level := self._bus_loudness(init)):
             self.bus_lufs = level  # the level that the whole song has there, in its loudest window
 
     def strips(self, params: ConsoleParams) -> ConsoleOutput:
@@ -187,8 +206,7 @@ class _Fit:
         if self.bus_lufs is not None:
             bus = normalize_loudness(bus, self.bus_lufs, sample_rate=self.sample_rate)
         mix = normalize_loudness(self.console.master_bus(bus[None], params)[0], sample_rate=self.sample_rate)
-        terms = feature_distance(audio_features(mix, sample_rate=self.sample_rate), self.features)
-        return terms, ConsoleOutput(bus, out.tracks)
+        return self.reference.terms(mix, sample_rate=self.sample_rate), ConsoleOutput(bus, out.tracks)
 
     def descend(
         self, steps: int, keep: float, lock: Sequence[Lock], learning_rate: float, progress: bool
@@ -226,9 +244,16 @@ class _Fit:
                     break
                 optimizer.zero_grad()
                 total.backward()
+                if step == 0 and self.reference.own:
+                    self._check_gradients(logits)
                 optimizer.step()
                 bar.update()
         return best, pd.DataFrame(history).rename_axis("step")
+
+    def _check_gradients(self, logits: Sequence[torch.Tensor]) -> None:
+        """Refuse features whose gradient is NaN; those of the five are finite for any sound."""
+        if not all(torch.isfinite(z.grad).all() for z in logits if z.grad is not None):
+            raise InputError(f"the gradient is not finite with {', '.join(self.reference.own)} in the loss")
 
     def _params(self, logits: Sequence[torch.Tensor], lock: Sequence[Lock]) -> ConsoleParams:
         init = self.init
@@ -237,14 +262,15 @@ class _Fit:
         )
         if not self.fx_bus:  # its knobs have no gradient
             send = knob_index("send_db", "track", init.preset)
-            params.tracks = torch.cat([params.tracks[:, :send], init.tracks[:, send:]], dim=-1)
+            found, start = params.tracks, init.tracks[:, send : send + 1]
+            params.tracks = torch.cat([found[:, :send], start, found[:, send + 1 :]], dim=-1)
             params.fx_bus_values = init.fx_bus_values
         return hold(init, params, [*lock, *self.closed]) if lock or self.closed else params
 
     def finish(self, best: ConsoleParams, keep: float, lock: Sequence[Lock]) -> ConsoleParams:
         """Write the level before the master bus into the faders, and see that no stem leans too far."""
-        if self.init.preset != "default":
+        if not self.stems:
             return best
         if self.bus_lufs is not None:
             best = move_faders(best, self.bus_lufs - self._bus_loudness(best))
-        return limit_lean(best, self.tracks, lock, self.init) if keep else best
+        return limit_lean(self.console, best, self.tracks, lock, self.init) if keep else best

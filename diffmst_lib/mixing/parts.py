@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ..console.params import ConsoleParams
-from ..console.table import ASPECTS, SECTIONS, denormalize, param_table
+from ..console.specs import ASPECTS
+from ..console.table import SECTIONS, denormalize, param_table
 from ..inputs import InputError
 
 Lock = tuple[int | str, str | None]  # a row of the strips or a bus; a knob or all of them

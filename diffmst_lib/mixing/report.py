@@ -25,9 +25,11 @@ from ..audio.meters import (
 )
 from ..audio.multitrack import Multitrack, check_stereo
 from ..audio.octaves import OCTAVES_HZ, stereo_spectrum
+from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..style.features import audio_features
 from ..style.losses import feature_distance
+from ..style.own_features import Feature
 from .limits import LEAN_DB, UNDER_DB, MixWarning, find_warnings
 from .measures import SongMeasures, StemMeasures, equalizer_grid, render_measured, shared_equalizer_db
 
@@ -76,6 +78,8 @@ class Mix(Protocol):
     song: Multitrack
     loss: dict[str, float] | None
     reference: torch.Tensor | None
+    features: dict[str, Feature]
+    console: MixingConsole
 
 
 @dataclass
@@ -187,7 +191,7 @@ def build_report(
     rate = result.song.sample_rate
     own = reference is None or reference is result.reference
     reference = result.reference if reference is None else check_stereo(reference, sample_rate=rate)[0]
-    song = measures or render_measured(result.song, result.params)[1]
+    song = measures or render_measured(result.console, result.song, result.params)[1]
     sounds = {"mix": result.audio, "plain sum": result.song.audio.sum(dim=0)}
     if reference is not None:
         sounds["reference"] = reference
@@ -197,13 +201,14 @@ def build_report(
         for name, (of_sound, of_octaves) in zip(sounds, measured, strict=True):
             numbers[name], octaves[name] = of_sound, of_octaves
     if reference is not None:
-        record = _features(reference, numbers["reference"]["loudness_lufs"], rate)
+        record = _features(result, reference, numbers["reference"]["loudness_lufs"])
         if own and result.loss is not None:
             numbers["mix"]["loss"] = result.loss["total"]
         for name in ("mix", "plain sum"):
             if "loss" not in numbers[name]:
-                features = _features(sounds[name], numbers[name]["loudness_lufs"], rate)
-                numbers[name]["loss"] = feature_distance(features, record)["total"].item()
+                features = _features(result, sounds[name], numbers[name]["loudness_lufs"])
+                terms = feature_distance(features, record, features=result.features)
+                numbers[name]["loss"] = terms["total"].item()
     numbers["mix"] |= {
         "lead_voice_lu": song.lead_voice_lu,
         "reverb_lu": song.reverb_lu,
@@ -234,9 +239,9 @@ def _measure_sound(audio: torch.Tensor, sample_rate: int) -> tuple[dict[str, flo
 
 
 @torch.no_grad()
-def _features(audio: torch.Tensor, lufs: float, sample_rate: int) -> dict[str, torch.Tensor]:
-    gain = 10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else 1.0
-    return audio_features(audio.detach() * gain, sample_rate=sample_rate)
+def _features(result: Mix, audio: torch.Tensor, lufs: float) -> dict[str, torch.Tensor]:
+    audio = audio.detach() * (10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else 1.0)
+    return audio_features(audio, sample_rate=result.song.sample_rate, features=result.features)
 
 
 def _make_report(

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -23,7 +23,8 @@ from ..console.table import knob_index
 from ..disk import output_folder, write_together
 from ..inputs import note
 from ..style.features import audio_features
-from ..style.losses import feature_distance
+from ..style.losses import feature_distance, term_weights
+from ..style.own_features import Feature, OwnFeatures, own_features
 from .bus import console_tracks
 from .limits import FARTHER, NEGATIVE
 from .measures import SongMeasures, render_measured
@@ -55,6 +56,8 @@ class MixResult:
             with the "total"; None without a reference, and after `remix`.
         reference: The record whose style was taken, (2, num_samples); None without one.
         measures: What was measured while the song was mixed, for the report.
+        features: Terms of the user's own in `loss`, which the report compares as well.
+        console: What renders `params`; not given: the library's console of their preset.
     """
 
     audio: torch.Tensor
@@ -65,7 +68,13 @@ class MixResult:
     loss: dict[str, float] | None = None
     reference: torch.Tensor | None = None
     measures: SongMeasures | None = field(default=None, repr=False)
+    features: dict[str, Feature] = field(default_factory=dict, repr=False)
+    console: MixingConsole = field(default=None, repr=False)  # type: ignore[assignment]
     _report: Report | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.console is None:
+            self.console = MixingConsole(self.sample_rate, self.params.preset)
 
     def __repr__(self) -> str:
         loss = f", audio-feature loss {self.loss['total']:.4f}" if self.loss else ""
@@ -87,11 +96,9 @@ class MixResult:
             True
         """
         params = self.params.clone()
-        audio, measures = render_measured(self.song, params)
+        audio, measures = render_measured(self.console, self.song, params)
         level = loudness(audio, sample_rate=self.sample_rate)
-        return MixResult(
-            audio, params, self.song, self.history, level, reference=self.reference, measures=measures
-        )
+        return replace(self, audio=audio, params=params, loudness_lufs=level, loss=None, measures=measures)
 
     def stems(self) -> dict[str, torch.Tensor]:
         """Render the stems as they reach the master bus, without gradient: {name: (2, num_samples)}.
@@ -109,11 +116,10 @@ class MixResult:
 
     def _each_stem(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Render one stem after another, with its name."""
-        console = MixingConsole(self.sample_rate, preset=self.params.preset)
         names, audio = console_tracks(self.song, self.params.preset)
         # The paper has a strip for each channel of a stem.
         stems = [name if name in self.song.names else name[:-2] for name in names]
-        strips = zip(stems, console.strips(audio, self.params), strict=True)
+        strips = zip(stems, self.console.strips(audio, self.params), strict=True)
         for name, channels in groupby(strips, key=itemgetter(0)):
             yield name, torch.stack([wet for _, wet in channels]).sum(dim=0)
 
@@ -122,8 +128,7 @@ class MixResult:
         """Render what the effects bus returns, (2, num_samples); None where nothing is sent to it."""
         if not uses_fx_bus(self.params):
             return None
-        console = MixingConsole(self.sample_rate, preset=self.params.preset)
-        audio = console_tracks(self.song, self.params.preset)[1]
+        console, audio = self.console, console_tracks(self.song, self.params.preset)[1]
         send = torch.zeros_like(self.audio)
         gains = console.send_gains(self.params)
         for wet, gain in zip(console.strips(audio, self.params), gains, strict=True):
@@ -198,6 +203,7 @@ def render_mix(
     song: Multitrack,
     params: ConsoleParams,
     *,
+    console: MixingConsole | None = None,
     lufs: float = MIX_LUFS,
     reference: Reference | None = None,
     history: pd.DataFrame | None = None,
@@ -206,7 +212,8 @@ def render_mix(
 
     Args:
         song: The stems.
-        params: The console, which is not changed.
+        params: The console's settings, which are not changed.
+        console: What renders them; None: the library's console of their preset.
         lufs: The level of the mix, in LUFS.
         reference: The record, for the result's loss; None: no loss.
         history: The losses by step, for the result.
@@ -215,7 +222,8 @@ def render_mix(
         The mix. When the range of the output gain does not reach the level, the mix comes as near as it can.
     """
     params = params.clone()
-    audio, measures = render_measured(song, params)
+    console = console or MixingConsole(song.sample_rate, params.preset)
+    audio, measures = render_measured(console, song, params)
     level = loudness(audio, sample_rate=song.sample_rate)
     if math.isfinite(level):
         strip = params.master_bus
@@ -223,11 +231,17 @@ def render_mix(
         before = strip["output_gain_db"]
         strip["output_gain_db"] = min(max(before + lufs - level, fader.low), fader.high)
         change_db = strip["output_gain_db"] - before
-        audio, level = audio * 10.0 ** (change_db / 20.0), level + change_db
+        if type(console) is MixingConsole:
+            audio, level = audio * 10.0 ** (change_db / 20.0), level + change_db
+        else:  # in a subclass, the output gain may not be the last thing
+            audio, measures = render_measured(console, song, params)
+            level = loudness(audio, sample_rate=song.sample_rate)
     if reference is None:
-        return MixResult(audio, params, song, history, level, measures=measures)
+        return MixResult(audio, params, song, history, level, measures=measures, console=console)
     loss = reference.distance(audio, level, sample_rate=song.sample_rate)
-    return MixResult(audio, params, song, history, level, loss, reference.audio, measures)
+    return MixResult(
+        audio, params, song, history, level, loss, reference.audio, measures, reference.own, console
+    )
 
 
 @dataclass
@@ -237,19 +251,26 @@ class Reference:
     Attributes:
         audio: The record (2, num_samples), as it was given.
         features: Its audio features at -16 LUFS.
+        own: The features of the user's own among them, which the loss compares as well.
     """
 
     audio: torch.Tensor
     features: dict[str, torch.Tensor]
+    own: dict[str, Feature] = field(default_factory=dict)
 
+    def terms(self, mix: torch.Tensor, *, sample_rate: int) -> dict[str, torch.Tensor]:
+        """Compute the audio-feature loss of a mix (2, num_samples) at -16 LUFS, by term. Differentiable."""
+        features = audio_features(mix, sample_rate=sample_rate, features=self.own)
+        return feature_distance(features, self.features, features=self.own)
+
+    @torch.no_grad()
     def distance(self, mix: torch.Tensor, lufs: float, *, sample_rate: int) -> dict[str, float]:
         """Compute the audio-feature loss of a mix (2, num_samples) of known loudness, by term."""
         at_mix_level = mix * 10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else mix
-        terms = feature_distance(audio_features(at_mix_level, sample_rate=sample_rate), self.features)
-        return {name: term.item() for name, term in terms.items()}
+        return {name: term.item() for name, term in self.terms(at_mix_level, sample_rate=sample_rate).items()}
 
 
-def check_reference(reference: torch.Tensor, *, sample_rate: int) -> Reference:
+def check_reference(reference: torch.Tensor, *, sample_rate: int, features: OwnFeatures = None) -> Reference:
     """Check a record, and measure its audio features at -16 LUFS.
 
     A record that a mix of these stems can hardly come near is named in an `InputNote`: one that is mono, one
@@ -258,13 +279,17 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int) -> Reference:
     Args:
         reference: A stereo mix (2, num_samples).
         sample_rate: Sample rate in Hz.
+        features: Features of the user's own, as in `audio_feature_loss`.
 
     Returns:
         The record.
 
     Raises:
-        InputError: About the "reference", for anything that is not a stereo mix.
+        InputError: About the "reference", for anything that is not a stereo mix; for a feature that does not
+            fit.
     """
+    own = own_features(features)
+    term_weights(own)
     audio, lufs = check_stereo(reference, sample_rate=sample_rate)
     audio = audio.detach()
     left, right = audio.double()
@@ -282,7 +307,7 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int) -> Reference:
             "and it loses in mono what no mix of these stems should"
         )
     at_mix_level = audio * 10.0 ** ((MIX_LUFS - lufs) / 20.0)
-    return Reference(audio, audio_features(at_mix_level, sample_rate=sample_rate))
+    return Reference(audio, audio_features(at_mix_level, sample_rate=sample_rate, features=own), own)
 
 
 def tell_if_farther(result: MixResult, reference: Reference) -> None:

@@ -13,18 +13,27 @@ from ..audio.loudness import stem_gains_db
 from ..audio.multitrack import Multitrack
 from ..audio.spreading import spread_pans
 from ..console.params import ConsoleParams
+from ..console.specs import takes_stems
 from ..console.table import knob_index, param_table
+from .bus import console_tracks
 
 
 def neutral_params(
-    song: Multitrack, balance: str = "delivered", *, levels: Sequence[float] | None = None
+    song: Multitrack,
+    balance: str = "delivered",
+    *,
+    preset: str = "default",
+    levels: Sequence[float] | None = None,
 ) -> ConsoleParams:
     """Make a console that changes nothing but the level: the song reaches the master bus at -20 LUFS.
+
+    On strips of mono channels, which have no level to reach, it changes nothing at all.
 
     Args:
         song: The stems.
         balance: "delivered": one trim for the whole song, written into every strip. "equal": a trim a strip,
             which makes the stems equally loud.
+        preset: The console's preset.
         levels: Loudness of each stem in LUFS, where it is known (`check_song`); None: it is measured.
 
     Returns:
@@ -36,7 +45,10 @@ def neutral_params(
         >>> len(set(neutral_params(song).tracks[:, 0].tolist()))
         1
     """
-    params = ConsoleParams.neutral(song.names, sample_rate=song.sample_rate)
+    names = console_tracks(song, preset)[0]
+    params = ConsoleParams.neutral(names, preset=preset, sample_rate=song.sample_rate)
+    if not takes_stems(preset):
+        return params
     trim = param_table("track")[knob_index("input_gain_db")]
     gains_db = stem_gains_db(song.audio, balance, sample_rate=song.sample_rate, levels=levels)
     if not bool(gains_db.isnan().all()):
@@ -51,6 +63,7 @@ def start_params(
     balance: str = "delivered",
     center: Sequence[str] | None = None,
     *,
+    preset: str = "default",
     levels: Sequence[float] | None = None,
 ) -> ConsoleParams:
     """Make the console that fits and networks start from: neutral, and a song of mono stems spread.
@@ -59,12 +72,15 @@ def start_params(
         song: The stems.
         balance: As in `neutral_params`.
         center: As in `spread_pans`: which stems of a mono song stay in the middle.
+        preset: As in `neutral_params`, and channels are not spread.
         levels: As in `neutral_params`.
 
     Returns:
         The console.
     """
-    params = neutral_params(song, balance, levels=levels)
+    params = neutral_params(song, balance, preset=preset, levels=levels)
+    if not takes_stems(preset):
+        return params
     pans = spread_pans(song.names, song.audio, sample_rate=song.sample_rate, center=center)
     params.tracks[:, knob_index("pan")] = torch.tensor(pans, device=params.tracks.device)
     return params

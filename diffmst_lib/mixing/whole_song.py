@@ -7,7 +7,6 @@ length and level are cut into such windows, and the consoles of the windows are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,15 +24,16 @@ from ..audio.loudness import (
 )
 from ..audio.multitrack import Multitrack, check_song
 from ..audio.spreading import spread_pans
+from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.table import SECTIONS, knob_index, param_table
 from ..inputs import InputError, note
-from ..network.channels import channel_pans
 from ..network.config import ModelConfig
-from ..network.controller import start_logits
+from ..network.controller import Controller, start_logits
 from ..network.encoder import ReferenceStyle
+from ..network.modes import evaluating
+from ..style.own_features import OwnFeatures
 from .bus import console_tracks, hold_bus, plain_sum
-from .first_edition import stems_console
 from .keeping import KEEP, limit_lean
 from .optimize import fit_console
 from .parts import blend, check_amount, check_keep, check_locks, hold
@@ -48,6 +48,7 @@ class Network(Protocol):
 
     config: ModelConfig
     controller: Any
+    console: MixingConsole
 
     @property
     def device(self) -> torch.device:
@@ -67,8 +68,13 @@ class Network(Protocol):
     ) -> list[torch.Tensor]:
         """Predict the logits of the console's three sections."""
 
-    def add_gap(self, style: ReferenceStyle, mix: torch.Tensor) -> ReferenceStyle:
-        """Append to the features of a reference the gap to those of a mix (B, 2, T)."""
+    def stem_power(self, tracks: torch.Tensor) -> torch.Tensor | None:
+        """Measure the power of a batch of tracks for `compare`, or None."""
+
+    def compare(
+        self, style: ReferenceStyle, mix: torch.Tensor, power: torch.Tensor | None
+    ) -> tuple[ReferenceStyle, torch.Tensor | None]:
+        """Compare a reference with the plain sum of tracks, (B, 2, T)."""
 
 
 @dataclass
@@ -119,20 +125,21 @@ def mix_song(
     lock: Sequence[str] = (),
     amount: float | Mapping[str, float] = 1.0,
     fit_seconds: float = 15.0,
+    features: OwnFeatures = None,
     progress: bool = False,
 ) -> MixResult:
     """Mix a song in the style of a reference: `DiffMST.mix`, with its arguments and errors."""
     if refine_steps < 0:
         raise ValueError(f"refine_steps must be 0 or more, got {refine_steps}")
     check_keep(keep)
-    levels, record = _check(model, song, reference)
-    preset = "reference" if model.config.console == "reference" else "default"
+    levels, record = _check(model, song, reference, features)
+    console, preset = model.console, model.config.console
     locked = check_locks(lock, console_tracks(song, preset)[0], preset)
     check_amount(amount)
-    start = _start(song, preset, balance, center, levels)
+    start = start_params(song, balance, center, preset=preset, levels=levels)
     params = _mean_console(model, song, record.audio, balance, center, levels, progress)
-    if preset == "default" and keep:
-        params = limit_lean(params, _loudest_part(song, fit_seconds), locked)
+    if model.config.stems and keep:
+        params = limit_lean(console, params, _loudest_part(song, fit_seconds), locked)
     params = hold(start, params, locked)
     history = None
     if refine_steps:
@@ -140,25 +147,18 @@ def mix_song(
             song,
             record,
             params,
+            console,
             steps=refine_steps,
             keep=keep,
             lock=locked,
             fit_seconds=fit_seconds,
             progress=progress,
         )
-    result = render_mix(song, blend(start, params, amount), reference=record, history=history)
+    result = render_mix(
+        song, blend(start, params, amount), console=console, reference=record, history=history
+    )
     tell_if_farther(result, record)
     return result
-
-
-def _start(
-    song: Multitrack, preset: str, balance: str, center: Sequence[str] | None, levels: list[float]
-) -> ConsoleParams:
-    """Make the console that leaves the song as it was delivered, for either kind of strip."""
-    if preset == "default":
-        return start_params(song, balance, center, levels=levels)
-    names = console_tracks(song, preset)[0]
-    return ConsoleParams.neutral(names, preset=preset, sample_rate=song.sample_rate)
 
 
 def _loudest_part(song: Multitrack, seconds: float) -> torch.Tensor:
@@ -184,25 +184,35 @@ def attention_maps(
     model: Network, song: Multitrack, reference: torch.Tensor
 ) -> tuple[torch.Tensor, list[str]]:
     """Show what each token attends to in the song's loudest window: `DiffMST.attention`, with its errors."""
+    if not isinstance(model.controller, Controller):
+        raise ValueError(f"the controller {model.config.controller!r} has no maps of attention to show")
     levels, record = _check(model, song, reference)
     seconds, rate = model.config.window_seconds, model.config.sample_rate
     tracks = song_tracks(model.config, song, "delivered", None, levels)
     first = loudest_window(tracks.audio, seconds, sample_rate=rate)
-    with torch.no_grad(), evaluating(model):
+    with torch.no_grad(), evaluating(model.modules()):
         style = reference_style(model, record.audio)
         window = level_window(model, tracks, tracks.audio[..., first : first + round(seconds * rate)])
+        compared, of_stems = style, None
         if model.config.passes:
-            style = model.add_gap(style, plain_sum(window.tracks, window.pans))
+            power = model.stem_power(window.tracks)
+            compared, of_stems = model.compare(style, plain_sum(window.tracks, window.pans), power)
         maps = model.controller.attention(
             *model.controller.tokens(
-                model.encode_tracks(window.tracks), style.embeddings, style=style.features, pans=window.pans
+                model.encode_tracks(window.tracks),
+                compared.embeddings,
+                style=compared.features,
+                pans=window.pans,
+                evidence=of_stems,
             )
         )
     names = [name for name, sounds in zip(tracks.names, window.sounding, strict=True) if sounds]
     return maps[:, 0].cpu(), [*names, *model.config.views.split("/"), "fx bus", "master bus"]
 
 
-def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> tuple[list[float], Reference]:
+def _check(
+    model: Network, song: Multitrack, reference: torch.Tensor, features: OwnFeatures = None
+) -> tuple[list[float], Reference]:
     """Check song and reference, and measure the stems and the reference."""
     levels = check_song(song)
     if song.sample_rate != model.config.sample_rate:
@@ -211,7 +221,7 @@ def _check(model: Network, song: Multitrack, reference: torch.Tensor) -> tuple[l
             f"load it with sample_rate={model.config.sample_rate}",
             about="song",
         )
-    return levels, check_reference(reference, sample_rate=song.sample_rate)
+    return levels, check_reference(reference, sample_rate=song.sample_rate, features=features)
 
 
 def song_tracks(
@@ -224,7 +234,7 @@ def song_tracks(
             note(
                 "this model hears mono channels at levels of its own: balance and center change nothing there"
             )
-        return Tracks(names, audio, channel_pans(names, audio), audio.new_zeros(len(names)), balance)
+        return Tracks(names, audio, [0.5] * len(names), audio.new_zeros(len(names)), balance)
     gains_db = stem_gains_db(audio, balance, sample_rate=song.sample_rate, levels=levels)
     pans = spread_pans(names, audio, sample_rate=song.sample_rate, center=center)
     return Tracks(names, audio, pans, gains_db.nan_to_num(0.0), balance)
@@ -242,7 +252,7 @@ def _mean_console(
 ) -> ConsoleParams:
     """Average the consoles of the song's loudest windows, each strip weighted by the energy of its track."""
     config, tracks = model.config, song_tracks(model.config, song, balance, center, levels)
-    with evaluating(model):
+    with evaluating(model.modules()):
         style = reference_style(model, reference)
         windows = loudest_windows(tracks.audio, config.window_seconds, config.sample_rate)
         consoles = [
@@ -263,11 +273,7 @@ def _mean_console(
         sample_rate=config.sample_rate,
         names=tracks.names,
     )
-    if config.console == "reference":
-        return params
-    if config.console == "default":
-        return hold_bus(song, params)
-    return stems_console(song, params)
+    return hold_bus(model.console, song, params) if config.stems else params
 
 
 def loudest_windows(audio: torch.Tensor, seconds: float, sample_rate: int) -> list[torch.Tensor]:
@@ -304,7 +310,7 @@ def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:
         parts = [getattr(style, name) for style in styles]
         return None if parts[0] is None else sum(w * part for w, part in zip(weights, parts, strict=True))
 
-    return ReferenceStyle(mean("embeddings"), mean("features"), mean("mirrored"))
+    return ReferenceStyle(mean("embeddings"), mean("features"), mean("power"))
 
 
 def level_window(model: Network, tracks: Tracks, audio: torch.Tensor) -> Window:
@@ -350,16 +356,3 @@ def window_console(
     energy = torch.where(window.sounding, power, 0.0).float()
     energy += torch.finfo(torch.float32).tiny  # a track that is silent in every window still has a mean
     return strips, fx_bus, master_bus, energy
-
-
-@contextmanager
-def evaluating(model: Network) -> Iterator[None]:
-    """Put a model into eval mode, and afterwards every module back into its own mode."""
-    modes = {module: module.training for module in model.modules()}
-    for module in modes:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

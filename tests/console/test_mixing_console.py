@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmst_lib import ConsoleParams, MixingConsole, param_table
-from diffmst_lib.console.mixing_console import compressor_lookahead, uses_fx_bus
+from diffmst_lib.console.compressor import compressor_lookahead
+from diffmst_lib.console.mixing_console import uses_fx_bus
 from diffmst_lib.console.table import SECTIONS, knob_index
 
 CONSOLE = MixingConsole(44100)
@@ -231,7 +232,7 @@ def test_wrong_numbers_are_named():
     for use in (CONSOLE, CONSOLE.render, CONSOLE.strips):
         with pytest.raises(ValueError, match="audio must be a torch tensor, got ndarray"):
             use(noise(2, 2, 100).numpy(), ConsoleParams.neutral(["a", "b"]))
-    with pytest.raises(ValueError, match="default, reference, not 'other'"):
+    with pytest.raises(ValueError, match="no console is registered as 'other'"):
         MixingConsole(44100, preset="other")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmst_lib import ConsoleParams, MixingConsole, effects, param_table, released
-from diffmst_lib.console.mixing_console import compressor_lookahead
+from diffmst_lib.console.compressor import compressor_lookahead
 from diffmst_lib.console.table import EQ_BANDS, OFF_DB, knob_index
 from diffmst_lib.inputs import FIRST_EDITION
 

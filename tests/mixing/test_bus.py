@@ -66,6 +66,12 @@ def test_faders_move_together_within_their_range():
     assert faders(move_faders(params, -10.0)) == [-10.0, -4.0, -60.0]
     assert faders(move_faders(params, 3.0)) == [3.0, 9.0, -60.0]
     assert faders(move_faders(params, 20.0)) == [6.0, 12.0, -60.0]  # the balance stays
+    sounding = torch.tensor([True, False, True])
+    assert faders(move_faders(params, 20.0, sounding)) == [
+        12.0,
+        6.0,
+        -60.0,
+    ]  # a silent stem holds nobody back
     lowest = faders(move_faders(params, -200.0))
     assert -60.0 < lowest[0] == pytest.approx(lowest[1] - 6.0)  # none falls off
     assert faders(params) == [0.0, 6.0, -60.0]  # another console
@@ -73,9 +79,9 @@ def test_faders_move_together_within_their_range():
 
 def test_the_level_before_the_bus_is_measured_and_held(song):
     params = driven(song, -7.0)
-    assert bus_loudness(song, params) == pytest.approx(-27.0, abs=0.05)
-    held = hold_bus(song, params)
-    assert bus_loudness(song, held) == pytest.approx(-20.0, abs=0.01)
+    assert bus_loudness(MixingConsole(RATE), song, params) == pytest.approx(-27.0, abs=0.05)
+    held = hold_bus(MixingConsole(RATE), song, params)
+    assert bus_loudness(MixingConsole(RATE), song, held) == pytest.approx(-20.0, abs=0.01)
     assert bus_lufs(MixResult(song.audio[0], held, song)) == pytest.approx(-20.0, abs=0.05)
 
 
@@ -85,7 +91,7 @@ def test_of_a_long_song_the_loudest_half_minute_is_measured(noise):
     quiet, loud = 0.01 * noise(1, 2, 20 * RATE), noise(1, 2, 32 * RATE)
     song = Multitrack(["a"], torch.cat([quiet, loud], dim=-1))
     params = unity(song).params
-    assert bus_loudness(song, params) == pytest.approx(
+    assert bus_loudness(MixingConsole(RATE), song, params) == pytest.approx(
         loudness(MixingConsole(RATE)(song.audio, params, master_bus=False).mix), abs=0.05
     )
 
@@ -93,4 +99,4 @@ def test_of_a_long_song_the_loudest_half_minute_is_measured(noise):
 def test_a_console_that_is_all_off_is_left_alone(song):
     params = start_params(song)
     params.tracks[:, -2] = -60.0
-    assert faders(hold_bus(song, params)) == [-60.0] * 3
+    assert faders(hold_bus(MixingConsole(RATE), song, params)) == [-60.0] * 3

@@ -96,7 +96,7 @@ def test_the_response_of_an_equalizer_is_that_of_the_effect():
 def test_no_stem_leans_far_and_the_others_are_left_alone(song, start):
     leaning = start.clone()
     leaning.track("kick")["pan"], leaning.track("bgvox_main")["pan"] = 0.95, 0.52
-    milder = limit_lean(leaning, song.audio)
+    milder = limit_lean(MixingConsole(RATE), leaning, song.audio)
     stems = torch.stack(list(MixingConsole(RATE).strips(song.audio, milder)))
     assert (lean_db(stems) - lean_db(song.audio)).abs().max() <= 2.51
     assert 0.5 < milder.track("kick")["pan"] < 0.7
@@ -107,4 +107,6 @@ def test_no_stem_leans_far_and_the_others_are_left_alone(song, start):
 def test_a_locked_pan_is_the_users(song, start):
     start.track("kick")["pan"] = 0.95
     row = song.names.index("kick")
-    assert limit_lean(start, song.audio, [(row, "pan")]).track("kick")["pan"] == pytest.approx(0.95)
+    assert limit_lean(MixingConsole(RATE), start, song.audio, [(row, "pan")]).track("kick")[
+        "pan"
+    ] == pytest.approx(0.95)

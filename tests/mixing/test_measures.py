@@ -21,13 +21,13 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def measure(song, settings=(), **options):
     result = mixed(song, settings, **options)
-    return render_measured(song, result.params)[1]
+    return render_measured(result.console, song, result.params)[1]
 
 
 def test_levels_and_image_are_those_of_the_stems(song):
     result = mixed(song, {("kick", "fader_db"): -6.0, ("bgvox_main", "pan"): 0.7})
     stems = result.stems()
-    measures = render_measured(song, result.params)[1]
+    measures = render_measured(result.console, song, result.params)[1]
     for name, one in measures.stems.items():
         assert one.mixed_lufs == pytest.approx(loudness(stems[name]), abs=0.01)
         assert one.delivered_lufs == pytest.approx(loudness(song.stems[name]), abs=0.01)
@@ -40,13 +40,15 @@ def test_the_mix_is_that_of_the_console(song, preset):
     strip = "kick" if preset == "default" else "kick.L"
     settings = {(strip, "input_gain_db"): 6.0} | ({("kick", "send_db"): -10.0} if preset == "default" else {})
     result = mixed(song, settings, preset=preset)
-    torch.testing.assert_close(render_measured(song, result.params)[0], result.audio, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        render_measured(result.console, song, result.params)[0], result.audio, rtol=0, atol=1e-6
+    )
 
 
 def test_mono_stems_are_measured_like_others(song):
     mono = song.audio.mean(dim=1, keepdim=True).expand(-1, 2, -1).clone()
     result = mixed(Multitrack(song.names, mono), {("kick", "pan"): 0.1, ("kick", "width"): 2.0})
-    measures = render_measured(result.song, result.params)[1]
+    measures = render_measured(result.console, result.song, result.params)[1]
     for name, stem in result.stems().items():
         assert measures.stems[name].mixed_lufs == pytest.approx(loudness(stem), abs=0.01)
         assert measures.stems[name].delivered.width_db == -60.0
@@ -137,7 +139,7 @@ def test_the_papers_channels_are_put_together():
     song = stereo_song(["kick", "pad"])
     softer = {(f"kick.{side}", "input_gain_db"): -6.0 for side in "LR"}
     result = mixed(song, softer, preset="reference")
-    measures = render_measured(song, result.params)[1]
+    measures = render_measured(result.console, song, result.params)[1]
     assert list(measures.stems) == song.names
     for name, stem in result.stems().items():
         assert measures.stems[name].mixed_lufs == pytest.approx(loudness(stem), abs=0.01)
@@ -152,9 +154,9 @@ def test_threads_change_nothing(song):
     )
     try:
         torch.set_num_threads(1)
-        one = render_measured(song, result.params)[1]
+        one = render_measured(result.console, song, result.params)[1]
         torch.set_num_threads(3)
-        three = render_measured(song, result.params)[1]
+        three = render_measured(result.console, song, result.params)[1]
     finally:
         torch.set_num_threads(threads)
     assert three.reverb_lu == pytest.approx(one.reverb_lu, abs=1e-4)

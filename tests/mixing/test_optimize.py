@@ -21,7 +21,8 @@ from diffmst_lib import (
 )
 from diffmst_lib.audio.loudness import loudest_window
 from diffmst_lib.audio.spreading import spread_pans
-from diffmst_lib.console.table import ASPECTS, param_table
+from diffmst_lib.console.specs import ASPECTS
+from diffmst_lib.console.table import param_table
 from diffmst_lib.mixing.baselines import neutral_params
 from diffmst_lib.mixing.keeping import lean_db
 from diffmst_lib.mixing.start import start_params
@@ -306,3 +307,53 @@ def test_a_fit_takes_no_part_in_the_callers_graph(song, reference):
     ours = Multitrack(list(song.names), tracks, song.sample_rate)
     optimize_mix(ours, reference.clone().requires_grad_(), steps=2)
     assert tracks.grad is None
+
+
+def low_end(x, sample_rate):
+    """A user's feature: how much of the power lies below 120 Hz."""
+    power = torch.fft.rfft(x).abs().square().sum(dim=1)
+    below = round(120 / sample_rate * x.shape[-1])
+    return power[:, :below].sum(-1) / power.sum(-1).clamp(min=1e-12)
+
+
+def test_an_own_feature_takes_part_in_the_fit_its_history_and_its_report(song, reference):
+    own = {"low_end": (low_end, 30.0), "crest_factor": (None, 0)}
+    plain, pulled = (optimize_mix(song, reference, steps=8, keep=0, features=f) for f in (None, own))
+    terms = ["rms", "stereo_width", "stereo_imbalance", "bark_spectrum", "low_end"]
+    assert list(pulled.history) == [*terms, "total", "pull"] and list(pulled.loss) == [*terms, "total"]
+    assert torch.allclose(
+        torch.tensor(pulled.history[terms].sum(axis=1).to_numpy()),
+        torch.tensor(pulled.history["total"].to_numpy()),
+        rtol=1e-5,
+    )
+    target = normalize_loudness(reference)
+    loss = audio_feature_loss(normalize_loudness(pulled.audio), target, features=own)
+    assert pulled.loss == pytest.approx({name: term.item() for name, term in loss.items()}, rel=1e-3)
+    wanted, *found = (low_end(x[None], RATE).item() for x in (target, plain.audio, pulled.audio))
+    assert abs(found[1] - wanted) < 0.8 * abs(found[0] - wanted)
+
+    report = pulled.report()
+    assert report.mix.loc["loss", "mix"] == pulled.loss["total"]
+    plain_sum = normalize_loudness(song.audio.sum(dim=0))
+    expected = audio_feature_loss(plain_sum, target, features=own)["total"].item()
+    assert report.mix.loc["loss", "plain sum"] == pytest.approx(expected, rel=1e-3)
+    assert report.plot().axes
+    again = pulled.remix()
+    assert again.loss is None and again.report().mix.loc["loss", "mix"] == pytest.approx(
+        pulled.loss["total"], rel=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "line"),
+    [
+        (["never_registered"], "no feature is registered as 'never_registered'"),
+        ({"mine": (lambda x, rate: x.detach().mean(dim=(1, 2)), 1.0)}, "passes no gradient"),
+        ({"mine": (lambda x, rate: (x - x).square().sum(dim=(1, 2)).sqrt(), 1.0)}, "gradient is not finite"),
+        ({"mine": (lambda x, rate: x.mean(), 1.0)}, "must return a number or more for each"),
+        ({"mine": (lambda x, rate: x.mean(dim=1), 1.0)}, "must not depend on the length"),
+    ],
+)
+def test_a_feature_that_does_not_fit_stops_the_fit_at_once(song, reference, features, line):
+    with pytest.raises(InputError, match=line):
+        optimize_mix(song, reference, steps=2, fit_seconds=0.5, features=features)

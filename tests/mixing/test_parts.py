@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from diffmst_lib import ConsoleParams, InputError, param_table
-from diffmst_lib.console.table import ASPECTS, SECTIONS
+from diffmst_lib.console.specs import ASPECTS
+from diffmst_lib.console.table import SECTIONS
 from diffmst_lib.mixing.parts import blend, check_amount, check_keep, check_locks, hold, locks_fader
 
 NAMES = ["kick", "drums.v1", "vox.pan", "vox"]

@@ -10,7 +10,8 @@ from model_helpers import TWIN, model
 
 import diffmst_lib as dm
 from diffmst_lib import InputError, InputNote, Multitrack
-from diffmst_lib.console.table import ASPECTS, param_table
+from diffmst_lib.console.specs import ASPECTS
+from diffmst_lib.console.table import param_table
 from diffmst_lib.mixing.start import start_params
 from diffmst_lib.mixing.whole_song import loudest_windows, reference_style
 
@@ -334,6 +335,19 @@ def test_refinement_where_gradients_are_switched_off(tiny, song, reference, mode
         copy = Multitrack(song.names, song.audio * 1.0, song.sample_rate)
         found = tiny.mix(copy, reference, refine_steps=1)
     torch.testing.assert_close(found.audio, want.audio, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("refine_steps", [0, 2])
+def test_an_own_feature_counts_in_the_loss_and_in_the_refinement(tiny, song, reference, refine_steps):
+    own = {"peak": (lambda x, sample_rate: x.abs().amax(dim=(1, 2)), 0.5)}
+    result = tiny.mix(song, reference, refine_steps=refine_steps, features=own)
+    loss = dm.audio_feature_loss(
+        dm.normalize_loudness(result.audio), dm.normalize_loudness(reference), features=own
+    )
+    assert result.loss == pytest.approx({name: term.item() for name, term in loss.items()}, rel=1e-3)
+    assert result.history is None if not refine_steps else "peak" in result.history
+    with pytest.raises(InputError, match="no feature is registered as 'loudest'"):
+        tiny.mix(song, reference, features=["loudest"])
 
 
 def test_refinement_of_the_papers_channels(song, reference):

@@ -328,7 +328,7 @@ function render({ model, el }) {
   // --- together ---
 
   const strips = [...owners, master].map(makeStrip);
-  const sent = make("small", "dm-sent");
+  const unplayed = make("small", "dm-unplayed");
   const help = "Meters: peaks from \u221260 to 0 dBFS. LUFS and correlation: of the whole excerpt, once it " +
     "has played. Double-click on a control: its value at the start. Shift: faders and the equalizer's dots " +
     "move finely. Wheel on a dot: Q. Ctrl+Z: undo.";
@@ -340,9 +340,7 @@ function render({ model, el }) {
     const values = soundingValues(state());
     player.tell("set", values);
     measurer.follow(values);
-    const names = sentStems(state());
-    const text = `Sent to the effects bus, which the desk does not play: ${names.join(", ")}.`;
-    sent.textContent = names.length ? `${text} desk.mix() renders it. ` : "";
+    unplayed.textContent = notPlayed(state());
     box.show();
     resetPeak();
   }
@@ -363,7 +361,7 @@ function render({ model, el }) {
       levels.root,
     ]),
     ...(featurePanel ? [featurePanel.root] : []),
-    panelBox, sent, make("small", "", { textContent: `${help} ${referenceNote}`.trim() }),
+    panelBox, unplayed, make("small", "", { textContent: `${help} ${referenceNote}`.trim() }),
     status, box.root,
   );
 

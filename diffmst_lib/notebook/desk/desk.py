@@ -33,9 +33,11 @@ from ...audio.loudness import (
     loudness,
 )
 from ...audio.multitrack import Multitrack, check_stereo
-from ...console.mixing_console import MixingConsole, compressor_lookahead
+from ...console.compressor import compressor_lookahead
+from ...console.mixing_console import MixingConsole
 from ...console.params import ConsoleParams
-from ...console.table import SECTIONS, ParamSpec
+from ...console.specs import ParamSpec, own_effects, takes_stems
+from ...console.table import SECTIONS
 from ...mixing.result import MixResult
 from ...mixing.start import neutral_params
 from ...style.bark import BARK_FFT, bark_edges_hz
@@ -148,6 +150,9 @@ class Desk(anywidget.AnyWidget):
             ],
             "controls": list(controls),
             "specs": specs,
+            "own_effects": [  # which the browser does not play
+                effect.name for s in ("track", MASTER) for effect in own_effects(self.params.preset, s)
+            ],
             "bypass": {
                 effect: _switched_off(self.params.specs("track"), effect) for effect in ("eq", "compressor")
             },
@@ -218,8 +223,13 @@ class Desk(anywidget.AnyWidget):
     def _check_settings(self, proposal: dict[str, Any]) -> dict[str, Any]:
         settings = proposal["value"]
         params = ConsoleParams.from_json(json.dumps(settings))
-        if params.preset != "default":
-            raise ValueError(f"a desk plays the default console, got parameters of preset {params.preset}")
+        if not takes_stems(params.preset):
+            raise ValueError(f"a desk plays consoles of stems, got parameters of preset {params.preset}")
+        initial = self.setup.get("initial", settings)["preset"]
+        if params.preset != initial:
+            raise ValueError(
+                f"this desk has a console of preset {initial}, got parameters of {params.preset}"
+            )
         if params.sample_rate != self._sample_rate:
             raise ValueError(
                 f"parameters for {params.sample_rate} Hz do not fit a song at {self._sample_rate} Hz"
@@ -269,7 +279,7 @@ class Desk(anywidget.AnyWidget):
             strip, section = (params.master_bus, MASTER) if name == MASTER else (params.track(name), "track")
             for knob, neutral in _switched_off(params.specs(section), effect).items():
                 strip[knob] = neutral
-        return MixingConsole(self._sample_rate).render(audio, params)
+        return MixingConsole(self._sample_rate, params.preset).render(audio, params)
 
     @cached_property
     def _files(self) -> tuple[list[bytes], list[float]]:
@@ -361,11 +371,12 @@ def desk(
     plays as loud as the mix, also while knobs are turned.
 
     The console runs at the song's sample rate. Stems above 48 kHz are sent to it as MP3 at 44.1 or 48 kHz.
-    The browser does not play the effects bus, but the sends stay in `.params` and `.mix()` renders them.
+    The browser does not play the effects bus, nor the effects of a registered console (`register_console`),
+    and says so; their knobs stay in `.params`, and `.mix()` renders them.
 
     Args:
         song: Song with the stems.
-        params: Start values of the knobs for the song's stems, of the preset "default". Default: the song as
+        params: Start values of the knobs for the song's stems, of a console of stems. Default: the song as
             delivered, its plain sum at -16 LUFS.
         reference: Stereo audio (2, num_samples) at the song's sample rate, or a `MixResult`, to compare with.
             It plays from `start_s` on, or from its own start if it is too short, at the loudness (LUFS) of

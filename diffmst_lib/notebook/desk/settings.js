@@ -22,7 +22,7 @@ export const asText = (spec, value) =>
   `${asNumber(spec, value).replace("-", "\u2212")}${spec.unit ? ` ${spec.unit}` : ""}`.replace(" :1", ":1");
 
 // Returns the settings that a text holds, or throws an Error of one line that says what is wrong with it.
-export function readSettings(text, { strips, specs, sample_rate, initial: { format, version } }) {
+export function readSettings(text, { strips, specs, sample_rate, initial: { format, version, preset } }) {
   const names = strips.map(({ name }) => name);
   const fail = (reason) => {
     throw new Error(`not this console's JSON: ${reason.replace(/\s+/g, " ")}`);
@@ -55,7 +55,8 @@ export function readSettings(text, { strips, specs, sample_rate, initial: { form
   if (!isObject(data) || !isObject(data.tracks)) fail("tracks are missing");
   if (data.version !== version)
     fail(`its version is ${JSON.stringify(data.version)}, this desk reads ${version}`);
-  if (data.preset !== "default") fail(`its preset is ${JSON.stringify(data.preset)}, a desk plays "default"`);
+  if (data.preset !== preset)
+    fail(`its preset is ${JSON.stringify(data.preset)}, this desk plays ${JSON.stringify(preset)}`);
   if (data.sample_rate !== sample_rate)
     fail(`it is for ${data.sample_rate} Hz, the song is at ${sample_rate} Hz`);
   const stranger = Object.keys(data.tracks).find((name) => !names.includes(name));
@@ -63,7 +64,7 @@ export function readSettings(text, { strips, specs, sample_rate, initial: { form
     fail(`there is no track ${JSON.stringify(stranger)} here, but ${names.join(", ")}`);
   const tracks = names.map((name) => [name, readStrip(`track ${name}`, data.tracks[name], specs.track)]);
   return {
-    format, version, preset: "default", sample_rate,
+    format, version, preset, sample_rate,
     tracks: Object.fromEntries(tracks),
     fx_bus: readStrip("fx_bus", data.fx_bus, specs.fx_bus),
     master_bus: readStrip("master_bus", data.master_bus, specs.master_bus),
@@ -82,8 +83,24 @@ export function soundingValues({ setup, settings, muted, soloed, bypassed }) {
   return { tracks, master_bus: withBypass(settings.master_bus, "master_bus") };
 }
 
-// The stems that go to the effects bus, which the desk does not play. A send's lowest value is off.
-export function sentStems({ setup, settings }) {
-  const { low } = setup.specs.track.find(({ name }) => name === "send_db");
-  return setup.strips.map(({ name }) => name).filter((name) => settings.tracks[name].send_db > low);
+// What the desk does not play, as a text: the effects bus (a send's lowest value is off), and the effects of a
+// registered console where they do something.
+export function notPlayed({ setup, settings }) {
+  const owners = [
+    ...setup.strips.map(({ name }) => [name, settings.tracks[name], setup.specs.track]),
+    ["the master", settings.master_bus, setup.specs.master_bus],
+  ];
+  const where = (isTurned, effect) => owners
+    .filter(([, values, specs]) => specs.some((spec) => spec.effect === effect && isTurned(spec, values)))
+    .map(([name]) => name);
+  const isSent = ({ name, low }, values) => values[name] > low;
+  const isOn = ({ name, neutral }, values) =>
+    Math.abs(values[name] - neutral) > 1e-5 * Math.max(1, Math.abs(neutral));
+  return [
+    ["Sent to the effects bus, which the desk does not play", where(isSent, "fx_bus")],
+    ...[...new Set(setup.own_effects)].map((effect) => [
+      `Turned on in the ${effect}, which the desk does not play`, where(isOn, effect),
+    ]),
+  ].filter(([, names]) => names.length)
+    .map(([text, names]) => `${text}: ${names.join(", ")}. desk.mix() renders it. `).join("");
 }

@@ -15,6 +15,7 @@ from ...audio.loudness import normalize_loudness
 from ...audio.multitrack import Multitrack
 from ...console.mixing_console import MixingConsole, uses_fx_bus
 from ...console.params import ConsoleParams
+from ...console.specs import takes_stems
 from ...plots.spectra import plot_bark
 from ...style.features import stereo_width
 from .base import MATCHED_LUFS, Explorer, check_names
@@ -39,7 +40,7 @@ class BypassExplorer(Explorer):
             raise ValueError(f"params must be ConsoleParams, got {type(params).__name__}")
         excerpt = song.excerpt(start_s, seconds)
         # A stem may be stereo in the song and mono in the excerpt, so the whole song says which channels it has.
-        tracks = song.audio if params.preset == "default" else song.as_channels()[1]
+        tracks = song.audio if takes_stems(params.preset) else song.as_channels()[1]
         first = round(start_s * song.sample_rate)
         self._tracks = tracks[..., first : first + excerpt.audio.shape[-1]]
         self._all = params.clone()

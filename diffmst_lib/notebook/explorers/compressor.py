@@ -11,7 +11,7 @@ import torch
 
 from ...audio.loudness import SAMPLE_RATE
 from ...console import effects
-from ...console.mixing_console import compressor_lookahead
+from ...console.compressor import compressor_lookahead
 from ...plots.compressor import draw_gain_reduction, draw_static_curves
 from ...plots.figure import new_figure
 from .base import FIGURE_WIDTH, Explorer, check_names, effect_specs, excerpt_of, sliders

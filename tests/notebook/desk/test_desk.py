@@ -4,6 +4,7 @@ import base64
 import json
 
 import numpy as np
+import own_console  # noqa: F401 - it registers the console "warm"
 import pytest
 import torch
 from desk_page import page_state
@@ -47,6 +48,16 @@ def test_the_mix_is_the_librarys(toy):
     part = toy.excerpt(0.5, 1.0)
     torch.testing.assert_close(desk.mix(), dm.MixingConsole(RATE).render(part.audio, params))
     assert desk.mix().shape == (2, RATE)
+
+
+def test_a_console_with_an_effect_of_ones_own_stays_as_it_is(toy):
+    params = neutral(toy, preset="warm")
+    params.track("vox")["drive_db"] = 18.0
+    desk = dm.desk(toy, params)
+    torch.testing.assert_close(desk.mix(), dm.MixingConsole(RATE, "warm").render(toy.audio, params))
+    assert desk.params.to_json() == params.to_json() and desk.setup["own_effects"] == ["saturator"]
+    with pytest.raises(ValueError, match="this desk has a console of preset warm, got parameters of default"):
+        desk.params = neutral(toy)
 
 
 def test_assigning_params_moves_the_knobs_and_a_copy_does_not(toy):

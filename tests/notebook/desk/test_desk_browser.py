@@ -3,6 +3,7 @@
 import json
 import math
 
+import own_console  # noqa: F401 - it registers the console "warm"
 import pytest
 import torch
 from desk_page import PLAIN, busy_params, fader, level_of, settings_text, turn_to
@@ -25,8 +26,24 @@ def test_settings_go_to_python_and_back(visit, excerpt):
     copied = settings_text(tab)
     assert json.loads(copied) == json.loads(params.to_json())
     assert dm.ConsoleParams.from_json(copied).to_json() == params.to_json()
-    assert "effects bus, which the desk does not play: kick." in tab.locator(".dm-sent").text_content()
+    assert "effects bus, which the desk does not play: kick." in tab.locator(".dm-unplayed").text_content()
     # A knob turned here arrives there, and nothing else changes.
+    turn_to(tab, "Fader of kick", -3.27)
+    params.track("kick")["fader_db"] = -3.27
+    assert dm.ConsoleParams.from_json(settings_text(tab)).to_json() == params.to_json()
+
+
+def test_an_effect_of_ones_own_is_kept_and_not_played(visit, toy):
+    params = dm.ConsoleParams.neutral(toy.names, preset="warm")
+    desk = dm.desk(toy, params)
+    tab = visit(desk)
+    unplayed = tab.locator(".dm-unplayed")
+    assert unplayed.text_content() == ""
+    params.track("kick")["drive_db"] = 6.0
+    settings_text(tab)
+    tab.get_by_role("textbox", name="Settings as JSON").fill(params.to_json())
+    tab.get_by_role("button", name="Load the settings in the text").click()
+    assert "Turned on in the saturator, which the desk does not play: kick." in unplayed.text_content()
     turn_to(tab, "Fader of kick", -3.27)
     params.track("kick")["fader_db"] = -3.27
     assert dm.ConsoleParams.from_json(settings_text(tab)).to_json() == params.to_json()
@@ -54,7 +71,7 @@ BAD = {
     "pam": 'track kick has no parameter "pam"',
     "no kick": "track kick is missing",
     "snare": 'there is no track "snare" here, but vox, kick',
-    "preset": 'its preset is "reference", a desk plays "default"',
+    "preset": 'its preset is "reference", this desk plays "default"',
     "rate": "it is for 48000 Hz, the song is at 44100 Hz",
     "version": "its version is 1, this desk reads 3",
     "no master": "master_bus is missing",
