@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 PRESETS = ("default", "reference")  # of the console, the features and the losses
-# The console with mono strips of the first edition: its files are read, and the weights `small` still use it.
+# The console with mono strips of the first edition, whose files of settings are read.
 FIRST_EDITION = "channels"
 
 
@@ -57,12 +57,6 @@ def check_preset(preset: str) -> None:
     """Raise ValueError for anything but "default" and "reference"."""
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
-
-
-def check_console_preset(preset: str) -> None:
-    """Raise ValueError for anything but a preset of the console."""
-    if preset != FIRST_EDITION:
-        check_preset(preset)
 
 
 def check_dtype(x: torch.Tensor) -> None:

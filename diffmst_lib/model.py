@@ -16,46 +16,39 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Self
 
 import torch
-from torch import nn
 
-from .audio.loudness import MIX_LUFS, normalize_loudness
 from .audio.multitrack import Multitrack
 from .console.mixing_console import MixingConsole
 from .console.params import ConsoleParams
+from .console.table import knob_index
 from .mixing import whole_song
 from .mixing.bus import plain_sum, run_console
 from .mixing.keeping import KEEP
 from .mixing.result import MixResult
 from .network import checkpoint
-from .network.arguments import check_examples, check_shapes, check_types
-from .network.channels import mirror_average
-from .network.config import ModelConfig, make_encoder
-from .network.controller import Controller, start_console
-from .network.encoder import ReferenceStyle, StatisticsEncoder, StyleFeatures, mid_and_side
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .network.arguments import check_shapes, check_types
+from .network.config import ModelConfig
+from .network.controller import start_console
+from .network.encoder import ReferenceStyle
+from .network.listener import Listener, Logits
+from .style.own_features import OwnFeatures
 
 # Knobs stay a millionth away from the ends of their range, where every effect has a finite gradient.
 LOGIT_LIMIT = math.log(1e6 - 1)
-STEM_DB = -36.0  # a usual RMS of a stem in a song at -20 LUFS
-
-Logits = list[
-    torch.Tensor
-]  # of a console: strips (B, N, knobs), effects bus (B, knobs), master bus (B, knobs)
 
 
 class NotFinite(ValueError):
     """A network gives NaN."""
 
 
-class DiffMST(nn.Module):
+class DiffMST(Listener):
     """The whole system: stems and a reference in, console parameters and a mix out.
 
-    "tiny" and "small" take stereo stems, a strip each; "paper" takes mono channels.
+    "tiny" and "small" take stereo stems, a strip each; "paper" takes mono channels. Encoders, audio features and
+    controller are those of `Listener`; `console` may be any `MixingConsole` of the same preset.
 
     Args:
         config: "tiny" (for tests and chapters), "small" (the one to use), "paper" (190,923,982 parameters) or
@@ -63,7 +56,8 @@ class DiffMST(nn.Module):
             autocast. `from_pretrained` loads trained ones.
 
     Raises:
-        ValueError: For the name of no preset.
+        ValueError: For the name of no preset; its subclass InputError for a registered encoder, controller or
+            feature that does not work.
 
     Example:
         >>> model = DiffMST("tiny")
@@ -73,25 +67,8 @@ class DiffMST(nn.Module):
     """
 
     def __init__(self, config: str | ModelConfig = "small"):
-        super().__init__()
-        self.config = config = ModelConfig.preset(config) if isinstance(config, str) else config
-        # The levels are RMS values: that of a channel is about 3 dB below its LUFS.
-        level_db = STEM_DB if config.track_lufs is None else config.track_lufs - 3.0
-        self.track_encoder = make_encoder(config, level_db=level_db, signals=1 + config.stems)
-        self.mix_encoder = make_encoder(config, level_db=MIX_LUFS)
-        self.style = StyleFeatures(sample_rate=config.sample_rate) if config.style else None
-        self.controller = Controller(
-            width=config.width,
-            layers=config.layers,
-            heads=config.heads,
-            feedforward=config.feedforward,
-            style_size=StyleFeatures.SIZE * (config.style + (config.passes > 0)),  # features, and the gap
-            start_pans=config.start_pans,
-            neutral_start=config.neutral_start,
-            norm_first=config.norm_first,
-            preset=config.console,
-        )
-        self.console = MixingConsole(config.sample_rate, preset=config.console)
+        super().__init__(ModelConfig.preset(config) if isinstance(config, str) else config)
+        self.console = MixingConsole(self.config.sample_rate, preset=self.config.console)
 
     def forward(
         self,
@@ -101,15 +78,16 @@ class DiffMST(nn.Module):
         pans: torch.Tensor | Sequence[float] | None = None,
         mask: torch.Tensor | None = None,
         passes: int | None = None,
-    ) -> tuple[torch.Tensor, ConsoleParams]:
+        render: bool = True,
+    ) -> tuple[torch.Tensor | None, ConsoleParams]:
         """Mix tracks in the style of a reference: M_p = h(T, P), equation 2. Differentiable.
 
         Arguments and errors are those of `predict`. The mix (B, 2, T) has the level that it has: normalize it
-        before it is compared. The console that comes with it is for the tracks as they are given here; `mix`
-        takes stems at any level, and gives a console for those.
+        before it is compared. Without `render` it is None. The console that comes with it is for the tracks
+        as they are given here; `mix` takes stems at any level, and gives a console for those.
         """
         params = self.predict(tracks, reference, pans=pans, mask=mask, passes=passes)
-        return self.run_console(tracks, params, mask), params
+        return self.run_console(tracks, params, mask) if render else None, params
 
     def run_console(
         self, tracks: torch.Tensor, params: ConsoleParams, mask: torch.Tensor | None
@@ -158,7 +136,7 @@ class DiffMST(nn.Module):
             pans, mask = (x if x is None else x[None] for x in (pans, mask))
         check_shapes(tracks, reference, pans, mask, stems=self.config.stems)
         embeddings = self.encode_tracks(tracks, mask)  # (B, N, width)
-        style = self.encode_reference(reference)  # (B, 2, width), (B, 54)
+        style = self.encode_reference(reference)  # embeddings (B, 2, width), features (B, K)
         logits = self.console_logits(embeddings, style, tracks, pans=pans, mask=mask, passes=passes)
         return self.console_params(logits if is_batch else [z[0] for z in logits])
 
@@ -174,9 +152,11 @@ class DiffMST(nn.Module):
     ) -> Logits:
         """Set the console, listen to its mix, correct the console, and so on: g of equation 1.
 
+            z_1 = g(plain sum),    z_k+1 = z_k + g(mix of z_k) - z_0
+
         The first pass compares the reference with the plain sum of the tracks, and its answer is the console.
         Each later pass compares the reference with the mix of that console and corrects it: the answer, less
-        the logits of the console where training starts, is added to the logits so far.
+        the logits z_0 of the console where training starts, is added to the logits so far.
 
         Args:
             embeddings: Embeddings of the tracks, (B, N, width).
@@ -198,51 +178,23 @@ class DiffMST(nn.Module):
         if pans is None or not self.config.start_pans:
             pans = tracks.new_full(embeddings.shape[:2], 0.5)  # under autocast embeddings are half precision
         start = start_console(pans, self.config.console)
+        power = self.stem_power(tracks, mask)
         logits: Logits = []
         for number in range(passes):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number == passes - 1):
-                compared = style
+                compared, of_stems = style, None
                 if self.config.passes:
-                    if logits:
-                        mix = self.run_console(tracks, self.console_params(logits), mask)  # (B, 2, T)
-                    else:
+                    params = self.console_params(logits) if logits else None
+                    if params is None:
                         mix = plain_sum(tracks, pans, mask)
-                    compared = self.add_gap(style, mix)  # (B, 2, width), (B, 108)
-                answer = self.controller_logits(embeddings, compared, pans=pans, mask=mask)
+                    else:
+                        mix = self.run_console(tracks, params, mask)
+                    compared, of_stems = self.compare(style, mix, power, params)
+                answer = self.controller_logits(embeddings, compared, pans=pans, evidence=of_stems, mask=mask)
                 if logits:
                     answer = [z + a - z0 for z, a, z0 in zip(logits, answer, start, strict=True)]
-                logits = self._within_limits(answer)
+                logits = self.within_limits(answer)
         return logits
-
-    def controller_logits(
-        self,
-        embeddings: torch.Tensor,
-        style: ReferenceStyle,
-        *,
-        pans: torch.Tensor,
-        mask: torch.Tensor | None = None,
-    ) -> Logits:
-        """Run the controller once: logits of strips (B, N, knobs), effects bus and master bus (B, knobs)."""
-        logits = self.controller(embeddings, style.embeddings, style=style.features, pans=pans, mask=mask)
-        if self.config.mirrored:
-            mirrored = self.controller(
-                embeddings, style.embeddings, style=style.mirrored, pans=1.0 - pans, mask=mask
-            )
-            logits = mirror_average(logits, mirrored, self.controller.pan_index)
-        return [z.float() for z in logits]
-
-    @torch.no_grad()
-    def add_gap(self, style: ReferenceStyle, mix: torch.Tensor) -> ReferenceStyle:
-        """Append to the features (B, 54) of a reference the gap to those of a mix (B, 2, T): (B, 108)."""
-        if self.style is None or style.features is None or style.mirrored is None:
-            raise ValueError("the gap needs audio features, which a model with style=False does not have")
-        with torch.autocast(mix.device.type, enabled=False):
-            features, mirrored = self.style(normalize_loudness(mix, sample_rate=self.config.sample_rate))
-        return ReferenceStyle(
-            style.embeddings,
-            torch.cat([style.features, features - style.features], dim=-1),
-            torch.cat([style.mirrored, mirrored - style.mirrored], dim=-1),
-        )
 
     def console_params(self, logits: Sequence[torch.Tensor]) -> ConsoleParams:
         """Turn the logits of a console into its parameters."""
@@ -250,55 +202,13 @@ class DiffMST(nn.Module):
             *logits, preset=self.config.console, sample_rate=self.config.sample_rate
         )
 
-    def _within_limits(self, logits: Logits) -> Logits:
+    def within_limits(self, logits: Logits) -> Logits:
         """Keep knobs off the ends of their ranges, and turn the sends off: their bus does not run."""
         if logits[0].device.type == "cpu" and any(bool(z.isnan().any()) for z in logits):
             raise NotFinite("the network gives NaN: a track, the reference or a weight is not finite")
         strips, *buses = (z.clamp(-LOGIT_LIMIT, LOGIT_LIMIT) for z in logits)
-        send = torch.tensor(self.controller.send_index, device=strips.device)
+        send = torch.tensor(knob_index("send_db", preset=self.config.console), device=strips.device)
         return [strips.index_fill(-1, send, -torch.inf), *buses]
-
-    def encode_tracks(self, tracks: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Encode tracks as embeddings (B, N, width): f_t. A stem is encoded as its mid and side together.
-
-        Args:
-            tracks: Stems (B, N, 2, T) or channels (B, N, T), at their levels.
-            mask: (B, N), True where a track is real; the embeddings of the others are zeros. None: all real.
-
-        Returns:
-            Embeddings (B, N, width).
-
-        Raises:
-            ValueError: For a mask that leaves out every track.
-        """
-        tracks = self.split_stems(tracks)
-        if mask is None:
-            return self.track_encoder(tracks.flatten(0, 1)).unflatten(0, tracks.shape[:2])
-        if not bool(mask.any()):
-            raise ValueError("mask leaves out every track")
-        of_real_tracks = self.track_encoder(tracks[mask])  # (K, width)
-        embeddings = of_real_tracks.new_zeros(*mask.shape, of_real_tracks.shape[-1])
-        embeddings[mask] = of_real_tracks
-        return embeddings
-
-    def split_stems(self, tracks: torch.Tensor) -> torch.Tensor:
-        """Split stems (..., 2, T) into mid and side, which the track encoder gets; channels stay as they are."""
-        return mid_and_side(tracks) / 2 if self.config.stems else tracks
-
-    def encode_reference(self, reference: torch.Tensor) -> ReferenceStyle:
-        """Encode references (B, 2, T) at -16 LUFS: f_r.
-
-        The mix encoder gives an embedding of each view, left and right or mid and side. With `config.style`
-        the result also holds the audio features of the reference.
-        """
-        embeddings = self.mix_encoder(self.split_views(reference))  # (2 B, width)
-        embeddings = embeddings.unflatten(0, (len(reference), 2))  # (B, 2, width)
-        return ReferenceStyle(embeddings, *((None, None) if self.style is None else self.style(reference)))
-
-    def split_views(self, reference: torch.Tensor) -> torch.Tensor:
-        """Split references (B, 2, T) into the mono signals that the mix encoder gets, (2 B, T)."""
-        views = mid_and_side(reference) if self.config.views == "mid/side" else reference
-        return views.flatten(0, 1)
 
     def mix(
         self,
@@ -312,6 +222,7 @@ class DiffMST(nn.Module):
         lock: Sequence[str] = (),
         amount: float | Mapping[str, float] = 1.0,
         fit_seconds: float = 15.0,
+        features: OwnFeatures = None,
         progress: bool = False,
     ) -> MixResult:
         """Mix `song` in the style of `reference`, both of any length and at any level.
@@ -329,21 +240,20 @@ class DiffMST(nn.Module):
             lock: Strips and knobs that stay as they were delivered.
             amount: How far to go from the song as delivered to what was found, 0 to 1, also by aspect.
             fit_seconds: Length of the window that the refine steps fit, in seconds.
+            features: Terms of your own in the loss of the refine steps and of the result.
             progress: Whether to show a progress bar.
 
         Returns:
             A MixResult at -16 LUFS.
 
         Raises:
-            InputError: In one line, as in `optimize_mix`, and for a song not at the model's sample rate.
-            ValueError: For numbers out of range.
+            ValueError: In one line, as in `optimize_mix`, and for a song not at the model's sample rate.
 
         Example:
             >>> import diffmst_lib as dm
             >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium").excerpt(0, 3)
             >>> record = dm.load_audio(dm.data_dir() / "references" / "vibe_ace.ogg")
-            >>> result = DiffMST("tiny").mix(song, record)
-            >>> round(dm.loudness(result.audio))
+            >>> round(dm.loudness(DiffMST("tiny").mix(song, record).audio))
             -16
         """
         return whole_song.mix_song(
@@ -357,6 +267,7 @@ class DiffMST(nn.Module):
             lock=lock,
             amount=amount,
             fit_seconds=fit_seconds,
+            features=features,
             progress=progress,
         )
 
@@ -397,54 +308,17 @@ class DiffMST(nn.Module):
         return checkpoint.save(self, self.config, folder)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path) -> DiffMST:
-        """Load a trained model, in eval mode. Nothing is unpickled.
+    def from_pretrained(cls, name: str | Path) -> Self:
+        """Load a trained model, in eval mode. Nothing is unpickled, and nothing that it names is imported.
+
+        A subclass gives that subclass. Own encoders, controllers, consoles and features must be registered.
 
         Args:
             name: A folder made by `save_pretrained`, or "small", which comes with the library.
 
         Raises:
             InputError: In one line, for a missing folder, a file that is truncated or of another kind,
-                weights that do not fit the configuration or are not finite, and a model of another version.
+                weights that do not fit the configuration or are not finite, a part that nobody registered, and a
+                model of another version.
         """
         return checkpoint.load(cls, name)
-
-    @torch.no_grad()
-    def standardize(self, tracks: torch.Tensor, references: torch.Tensor) -> None:
-        """Compute the constants that standardize the encoders' inputs, from examples, before training.
-
-        The constants are kept with the weights. A CNN without style features has none, and nothing happens.
-
-        Args:
-            tracks: Stems (K, 2, T) or channels (K, T), at their levels, at least two.
-            references: (K', 2, T) at -16 LUFS, at least two.
-
-        Raises:
-            ValueError: For other shapes and for sounds that are not finite.
-        """
-        check_examples(tracks, references, stems=self.config.stems)
-        encoders = self.track_encoder, self.mix_encoder
-        signals = self.split_stems(tracks), self.split_views(references)
-        for encoder, sounds in zip(encoders, signals, strict=True):
-            if isinstance(encoder, StatisticsEncoder):
-                encoder.standardize.fit(encoder.statistics(sounds))
-        if self.style is not None:
-            self.style.standardize.fit(self.style.features(references))
-
-    def parameter_counts(self) -> pd.Series:
-        """Count the learned parameters of each part, and of all.
-
-        Example:
-            >>> with torch.device("meta"):                  # counted, not built
-            ...     int(DiffMST("paper").parameter_counts()["all"])
-            190923982
-        """
-        import pandas as pd
-
-        counts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
-        return pd.Series(counts | {"all": sum(counts.values())}, name="parameters")
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.controller.track_type.device

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from mix_helpers import mono_song
-from model_helpers import TWIN, first_edition, model
+from model_helpers import TWIN, model
 
 import diffmst_lib as dm
 from diffmst_lib import InputError, Multitrack
@@ -127,16 +127,6 @@ def test_untrained_models_treat_left_and_right_alike(of_five, reference):
     torch.testing.assert_close(found.audio.flip(0), want.audio, rtol=0, atol=1e-5)
 
 
-def test_models_of_the_first_edition_live_in_the_mirror(of_five, reference):
-    old, song = (
-        first_edition(),
-        of_five.select(*of_five.names[:4]),
-    )  # of mono stems, one: more take turns by name
-    want = old.mix(song, reference)
-    found = old.mix(Multitrack(song.names, song.audio.flip(1)), reference.flip(0))
-    torch.testing.assert_close(found.audio.flip(0), want.audio, rtol=0, atol=1e-4)
-
-
 def test_a_song_of_mono_stems_starts_spread_whatever_their_order_and_names(reference, noise):
     fresh, channels = dm.DiffMST("tiny"), noise(4, 44_100)
     channels[1:] = channels[1:].cumsum(dim=-1).diff(dim=-1, prepend=torch.zeros(3, 1))
@@ -249,30 +239,6 @@ def test_extreme_weights_give_finite_mixes_and_gradients(stems, record, scale):
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in tiny.parameters())
 
 
-def test_constants_are_those_of_the_examples_and_kept_with_the_weights(noise):
-    tiny = model()
-    generator = torch.Generator().manual_seed(0)
-    stems = noise(4, 2, 20_000) * torch.rand(4, 2, 1, generator=generator)
-    references = noise(3, 2, 30_000) * torch.rand(3, 1, 1, generator=generator)
-    tiny.standardize(stems, references)
-    mid_and_side = torch.stack([stems[:, 0] + stems[:, 1], stems[:, 0] - stems[:, 1]], dim=1) / 2
-    heard = tiny.track_encoder.standardize(tiny.track_encoder.statistics(mid_and_side))
-    views = torch.stack(
-        [references[:, 0] + references[:, 1], references[:, 0] - references[:, 1]], dim=1
-    ).flatten(0, 1)
-    mixes = tiny.mix_encoder.standardize(tiny.mix_encoder.statistics(views))
-    for standardized in (heard, mixes, tiny.style(references)[0]):
-        torch.testing.assert_close(
-            standardized.mean(dim=0), torch.zeros(standardized.shape[1]), rtol=0, atol=1e-3
-        )
-    assert "style.standardize.mean" in tiny.state_dict()
-    before = tiny.track_encoder.standardize.mean.clone()
-    for bad in ((stems[:, 0], references), (stems, references[0]), (stems[:1], references)):
-        with pytest.raises(ValueError, match=r"tracks must be \(K, 2, samples\) .* at least two of each"):
-            tiny.standardize(*bad)
-    assert torch.equal(tiny.track_encoder.standardize.mean, before)
-
-
 # Bad input
 
 
@@ -343,22 +309,6 @@ def test_nan_in_tensors_is_told_as_what_it_is(tiny, noise):
 # Passes
 
 
-def test_the_plain_sum_is_the_neutral_mix(stems, record):
-    """The gap that the controller is given is that of the untrained model's own mix."""
-    torch.manual_seed(0)
-    untrained = dm.DiffMST("tiny").eval()
-    tracks, pans = stems[None], torch.tensor([[0.4, 0.6, 0.5]])
-    with torch.no_grad():
-        style = untrained.encode_reference(record[None])
-        compared = untrained.add_gap(style, plain_sum(tracks, pans))
-        mix, _ = untrained(tracks, record[None], pans=pans)
-        own, mirrored = untrained.style(dm.normalize_loudness(mix))
-    assert compared.features.shape == (1, 108)
-    torch.testing.assert_close(compared.features[:, :54], style.features)
-    torch.testing.assert_close(compared.features[:, 54:], own - style.features, rtol=0, atol=0.1)
-    torch.testing.assert_close(compared.mirrored[:, 54:], mirrored - style.mirrored, rtol=0, atol=0.1)
-
-
 def test_the_plain_sum_of_stems_in_the_middle_is_their_sum(tiny, stems):
     middle = plain_sum(stems[None], torch.full((1, 3), 0.5))
     torch.testing.assert_close(middle[0], stems.sum(dim=0), rtol=0, atol=1e-6)
@@ -371,52 +321,49 @@ def test_the_plain_sum_leaves_out_what_the_mask_does(tiny, noise):
     torch.testing.assert_close(masked, plain_sum(stems[:, :2], pans[:, :2]))
 
 
-def test_a_model_without_features_has_no_gap_to_listen_to(noise):
-    twin = model("paper", **TWIN)
-    with pytest.raises(ValueError, match="style=False"):
-        twin.add_gap(twin.encode_reference(noise(1, 2, 44100)), noise(1, 2, 44100))
-    with pytest.raises(ValueError, match=r"passes=2 .* needs style"):
-        model(style=False)
-
-
 def test_another_pass_corrects_the_console(tiny, noise):
     """The first console stands; what is added to its logits is the answer to its own mix."""
     stems, record = 0.3 * noise(1, 3, 2, 44100), noise(1, 2, 44100, seed=1)
     pans = torch.tensor([[0.4, 0.6, 0.55]])
     but_sends = [i for i in range(SEND + 1) if i != SEND]
     with torch.no_grad():
-        style, embeddings = tiny.encode_reference(record), tiny.encode_tracks(stems)
+        style, embeddings, power = (
+            tiny.encode_reference(record),
+            tiny.encode_tracks(stems),
+            tiny.stem_power(stems),
+        )
+
+        def answer(mix, params=None):
+            compared, of_stems = tiny.compare(style, mix, power, params)
+            return tiny.controller_logits(embeddings, compared, pans=pans, evidence=of_stems)
+
         once = tiny.console_logits(embeddings, style, stems, pans=pans, passes=1)
-        first = tiny.controller_logits(embeddings, tiny.add_gap(style, plain_sum(stems, pans)), pans=pans)
+        first = answer(plain_sum(stems, pans))
         assert all(torch.equal(a, b) for a, b in zip(once[1:], first[1:], strict=True))
         assert torch.equal(once[0][..., but_sends], first[0][..., but_sends])
-        mix = tiny.run_console(stems, tiny.console_params(once), None)
-        answer = tiny.controller_logits(embeddings, tiny.add_gap(style, mix), pans=pans)
-        neutral = start_console(pans)
-        expected = [a + b - n for a, b, n in zip(once, answer, neutral, strict=True)]
+        params = tiny.console_params(once)
+        second, neutral = answer(tiny.run_console(stems, params, None), params), start_console(pans)
+        expected = [a + b - n for a, b, n in zip(once, second, neutral, strict=True)]
         twice = tiny.console_logits(embeddings, style, stems, pans=pans)
     torch.testing.assert_close(twice[2], expected[2], rtol=0, atol=1e-4)
     torch.testing.assert_close(twice[0][..., but_sends], expected[0][..., but_sends], rtol=0, atol=1e-4)
     assert (twice[0][..., SEND] == -torch.inf).all()
     assert (tiny.console_params(twice).values("track")["send_db"] == -60).all()
     assert not torch.allclose(twice[0], once[0], atol=1e-1)
-    for deaf, passes in ((tiny, 0), (model(passes=0), 2)):
+    for deaf, passes in ((tiny, 0), (model(passes=0, evidence=False), 2)):
         with pytest.raises(ValueError, match="passes cannot be"):
             deaf.predict(stems, record, passes=passes)
 
 
-@pytest.mark.parametrize(("make", "times"), [(model, 1), (first_edition, 2)], ids=["ours", "first edition"])
-def test_gradients_reach_the_network_by_the_last_pass_alone(noise, make, times):
-    network, tracks = make(), 0.3 * noise(1, 3, 2, 44100)
-    tracks = tracks if network.config.stems else tracks[:, :, 0]
+def test_gradients_reach_the_network_by_the_last_pass_alone(tiny, noise):
     for passes in (1, 2):
         seen = []
-        handle = network.controller.register_forward_hook(
+        handle = tiny.controller.register_forward_hook(
             lambda *_, seen=seen: seen.append(torch.is_grad_enabled())
         )
-        network.predict(tracks, noise(1, 2, 44100, seed=1), passes=passes)
+        tiny.predict(0.3 * noise(1, 3, 2, 44100), noise(1, 2, 44100, seed=1), passes=passes)
         handle.remove()
-        assert seen == [False] * times * (passes - 1) + [True] * times  # in the mirror as well: twice
+        assert seen == [False] * (passes - 1) + [True]
 
 
 def test_gradients_of_a_second_pass_are_finite_and_reach_the_network(noise):

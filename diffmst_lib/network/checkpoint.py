@@ -17,13 +17,12 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import nn
 
-from ..console.first_edition import VERSION_1_NAMES
 from ..console.table import SECTIONS, param_table
 from ..disk import data_dir, output_folder, why, write_together
-from ..inputs import FIRST_EDITION, InputError
+from ..inputs import InputError
 from .config import FIELDS, PRESETS, ModelConfig
 
-FORMAT, VERSION = "diffmst-model", 3  # versions 1 and 2 are of the first edition, whose strips took channels
+FORMAT, VERSION = "diffmst-model", 4
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -50,10 +49,8 @@ def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
     with output_folder(folder, (WEIGHTS, CONFIG)) as folder:
         write_together(
             folder,
-            {
-                WEIGHTS: lambda path: path.write_bytes(
-                    serialize(weights)
-                ),  # save_file hides it from other users
+            {  # safetensors' save_file would hide the weights from other users
+                WEIGHTS: lambda path: path.write_bytes(serialize(weights)),
                 CONFIG: lambda path: path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8"),
             },
         )
@@ -147,12 +144,13 @@ def _read_config(path: Path) -> ModelConfig:
         raise InputError(f"{path}: cannot be read as JSON ({why(error)})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{path}: not the configuration of a Diff-MST model")
-    if data.get("version") in (1, 2):
-        data = _from_first_edition(data)
-    if data.get("version") != VERSION:
+    if data.get("version") in range(1, VERSION):
         raise InputError(
-            f"{path}: version {data.get('version')} of the format, this library reads versions 1 to {VERSION}"
+            f"{path}: weights of the first edition (version {data['version']} of the format): train again, or use "
+            "diffmst_lib 0.2.0"
         )
+    if data.get("version") != VERSION:
+        raise InputError(f"{path}: version {data.get('version')} of the format, this library reads {VERSION}")
     values = data.get("config")
     if not isinstance(values, dict) or values.keys() != FIELDS:
         wrong = sorted(set(values) ^ FIELDS) if isinstance(values, dict) else ["config"]
@@ -167,24 +165,6 @@ def _read_config(path: Path) -> ModelConfig:
             f"{path}: trained for a console with other knobs or ranges than this diffmst_lib has"
         )
     return config
-
-
-def _from_first_edition(data: dict[str, Any]) -> dict[str, Any]:
-    """Give a configuration today's names; what its version did not write stays and is rejected later."""
-    names = {"listens": "passes", "sides": "start_pans"}
-    try:
-        today = {before: name for name, before in VERSION_1_NAMES.items()}
-        console = {
-            section: [[today.get(name, name), *rest] for name, *rest in knobs]
-            for section, knobs in data["console"].items()
-        }
-        config = {names.get(name, name): value for name, value in data["config"].items()}
-        config["mirrored"] = config["start_pans"]
-        if config["console"] == "default":
-            config["console"] = FIRST_EDITION
-        return data | {"version": VERSION, "config": config, "console": console}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return data | {"version": VERSION}
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

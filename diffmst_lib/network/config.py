@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from torch import nn
-
-from ..inputs import FIRST_EDITION, check_limits, limited, one_of
-from ..inputs import PRESETS as CONSOLES
-from .encoder import PAPER_CHANNELS, PAPER_POOLS, SpectrogramEncoder, StatisticsEncoder
+from ..console.specs import CONSOLES, takes_stems
+from ..inputs import check_limits, limited, one_of
+from ..style.own_features import own_features
+from .encoder import PAPER_CHANNELS, PAPER_POOLS
+from .own_networks import CONTROLLERS, ENCODERS
 
 MOST = 1_000_000  # the highest size allowed, since a configuration may come from a stranger
 
@@ -32,7 +32,8 @@ class ModelConfig:
         feedforward: Width of the transformer's hidden layers.
         norm_first: Whether layer norm comes before attention and feed-forward, which trains at higher
             learning rates.
-        encoder: "cnn" (section 2.4 of the paper), or "statistics" of the log-mel spectrum.
+        encoder: "cnn" (section 2.4 of the paper), "statistics" of the log-mel spectrum, or the name of an encoder
+            of your own (`register_encoder`).
         channels: Channels of each block of a CNN.
         pools: Pooling of each block of a CNN, (frequency, time).
         hop: Hop of a CNN's spectrogram, in samples.
@@ -46,17 +47,23 @@ class ModelConfig:
         start_pans: Whether the controller is told where each pan starts, and starts there.
         neutral_start: Whether the controller's heads have a hidden layer and start at a console that does
             nothing.
-        console: Preset of the console, "default" (the tracks are stereo stems) or "reference" (mono channels).
+        console: Preset of the console, "default" (the tracks are stereo stems) or "reference" (mono channels),
+            or the name of a console made by `register_console`.
         track_lufs: Level of each mono channel when it is encoded and mixed, -100 to 0 LUFS. None for stems:
             they keep their balance, and their plain sum is at -20 LUFS.
         window_seconds: Length of the windows that the network gets, 0.1 to 600 s.
         sample_rate: Sample rate in Hz.
-        mirrored: Of the weights of the first edition alone: left and right are treated alike by averaging with
-            the mirror image.
+        evidence: Whether each stem's token gets what it can read about its own setting
+            (`network/evidence.py`).
+        controller: "transformer" (section 2.5 of the paper), or the name of a controller of your own
+            (`register_controller`).
+        features: Names of registered features (`register_feature`) that the controller gets besides those of
+            the paper.
         name: Name for people. `dataclasses.replace` keeps it unless given another one.
 
     Raises:
-        ValueError: For values out of these limits, or that do not fit each other.
+        ValueError: For values out of these limits, or that do not fit each other; its subclass InputError for
+            the name of a part that nobody registered.
 
     Example:
         >>> ModelConfig.preset("paper").layers, ModelConfig.preset("tiny").layers
@@ -68,7 +75,7 @@ class ModelConfig:
     heads: int = _size()
     feedforward: int = _size()
     norm_first: bool = one_of((False, True))
-    encoder: str = one_of(("cnn", "statistics"))
+    encoder: str
     channels: tuple[int, ...]
     pools: tuple[tuple[int, int], ...]
     hop: int = limited(0, MOST, whole=True)
@@ -79,22 +86,47 @@ class ModelConfig:
     passes: int = limited(0, 8, whole=True)
     start_pans: bool = one_of((False, True))
     neutral_start: bool = one_of((False, True))
-    console: str = one_of((*CONSOLES, FIRST_EDITION))
+    console: str
     track_lufs: float | None = limited(-100, 0, optional=True)
     window_seconds: float = limited(0.1, 600)
     sample_rate: int = limited(1, MOST, whole=True, default=44100)
-    mirrored: bool = one_of((False, True), default=False)
+    evidence: bool = one_of((False, True), default=False)
+    controller: str = "transformer"
+    features: tuple[str, ...] = ()
     name: str = ""
 
     def __post_init__(self) -> None:
-        try:  # JSON has lists
+        where = " in a model's configuration"
+        check_limits(self, where)
+        for parts, name in (
+            (ENCODERS, self.encoder),
+            (CONTROLLERS, self.controller),
+            (CONSOLES, self.console),
+        ):
+            parts.get(name)
+        self._check_encoder(where)
+        self._check_features(where)
+        if not isinstance(self.name, str):
+            raise ValueError(f"name cannot be {self.name!r}{where}")
+        if (self.track_lufs is None) != self.stems:
+            wanted = "None, since stems keep their balance" if self.stems else "a level for each channel"
+            raise ValueError(f"track_lufs must be {wanted}, with the console {self.console!r}{where}")
+        if self.evidence and not (self.passes and self.stems):
+            raise ValueError(
+                f"evidence compares a mix of stems with the record: it needs passes and stems{where}"
+            )
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
+
+    def _check_encoder(self, where: str) -> None:
+        """Check the sizes of the encoder; lists, which JSON has, become tuples."""
+        try:
             object.__setattr__(self, "channels", tuple(self.channels))
             object.__setattr__(self, "pools", tuple(tuple(pool) for pool in self.pools))
         except TypeError:
             raise ValueError("channels must be a list of numbers and pools one of pairs") from None
-        where = " in a model's configuration"
-        check_limits(self, where)
-        for size in ("channels", "pools", "hop") if self.encoder == "cnn" else ("bands",):
+        sizes = {"cnn": ("channels", "pools", "hop"), "statistics": ("bands",)}.get(self.encoder, ())
+        for size in sizes:
             if not getattr(self, size):
                 raise ValueError(
                     f"{size} cannot be {getattr(self, size)!r} with the encoder {self.encoder!r}"
@@ -104,22 +136,24 @@ class ModelConfig:
             raise ValueError(f"channels and pools must be whole numbers from 1 on{where}")
         if len(self.channels) != len(self.pools) or any(len(pool) != 2 for pool in self.pools):
             raise ValueError(f"channels and pools must name the same number of blocks, a pair a pool{where}")
-        if not isinstance(self.name, str):
-            raise ValueError(f"name cannot be {self.name!r}{where}")
+
+    def _check_features(self, where: str) -> None:
+        """Check what the controller is told about the reference; a list becomes a tuple."""
+        given = self.features
+        if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
+            raise ValueError(f"features cannot be {self.features!r}{where}")
+        object.__setattr__(self, "features", tuple(own_features(self.features)))
+        if self.features and not self.style:
+            raise ValueError(
+                f"features={list(self.features)} are features of the style: they need style{where}"
+            )
         if self.passes and not self.style:
             raise ValueError(f"passes={self.passes} compares audio features: it needs style")
-        if (self.track_lufs is None) != self.stems:
-            wanted = "None, since stems keep their balance" if self.stems else "a level for each channel"
-            raise ValueError(f"track_lufs must be {wanted}, with the console {self.console!r}{where}")
-        if self.mirrored and not (self.start_pans and self.style):
-            raise ValueError(f"mirrored needs start_pans and style{where}")
-        if self.width % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
 
     @property
     def stems(self) -> bool:
         """Whether the tracks are stereo stems; otherwise they are mono channels."""
-        return self.console == "default"
+        return takes_stems(self.console)
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -172,24 +206,9 @@ _SMALL = ModelConfig(
     console="default",
     track_lufs=None,
     window_seconds=10.0,
+    evidence=True,
 )
 _TINY = replace(_SMALL, name="tiny", width=32, layers=2, heads=4, feedforward=64, bands=32)
 
 PRESETS = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
 FIELDS = {field.name for field in fields(ModelConfig)}
-
-
-def make_encoder(config: ModelConfig, level_db: float, signals: int = 1) -> nn.Module:
-    """Build the encoder that a configuration asks for, for signals with an RMS of about `level_db`, in dB."""
-    if config.encoder == "cnn":
-        return SpectrogramEncoder(
-            config.width,
-            channels=config.channels,
-            pools=config.pools,
-            hop=config.hop,
-            signals=signals,
-            chunk=config.chunk,
-        )
-    return StatisticsEncoder(
-        config.width, bands=config.bands, sample_rate=config.sample_rate, level_db=level_db, signals=signals
-    )

@@ -11,7 +11,7 @@ from torch import nn
 from ..console.table import SECTIONS, UNIT_EDGE, ParamSpec, knob_index, normalize, param_table
 
 PAN_EDGE = 0.02  # pans start at least this far from the sides, where a sigmoid has no slope
-PAN_SCALE = 1.5  # start pans enter a token as logit / 1.5, about -1 to 1 for the first edition's channels
+PAN_SCALE = 1.5  # start pans enter a token as logit / 1.5
 
 
 def start_logits(section: str, preset: str = "default") -> torch.Tensor:
@@ -71,10 +71,11 @@ def pan_logits(pans: torch.Tensor) -> torch.Tensor:
 class Controller(nn.Module):
     """Self-attention over tokens of tracks, reference and buses, then a head for each section.
 
-        tokens = [tracks + type, reference + types, fx bus, master bus]
-        logits = head(transformer(tokens)) at the tokens of tracks, fx bus and master bus
+        tokens = [tracks + type + A evidence + pans side, reference + types, fx bus, master bus] + B style
+        logits = head(transformer(tokens) + A' evidence + B' style) at the tokens of tracks, fx bus, master bus
 
-    There is no positional encoding: permuted tracks give permuted logits.
+    The paper's has tokens and types alone; style, evidence and start pans are ours. There is no positional
+    encoding: permuted tracks give permuted logits.
 
     Args:
         width: Width of every token.
@@ -89,6 +90,8 @@ class Controller(nn.Module):
             same for every input. Otherwise each is one linear layer that starts at random, as in the released
             code.
         norm_first: Whether layer norm comes before attention and feed-forward instead of after.
+        evidence_size: Number of values in the evidence of each stem (`network/evidence.py`), which are projected
+            and added to its token and again before the heads; 0 for none.
         preset: The console's preset.
 
     Example:
@@ -109,6 +112,7 @@ class Controller(nn.Module):
         start_pans: bool = False,
         neutral_start: bool = False,
         norm_first: bool = False,
+        evidence_size: int = 0,
         preset: str = "default",
     ):
         super().__init__()
@@ -124,6 +128,8 @@ class Controller(nn.Module):
         self.side = nn.Parameter(torch.randn(width)) if start_pans else None
         self.style_before = nn.Linear(style_size, width) if style_size else None
         self.style_after = nn.Linear(style_size, width) if style_size else None
+        self.evidence_before = nn.Linear(evidence_size, width) if evidence_size else None
+        self.evidence_after = nn.Linear(evidence_size, width) if evidence_size else None
         self.heads = nn.ModuleDict(
             {
                 section: _neutral_head(width, section, preset)
@@ -132,7 +138,7 @@ class Controller(nn.Module):
                 for section in SECTIONS
             }
         )
-        self.pan_index, self.send_index = (knob_index(name, "track", preset) for name in ("pan", "send_db"))
+        self.pan_index = knob_index("pan", "track", preset)
 
     def tokens(
         self,
@@ -141,6 +147,7 @@ class Controller(nn.Module):
         *,
         style: torch.Tensor | None = None,
         pans: torch.Tensor | None = None,
+        evidence: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Assemble the input of the transformer from the arguments of `forward`.
@@ -153,6 +160,8 @@ class Controller(nn.Module):
         tracks = tracks + self.track_type
         if self.side is not None and pans is not None:
             tracks = tracks + (pan_logits(pans) / PAN_SCALE)[..., None] * self.side
+        if self.evidence_before is not None:
+            tracks = tracks + self.evidence_before(evidence)
         tokens = torch.cat([tracks, mix + self.mix_types, buses], dim=1)  # (B, N + M + 2, width)
         if self.style_before is not None:
             tokens = tokens + self.style_before(style)[:, None]
@@ -168,6 +177,7 @@ class Controller(nn.Module):
         *,
         style: torch.Tensor | None = None,
         pans: torch.Tensor | None = None,
+        evidence: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Predict the knobs.
@@ -177,17 +187,21 @@ class Controller(nn.Module):
             mix: Embeddings of the reference, (B, M, width).
             style: Style features of the reference, (B, style_size).
             pans: Where each pan starts, (B, N), 0 (left) to 1 (right).
+            evidence: What each stem can read about its setting, (B, N, evidence_size).
             mask: (B, N), True where a track is real.
 
         Returns:
             Logits of the knobs of tracks (B, N, knobs), effects bus (B, knobs) and master bus (B, knobs).
         """
         num_tracks = tracks.shape[1]
-        tokens, padding = self.tokens(tracks, mix, style=style, pans=pans, mask=mask)
+        tokens, padding = self.tokens(tracks, mix, style=style, pans=pans, evidence=evidence, mask=mask)
         out = self.transformer(tokens, src_key_padding_mask=padding)  # (B, N + M + 2, width)
         if self.style_after is not None:
             out = out + self.style_after(style)[:, None]
-        strips = self.heads["track"](out[:, :num_tracks])  # (B, N, knobs)
+        of_tracks = out[:, :num_tracks]
+        if self.evidence_after is not None:
+            of_tracks = of_tracks + self.evidence_after(evidence)
+        strips = self.heads["track"](of_tracks)  # (B, N, knobs)
         if self.side is not None and pans is not None:
             start = torch.zeros_like(strips)
             start[..., self.pan_index] = pan_logits(pans)

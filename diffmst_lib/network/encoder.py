@@ -8,6 +8,7 @@ Chapter: The encoder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ..style.averages import hann_window
-from ..style.features import audio_features
+from ..style.features import feature_size, flat_features
+from ..style.own_features import SHAPES
 
 PAPER_CHANNELS = (64, 128, 256, 512, 1024, 2048)
 PAPER_POOLS = ((2, 2), (4, 4), (4, 2), (4, 2), (4, 2), (2, 2))  # (frequency, time)
@@ -56,13 +58,24 @@ def magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # a tensor cached under inference mode could not take part in a gradient later
-def _mel_bank(
+def mel_bank(
     sample_rate: int, n_fft: int, bands: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
+    """Return the triangular bands of `librosa.filters.mel`, with peaks of 1, (bands, n_fft // 2 + 1)."""
     import librosa  # takes a second
 
     bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, norm=None)
-    return torch.tensor(bank, device=device, dtype=dtype)  # (bands, n_fft // 2 + 1)
+    return torch.tensor(bank, device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def mel_centers_hz(bands: int, sample_rate: int) -> torch.Tensor:
+    """Return the center frequencies of the mel bands, (bands,), in Hz."""
+    import librosa
+
+    edges = librosa.mel_frequencies(bands + 2, fmin=0.0, fmax=sample_rate / 2)
+    return torch.tensor(edges[1:-1], dtype=torch.float32, device="cpu")
 
 
 def log_mel(
@@ -88,7 +101,7 @@ def log_mel(
         tensor(-100.)
     """
     power = (magnitude(x, n_fft, hop) * (2.0 / n_fft)).square()  # (B, F, frames); windows sum to n_fft / 2
-    bank = _mel_bank(sample_rate, n_fft, bands, x.device, x.dtype)
+    bank = mel_bank(sample_rate, n_fft, bands, x.device, x.dtype)
     return 10.0 * torch.log10(bank @ power + 10.0 ** (MEL_FLOOR_DB / 10.0))
 
 
@@ -243,6 +256,23 @@ class Standardize(nn.Module):
         self.deviation.copy_(torch.where(deviation > 0.01 * self.deviation, deviation, self.deviation))
 
 
+@torch.no_grad()
+def fit_constants(encoder: nn.Module, signals: torch.Tensor) -> None:
+    """Compute the constants of an encoder from examples, if it has any.
+
+    Args:
+        encoder: One with `statistics`, which measures signals, and with `standardize`, a `Standardize` of what
+            it measures; any other stays as it is.
+        signals: What the encoder gets, (examples, T) or (examples, 2, T).
+
+    Raises:
+        ValueError: As `Standardize.fit`.
+    """
+    standardize, statistics = (getattr(encoder, name, None) for name in ("standardize", "statistics"))
+    if isinstance(standardize, Standardize) and callable(statistics):
+        standardize.fit(statistics(signals))
+
+
 class StatisticsEncoder(nn.Module):
     """The encoder of our small models: statistics of a signal through a small network, (B, T) to (B, width).
 
@@ -313,52 +343,60 @@ class ReferenceStyle:
 
     Attributes:
         embeddings: Embeddings of its two views, (B, 2, width).
-        features: Its audio features, standardized, (B, 54); None in a model without them. With the gap to a
-            mix (`DiffMST.add_gap`), (B, 108).
-        mirrored: The same for the reference with its channels swapped, for the weights of the first edition.
+        features: Its audio features, standardized, (B, K); None in a model without them. With the gap to a mix
+            (`DiffMST.add_gap`), (B, 2 K).
+        power: Its mean power in the bands of mid and side, (B, 2, 40); None in a model without evidence.
     """
 
     embeddings: torch.Tensor
-    features: torch.Tensor | None
-    mirrored: torch.Tensor | None
+    features: torch.Tensor | None = None
+    power: torch.Tensor | None = None
+
+
+# Mean and deviation of the features of records at -16 LUFS, about; training replaces them.
+_USUAL: dict[str, tuple[Sequence[float], float]] = {
+    "rms": ([0.13], 0.04),
+    "crest_factor": ([13.5], 3.0),
+    "stereo_width": ([0.2], 0.15),
+    "stereo_imbalance": ([0.0], 0.15),
+    "bark_spectrum": ([7.8, 6.9], 0.8),  # of the mid and of the side
+}
 
 
 class StyleFeatures(nn.Module):
-    """The audio features of a reference (equations 3 to 7), standardized: (B, 2, T) to (B, 54).
+    """The audio features of a reference (equations 3 to 7) in a row, standardized: (B, 2, T) to (B, K).
 
-    They are what the loss compares: RMS, crest factor, width, imbalance, Bark spectra of mid and side.
+    They are what the loss compares: RMS, crest factor, width, imbalance, Bark spectra of mid and of side, in the
+    order of `style.features.flat_features`; then registered features.
 
     Args:
+        names: Names of registered features.
         sample_rate: Sample rate in Hz.
 
+    Raises:
+        InputError: In one line, for a name that nobody registered and for a feature that does not fit.
+
     Example:
-        >>> features, mirrored = StyleFeatures()(torch.randn(1, 2, 44100))
-        >>> features.shape
+        >>> StyleFeatures()(torch.randn(1, 2, 44100)).shape
         torch.Size([1, 54])
     """
 
-    SIZE = 54
-
-    def __init__(self, *, sample_rate: int = 44100):
+    def __init__(self, names: Sequence[str] = (), *, sample_rate: int = 44100):
         super().__init__()
-        self.sample_rate = sample_rate
-        # Rough values from the records of our tiny data set at -16 LUFS; training replaces them.
-        self.standardize = Standardize(
-            [0.13] * 2 + [13.5] * 2 + [0.2, 0.0] + [7.8] * 24 + [6.9] * 24,
-            [0.04] * 2 + [3.0] * 2 + [0.15, 0.15] + [0.8] * 48,
-        )
+        self.names, self.sample_rate = tuple(names), sample_rate
+        with torch.device("cpu"):  # own features are measured, also while only shapes are wanted
+            self.size = feature_size(self.names, sample_rate)
+        usual = []
+        for name, shape in SHAPES.items():
+            means, deviation = _USUAL[name]
+            usual += [(mean, deviation) for mean in means for _ in range(math.prod(shape) // len(means))]
+        usual += [(0.0, 1.0)] * (self.size - len(usual))
+        self.standardize = Standardize(*zip(*usual, strict=True))
 
     def features(self, reference: torch.Tensor) -> torch.Tensor:
-        """Measure references (B, 2, T): (B, 54), in the features' own units."""
-        measured = audio_features(reference, sample_rate=self.sample_rate)
-        image = torch.stack([measured["stereo_width"], measured["stereo_imbalance"]], dim=-1)
-        bark = measured["bark_spectrum"].transpose(-1, -2).flatten(1)  # (B, 48): mid, then side
-        return torch.cat([measured["rms"], measured["crest_factor"], image, bark], dim=-1)
+        """Measure references (B, 2, T): (B, K), in the features' own units."""
+        return flat_features(reference, self.sample_rate, self.names)
 
-    def forward(self, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Measure and standardize references (B, 2, T): (B, 54) as they are, and with channels swapped."""
-        raw = self.features(reference)
-        mirrored = raw.clone()
-        mirrored[:, :4] = raw[:, [1, 0, 3, 2]]  # RMS and crest factor change sides
-        mirrored[:, 5] = -raw[:, 5]  # so does the imbalance
-        return self.standardize(raw), self.standardize(mirrored)
+    def forward(self, reference: torch.Tensor) -> torch.Tensor:
+        """Measure and standardize references (B, 2, T): (B, K)."""
+        return self.standardize(self.features(reference))

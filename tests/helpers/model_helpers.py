@@ -17,12 +17,6 @@ def model(name="tiny", seed=0, **changes):
     return made.eval()
 
 
-def first_edition(name="tiny", **changes):
-    """A model as the first edition had them: mono channels at -30 LUFS, two passes in the mirror."""
-    channels = {"console": "channels", "track_lufs": -30.0, "mirrored": True}
-    return model(name, **channels | changes)
-
-
 TWIN = {
     "width": 16,
     "layers": 1,

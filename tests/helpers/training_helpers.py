@@ -16,19 +16,19 @@ OPTIONS = {"validation_examples": 2}
 FAST = {"steps": 6, "batch_size": 2, "seconds": 1.0, "max_tracks": 5, "validate_every": 3, "first_look": 4}
 
 
-def miniature(folder):
+def miniature(folder, seconds=4):
     """An index: two songs of five tracks and two records to train on, one song and two records to validate."""
     found = []
     for song, split in {"one": "train", "two": "train", "three": "validation"}.items():
         stems = {}
         for i, name in enumerate(["kick", "bass", "vox", "keys"]):
             sound = music(
-                4, channels=2 if name == "keys" else 1, level=0.05 * (i + 1), seed=10 * len(song) + i
+                seconds, channels=2 if name == "keys" else 1, level=0.05 * (i + 1), seed=10 * len(song) + i
             )
             stems[name] = Source(write_sound(folder / song / f"{name}.wav", sound))
         found.append(FoundSong(song, song, "folders", artist=song, stems=stems, split=split))
     for i, split in enumerate(["train", "train", "validation", "validation"]):
-        sound = music(4, seed=100 + i)
+        sound = music(seconds, seed=100 + i)
         sound[1] = (0.2 + 0.3 * i) * sound[1] + 0.3 * sound[0]
         found.append(
             FoundSong(

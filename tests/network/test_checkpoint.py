@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from model_helpers import TWIN, first_edition, model
+from audio_helpers import one_line
 from safetensors.torch import load_file, save_file
 
 import diffmst_lib as dm
@@ -50,40 +50,17 @@ def test_variants_of_a_preset_come_back(tmp_path):
     assert dm.DiffMST.from_pretrained(folder).config == config
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_models_of_the_first_edition_are_read(tmp_path, song, reference, version):
-    """Their tracks were mono channels and their console "default" has another name now; the weights stay."""
-    model = first_edition()
-    folder = model.save_pretrained(tmp_path)
-    data = json.loads((folder / "config.json").read_text())
-    names = {"start_pans": "sides"} | ({"passes": "listens"} if version == 1 else {})
-    data["config"] = {
-        names.get(key, key): value for key, value in data["config"].items() if key != "mirrored"
-    }
-    data |= {"version": version, "config": data["config"] | {"console": "default"}}
-    text = json.dumps(data)
-    if version == 1:
-        text = text.replace("frequency_hz", "cutoff_hz")
-        for band in range(4):
-            text = text.replace(f"peak_{band + 1}", f"band{band}")
-        assert '"band3_cutoff_hz"' in text and '"listens"' in text
-    (folder / "config.json").write_text(text)
-    again = dm.DiffMST.from_pretrained(folder)
-    assert again.config == model.config and (again.config.console, again.config.mirrored) == (
-        "channels",
-        True,
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_models_of_the_first_edition_are_refused(saved, version):
+    """Whatever they hold: their consoles had mono channels, and they knew no evidence."""
+    config = json.loads((saved[1] / "config.json").read_text())["config"]
+    changes = {"console": "channels" if version == 3 else "default", "sides": True, "mirrored": True}
+    change(saved[1], version=version, config={**config, **changes}, console=None)
+    with pytest.raises(InputError) as caught:
+        dm.DiffMST.from_pretrained(saved[1])
+    assert one_line(
+        caught, "config.json", f"first edition (version {version} of", "train again, or use diffmst_lib"
     )
-    assert torch.equal(again.analyze(song, reference).tracks, model.analyze(song, reference).tracks)
-
-
-def test_the_papers_model_of_the_first_edition_is_read(tmp_path):
-    twin = model("paper", **TWIN)
-    folder = twin.save_pretrained(tmp_path)
-    data = json.loads((folder / "config.json").read_text())
-    data["config"]["sides"] = data["config"].pop("start_pans")
-    del data["config"]["mirrored"]
-    change(folder, version=2, config=data["config"])
-    assert dm.DiffMST.from_pretrained(folder).config == twin.config
 
 
 @pytest.mark.parametrize("keep", [0, 7, 1000, -1])
@@ -161,9 +138,9 @@ def test_weights_that_are_not_finite(saved, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"version": 4}, "version 4 of the format, this library reads versions 1 to 3"),
-        ({"version": 1, "console": None}, "console with other knobs or ranges"),
-        ({"version": 2, "console": {"track": [5]}}, "console with other knobs or ranges"),
+        ({"version": 5}, "version 5 of the format, this library reads 4"),
+        ({"version": "4"}, "version 4 of the format"),
+        ({"version": 0}, "version 0 of the format"),
         ({"version": None}, "version None"),
         ({"format": "other"}, "not the configuration of a Diff-MST model"),
         ({"config": None}, "another version of diffmst_lib"),
@@ -190,7 +167,15 @@ def test_configurations_of_another_version(saved, values, message):
         ({"track_lufs": -30.0}, "track_lufs must be None, since stems keep their balance"),
         ({"track_lufs": 500}, "track_lufs"),
         ({"console": "reference"}, "track_lufs must be a level for each channel"),
-        ({"mirrored": True, "start_pans": False}, "mirrored needs start_pans"),
+        ({"encoder": "theirs"}, "no encoder is registered as 'theirs'"),
+        ({"encoder": ["cnn"]}, "no encoder is registered as"),
+        ({"controller": 5}, "no controller is registered as 5"),
+        ({"console": "theirs"}, "no console is registered as 'theirs'"),
+        ({"console": {}}, "no console is registered as"),
+        ({"features": ["theirs"]}, "no feature is registered as 'theirs'"),
+        ({"features": [["theirs"]]}, "feature"),
+        ({"features": {"rms": 1}}, "features cannot be"),
+        ({"evidence": 1}, "evidence"),
         ({"pools": 3}, "pools"),
         ({"pools": [[4]]}, "pools"),
         ({"channels": ["a"]}, "channels"),

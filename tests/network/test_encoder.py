@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from diffmst_lib.audio.loudness import normalize_loudness
 from diffmst_lib.network.encoder import (
     SpectrogramEncoder,
     Standardize,
     StatisticsEncoder,
     StyleFeatures,
+    fit_constants,
     log_mel,
     magnitude,
 )
@@ -196,17 +198,29 @@ def test_statistics_do_not_count_silence(noise):
     torch.testing.assert_close(padded[-3], whole[-3] - 3.0, rtol=0, atol=0.1)  # the level does
 
 
-def test_style_features_are_the_losses_features_and_mirror(noise):
+def test_style_features_are_the_losses_features(noise):
     x = noise(2, 2, 40_000) * torch.tensor([1.0, 0.3])[:, None]
     style = StyleFeatures()
     raw = style.features(x)
     found = audio_features(x)
+    assert raw.shape == (2, style.size) and style.size == sum(value[0].numel() for value in found.values())
     assert torch.equal(raw[:, :2], found["rms"]) and torch.equal(raw[:, 5], found["stereo_imbalance"])
     assert torch.equal(raw[:, 6:30], found["bark_spectrum"][..., 0])
-    ours, mirrored = style(x)
-    again, back = style(x.flip(-2))
-    torch.testing.assert_close(mirrored, again, rtol=0, atol=1e-5)
-    torch.testing.assert_close(back, ours, rtol=0, atol=1e-5)
+    assert torch.equal(style(x), style.standardize(raw))
+
+
+def test_untrained_style_features_are_standardized_about_right(reference):
+    record = normalize_loudness(reference)[None]
+    assert StyleFeatures()(record).abs().mean() < 1.5
+
+
+def test_only_encoders_with_statistics_have_constants(noise):
+    cnn, ours = SpectrogramEncoder(8, **SMALL_CNN), StatisticsEncoder(8, bands=32)
+    before = {name: value.clone() for name, value in cnn.state_dict().items()}
+    fit_constants(cnn, noise(3, 20_000))
+    assert all(torch.equal(before[name], value) for name, value in cnn.state_dict().items())
+    fit_constants(ours, noise(3, 20_000))
+    assert torch.equal(ours.standardize.mean, ours.statistics(noise(3, 20_000)).mean(dim=0))
 
 
 def test_standardize_learns_its_constants_and_keeps_within_bounds():
