@@ -18,8 +18,9 @@ import torch
 from ..mixing.bus import run_console
 from ..model import DiffMST
 from ..network.config import ModelConfig
-from ..training.methods import Task, distance_from_neutral, task_loss
+from ..training.losses import distance_from_neutral, task_loss
 from ..training.recipes import recipe
+from ..training.tasks import Task
 from .measuring import SAMPLE_RATE, one_thread
 
 CONSOLES = ("reference", "default")
@@ -119,7 +120,12 @@ def step_table(
     config, steps = ModelConfig.preset(preset), {}
     for console in CONSOLES:
         stems = console == "default"
-        model = replace(config, console=console, track_lufs=None if stems else TRACK_LUFS)
+        model = replace(
+            config,
+            console=console,
+            track_lufs=None if stems else TRACK_LUFS,
+            evidence=stems and config.evidence,
+        )
         steps[console] = step_parts(model, noise_task(batch_size, num_tracks, seconds, as_channels=not stems))
     times: dict[str, list[dict[str, float]]] = {console: [] for console in CONSOLES}
     with one_thread():

@@ -14,6 +14,7 @@ from .. import __version__
 
 VERBS = {  # the commands, each in a module of its own, and their texts in `diffmst --help`
     "mix": "stems and a reference in, a stereo mix and console settings out",
+    "rehearse": "teach a model to mix without sound, in minutes, before it is trained",
     "train": "train a model on multitracks and reference songs",
     "data": "data sets: index folders of songs, cache, open set, shards",
     "bench": "speed and memory: console and loss beside the released code's, models",

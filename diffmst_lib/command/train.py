@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import count, count_from_zero, folder
+from .arguments import count, count_from_zero, number_from_zero
+from .training import add_folders, add_preset, indexes, preset_or_config
 
 if TYPE_CHECKING:
-    from ..data.index import SongIndex
-    from ..data.songs import FoundSong
     from ..model import DiffMST
     from ..training.loop import Run
     from ..training.recipes import Recipe
@@ -22,13 +21,19 @@ CHANGES = (  # options that change fields of the recipe
     "batch_size",
     "accumulate",
     "learning_rate",
+    "schedule",
+    "clip_norm",
+    "pull",
+    "soft_limit",
     "seconds",
     "balance",
     "random_gain_db",
     "mixed_songs",
     "varied",
+    "known",
     "validate_every",
 )
+MAY_BE_OFF = ("clip_norm", "soft_limit")  # at 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_what(add: Callable[..., object]) -> None:
-    from ..network.config import PRESETS
     from ..training.recipes import VARIANTS
 
-    add("--preset", choices=tuple(PRESETS), default="small", help="size of the model (default: small)")
+    add_preset(add)
     add(
         "--recipe",
         choices=tuple(VARIANTS),
@@ -58,34 +62,31 @@ def _add_what(add: Callable[..., object]) -> None:
     add("--loss", choices=("mrstft", "af"), help="default: mrstft with method 1, af with method 2")
     add("--max-tracks", type=int, choices=(8, 16), help="default: 16")
     add(
-        "--tracks",
-        metavar="DIR",
-        required=True,
-        help="folder of songs with stems, or of an index or cache made by `diffmst data`",
+        "--released",
+        action="store_true",
+        help="train as the released code does: its losses, its levels, its random mixes, nothing that holds knobs",
     )
-    add(
-        "--references",
-        metavar="DIR",
-        help="folder of finished songs, or of their index (default: the references of --tracks)",
-    )
-    add(
-        "--output",
-        type=folder,
-        metavar="DIR",
-        required=True,
-        help="folder for weights, logs, examples, checkpoint",
-    )
+    add_folders(add)
     add("--init", metavar="small|DIR", help="start from these weights; fine-tuning needs it")
-    add("--resume", action="store_true", help="go on from the checkpoint in --output, if there is one")
 
 
 def _add_changes(add: Callable[..., object]) -> None:
     from ..audio.loudness import BALANCES
+    from ..training.recipes import SCHEDULES
 
     add("--steps", type=count, help="updates of the weights (default: the recipe's)")
     add("--batch-size", type=count, metavar="N", help="examples of a batch on each device")
     add("--accumulate", type=count, metavar="N", help="batches of an update")
     add("--learning-rate", type=float, metavar="RATE", help="at its highest")
+    add("--schedule", choices=SCHEDULES, help="of the learning rate: constant, or down to 0 along a cosine")
+    add("--clip-norm", type=_limit, metavar="NORM", help="longest gradient; none: no limit")
+    add("--pull", type=float, metavar="WEIGHT", help="how firmly knobs are held at neutral; 0: not at all")
+    add(
+        "--soft-limit",
+        type=_limit,
+        metavar="LOSS",
+        help="above it a loss counts for less, so that hopeless examples do not dominate; none: no limit",
+    )
     add("--seconds", type=float, help="length of a segment; method 1 halves it")
     add(
         "--balance",
@@ -100,6 +101,12 @@ def _add_changes(add: Callable[..., object]) -> None:
     )
     add("--mixed-songs", type=float, metavar="SHARE", help="how often stems come from several songs, 0 to 1")
     add("--varied", type=float, metavar="SHARE", help="how often a reference is changed at random, 0 to 1")
+    add(
+        "--known",
+        type=float,
+        metavar="SHARE",
+        help="how often a batch of method 2 has a known answer and no record, 0 to 1",
+    )
     add("--validate-every", type=count, metavar="STEPS", help="steps between validations and checkpoints")
 
 
@@ -133,6 +140,11 @@ def _add_how(add: Callable[..., object]) -> None:
     add("--quiet", action="store_true", help="no progress bar and no report")
 
 
+def _limit(text: str) -> float:
+    """Read a number of at least 0, or "none", which counts as 0."""
+    return 0.0 if text == "none" else number_from_zero(text)
+
+
 def run(options: argparse.Namespace) -> None:
     """Train a model: make the recipe, index the data, run the loop, report.
 
@@ -160,11 +172,12 @@ def run(options: argparse.Namespace) -> None:
     )
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"  # only the first process reports
     progress = first_process and not options.quiet
-    index, references = _indexes(options, progress)
+    index, references = indexes(options, progress)
     if progress:
         print(
-            f"{recipe.name}, {options.preset}: {recipe.steps} updates of {recipe.accumulate} x "
-            f"{recipe.batch_size} examples; songs to train on: {len(index.multitracks('train'))}",
+            f"{recipe.name}, {recipe.config.name or options.preset}: {recipe.steps} updates of "
+            f"{recipe.accumulate} x {recipe.batch_size} examples; songs to train on: "
+            f"{len(index.multitracks('train'))}",
             flush=True,
         )
     try:
@@ -207,6 +220,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     if name and (options.method or options.loss or options.max_tracks):
         raise InputError(f"--recipe {name} sets all of these: leave out --method, --loss and --max-tracks")
     changes = {key: getattr(options, key) for key in CHANGES if getattr(options, key) is not None}
+    changes |= {key: None for key in MAY_BE_OFF if changes.get(key) == 0}
     if not name:
         if method == 2 and loss == "mrstft":
             raise InputError(
@@ -216,8 +230,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
             name, changes["max_tracks"] = "af-16", options.max_tracks or 16
         else:
             name = f"mrstft{'+af' if loss == 'af' else ''}-{options.max_tracks or 16}"
+    model = preset_or_config(options.preset)
     try:
-        return recipe(name, options.preset, **changes)
+        return recipe(name, model, released=options.released, **changes)
     except ValueError as error:
         raise InputError(str(error)) from None
 
@@ -226,9 +241,11 @@ def _check_fit(options: argparse.Namespace, recipe: Recipe) -> None:
     """Refuse options that have no meaning for the recipe."""
     from ..inputs import InputError
 
-    for option, method in (("varied", 1), ("random_gain_db", 2)):
+    for option, method in (("varied", 1), ("known", 1), ("random_gain_db", 2)):
         if getattr(options, option) is not None and recipe.method == method:
             raise InputError(f"--{option.replace('_', '-')} has no meaning with method {method}")
+    if options.soft_limit is not None and recipe.loss == "mrstft":
+        raise InputError("--soft-limit has no meaning with the loss mrstft")
     if options.balance and recipe.config.track_lufs is not None:
         raise InputError(
             f"--balance has no meaning with {options.preset}, which gets all channels equally loud"
@@ -245,50 +262,15 @@ def _init(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
     """Load the model whose weights are the start."""
     if not options.init:
         return None
-    from ..inputs import FIRST_EDITION, InputError
+    from dataclasses import asdict
+
+    from ..data.names import few
+    from ..inputs import InputError
     from ..model import DiffMST
+    from ..training.checkpoint import differences
 
     init = DiffMST.from_pretrained(options.init)
     if init.config != recipe.config:
-        wrong = f"preset {init.config.name or 'its own'}"
-        if init.config.console == FIRST_EDITION:
-            wrong = "the first edition, whose console has mono channels"
-        raise InputError(f"{options.init}: a model of {wrong}, not of preset {options.preset}")
+        differs = few(differences(asdict(init.config), asdict(recipe.config)))
+        raise InputError(f"{options.init}: another model than --preset {options.preset}: {differs}")
     return init
-
-
-def _indexes(options: argparse.Namespace, progress: bool) -> tuple[SongIndex, SongIndex | None]:
-    """Return the index of the tracks, and the index of the references where --references names one."""
-    from ..data.songs import refuse_stems
-
-    output = Path(options.output)
-    index = _index(options.tracks, "auto", output / "tracks.json", options.resume, progress)
-    if not options.references:
-        return index, None
-    references = _index(options.references, "songs", output / "references.json", options.resume, progress)
-    refuse_stems(
-        (song.mix.source for song in references.references() if song.mix),
-        (stem.source for song in index.multitracks() for stem in song.stems),
-        options.references,
-    )
-    return index, references
-
-
-def _index(source: str, layout: str, output: Path, resume: bool, progress: bool) -> SongIndex:
-    """Load the index of a folder, or build one from its audio in the output folder."""
-    from ..data.building import build_index
-    from ..data.index import SongIndex, index_file
-    from ..data.layouts.finding import find_songs
-
-    if index_file(source).is_file():
-        return SongIndex.load(source)
-    if resume and output.is_file():
-        return SongIndex.load(output)
-    songs, problems = find_songs(source, layout)
-    ours = output.parent.resolve()  # the sounds that a training writes are not songs
-    songs = [song for song in songs if not any(ours in path.resolve().parents for path in _paths(song))]
-    return build_index(songs, output, problems=problems, progress=progress)
-
-
-def _paths(song: FoundSong) -> list[Path]:
-    return [source.path for source in (*song.stems.values(), song.mix) if source]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +43,7 @@ class Method1(Dataset):
 
     def __init__(self, songs: list[Song], sampling: Sampling, *, seed: int = 0) -> None:
         self.sampling, self.seed = sampling, seed
-        self._songs = _songs_that_fit(songs, sampling, min_tracks=sampling.min_tracks)
+        self._songs = songs_that_fit(songs, sampling, min_tracks=sampling.min_tracks)
         self._references: list[SongWindows] | None = None
 
     def __getitem__(self, item: int) -> Example:
@@ -79,12 +80,36 @@ class Method2(Method1):
         self, songs: list[Song], references: list[Song], sampling: Sampling, *, seed: int = 0
     ) -> None:
         self.sampling, self.seed = sampling, seed
-        self._songs = _songs_that_fit(songs, sampling, min_tracks=sampling.min_tracks)
+        self._songs = songs_that_fit(songs, sampling, min_tracks=sampling.min_tracks)
         finished = [replace(song, stems=[]) for song in references if song.mix]
-        self._references = _songs_that_fit(finished, sampling)
+        self._references = songs_that_fit(finished, sampling)
 
 
-def _songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[SongWindows]:
+class Alternating(Dataset):
+    """Batches of one data set and of another by turns.
+
+    Args:
+        first: The first data set.
+        second: The second.
+        share: How many of the batches come from the first, 0 to 1.
+        batch_size: Number of items of a batch, all from the same data set.
+
+    Example:
+        >>> numbers, letters = range(100), "abcdefghij"
+        >>> "".join(str(Alternating(numbers, letters, share=0.5, batch_size=2)[i]) for i in range(8))
+        'ab23ef67'
+    """
+
+    def __init__(self, first: Dataset, second: Dataset, *, share: float, batch_size: int) -> None:
+        self.first, self.second, self.share, self.batch_size = first, second, share, batch_size
+
+    def __getitem__(self, item: int) -> Example:
+        batch = item // self.batch_size
+        is_first = math.floor((batch + 1) * self.share) > math.floor(batch * self.share)
+        return (self.first if is_first else self.second)[item]
+
+
+def songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[SongWindows]:
     """Find the windows of songs. A note names the songs without any."""
     if not songs:
         raise InputError(

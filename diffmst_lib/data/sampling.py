@@ -45,6 +45,8 @@ class Sampling:
         mixed_songs: Probability (0 to 1) that the stems of an example come from several songs. Each song is
             first brought to `BUS_LUFS` in its own window, by the index, so that every stem has the place in
             the mix that it has in its song.
+        nearby_s: None: a segment is continuous. Otherwise its two halves are two moments of the song that do not
+            overlap, at most this many seconds apart, with the stems that sound in both.
         energy: Mean square that the mix of a segment must reach, above 0; 0.001 in the paper.
         silence_lufs: Loudness below which a stem is skipped in a segment.
         reference_lufs: Level of references, -100 to 0 LUFS. The paper writes "-16 dBFS" and means LUFS.
@@ -64,6 +66,7 @@ class Sampling:
     min_tracks: int = limited(1, whole=True, default=4)
     max_tracks: int = limited(1, whole=True, default=16)
     mixed_songs: float = limited(0, 1, default=0.0)
+    nearby_s: float | None = limited(0, optional=True, default=None)
     energy: float = limited(0, above=True, default=ENERGY)
     silence_lufs: float = limited(default=SILENCE_LUFS)
     reference_lufs: float = limited(-100, 0, default=MIX_LUFS)
@@ -73,6 +76,11 @@ class Sampling:
         check_limits(self)
         if self.min_tracks > self.max_tracks:
             raise ValueError(f"min_tracks cannot be {self.min_tracks} with max_tracks {self.max_tracks}")
+
+    @property
+    def moment_s(self) -> float:
+        """The length of what is read at once, in seconds: the segment, or its half."""
+        return self.seconds if self.nearby_s is None else self.seconds / 2
 
     @property
     def as_channels(self) -> bool:
@@ -91,7 +99,7 @@ class Sampling:
         """
         return find_windows(
             song,
-            self.seconds,
+            self.moment_s,
             energy=self.energy,
             silence_lufs=self.silence_lufs,
             min_tracks=min_tracks,
@@ -101,11 +109,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class _Part:
-    """A stem of an example: its name there, the start of its segment in seconds, and its gain in dB."""
+    """A stem of an example: its name there, the starts of its moments in seconds, and its gain in dB."""
 
     name: str
     stem: Track
-    start_s: float
+    starts_s: tuple[float, ...]
     gain_db: float = 0.0
 
 
@@ -170,24 +178,29 @@ def draw_example(
         Example without a reference. It may have fewer than `min_tracks` tracks: a stem that sounds in the
         window can be silent in the segment, and a channel can be silent although its stem sounds.
     """
-    window, start_s = draw_start(song, windows, sampling.seconds, rng)
+    starts_s, sounding, _ = _draw_moments(song, windows, sampling, rng)
     if others:
-        parts = [_draw_part(others, sampling.seconds, rng) for _ in range(2 * sampling.max_tracks)]
+        parts = [_draw_part(others, sampling, rng) for _ in range(2 * sampling.max_tracks)]
     else:
-        sounding = windows.sounding[:, window]
         parts = [
-            _Part(stem.name, stem, start_s) for stem, now in zip(song.stems, sounding, strict=True) if now
+            _Part(stem.name, stem, starts_s) for stem, now in zip(song.stems, sounding, strict=True) if now
         ]
         rng.shuffle(parts)
     wanted = int(rng.integers(sampling.min_tracks, sampling.max_tracks + 1))
     chosen = _choose_parts(parts, wanted, sampling)
     sounds = [
-        read_segment(part.stem, part.start_s, sampling.seconds, sample_rate=sampling.sample_rate)
+        torch.cat(
+            [
+                read_segment(part.stem, start_s, sampling.moment_s, sample_rate=sampling.sample_rate)
+                for start_s in part.starts_s
+            ],
+            dim=-1,
+        )
         for part in chosen
     ]
     make = _as_channels if sampling.as_channels else _as_stems
     names, tracks, pans = make(chosen, sounds, sampling)
-    return Example(tracks, torch.tensor(pans), names, song.name, song.offset_s + start_s)
+    return Example(tracks, torch.tensor(pans), names, song.name, song.offset_s + starts_s[0])
 
 
 def _choose_parts(parts: list[_Part], wanted: int, sampling: Sampling) -> list[_Part]:
@@ -277,10 +290,31 @@ def draw_start(song: Song, windows: Windows, seconds: float, rng: np.random.Gene
             return window, start_s
 
 
-def _draw_part(others: list[SongWindows], seconds: float, rng: np.random.Generator) -> _Part:
+def _draw_moments(
+    song: Song, windows: Windows, sampling: Sampling, rng: np.random.Generator
+) -> tuple[tuple[float, ...], np.ndarray, int]:
+    """Draw the moments of an example: their starts, the stems that sound in all, the first one's window."""
+    window, start_s = draw_start(song, windows, sampling.moment_s, rng)
+    sounding = windows.sounding[:, window]
+    if sampling.nearby_s is None:
+        return (start_s,), sounding, window
+    apart = np.abs(windows.starts - start_s)
+    near = np.flatnonzero((apart >= sampling.moment_s) & (apart <= sampling.nearby_s))
+    if not len(near):
+        return (start_s, start_s), np.zeros_like(sounding), window  # a song too short: draw again
+    other = int(rng.choice(near))
+    return (start_s, float(windows.starts[other])), sounding & windows.sounding[:, other], window
+
+
+def _draw_part(others: list[SongWindows], sampling: Sampling, rng: np.random.Generator) -> _Part:
     """Draw a sounding stem of any song, with the gain that brings the song's window to `BUS_LUFS`."""
-    song, windows = others[rng.integers(len(others))]
-    window, start_s = draw_start(song, windows, seconds, rng)
-    stem = song.stems[rng.choice(np.flatnonzero(windows.sounding[:, window]))]
-    gain_db = BUS_LUFS - float(windows.level_lufs[window])
-    return _Part(f"{song.name}/{stem.name}", stem, start_s, gain_db)
+    for _ in range(100 * DRAWS):
+        song, windows = others[rng.integers(len(others))]
+        starts_s, sounding, window = _draw_moments(song, windows, sampling, rng)
+        if sounding.any():
+            stem = song.stems[rng.choice(np.flatnonzero(sounding))]
+            gain_db = BUS_LUFS - float(windows.level_lufs[window])
+            return _Part(f"{song.name}/{stem.name}", stem, starts_s, gain_db)
+    raise InputError(
+        f"no song has two moments of {sampling.moment_s:g} s, at most {sampling.nearby_s:g} s apart"
+    )

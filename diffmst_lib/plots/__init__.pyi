@@ -2,6 +2,8 @@ from .compressor import plot_gain_reduction as plot_gain_reduction
 from .compressor import plot_static_curve as plot_static_curve
 from .equalizer import plot_eq as plot_eq
 from .equalizer import plot_eq_response as plot_eq_response
+from .exam import plot_balance as plot_balance
+from .exam import plot_strip_test as plot_strip_test
 from .figure import COLORS as COLORS
 from .figure import figure_html as figure_html
 from .losses import plot_gradients as plot_gradients

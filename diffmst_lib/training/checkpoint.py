@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
+from ..data.names import few
+from ..data.songs import Song
 from ..disk import why, write_whole
 from ..inputs import InputError, note
+from ..style.own_features import own_features
+from .own_loss import qualified_name
 from .recipes import Recipe
 
 FORMAT, VERSION = "diffmst-training", 3  # before it a strip was a mono channel: the first edition
 CHECKPOINT = "checkpoint.safetensors"
-MAY_CHANGE = ("data", "devices")  # parts of the identity that may differ when a training is resumed
+MAY_CHANGE = ("steps", "devices")  # parts of the identity that may differ when a training is resumed
+# What a training means that began before a recipe had the field.
+BEFORE = {one.name: one.default for one in fields(Recipe) if one.default is not MISSING}
 SKIPPED_AT_LEAST = {"float32": 1, "bf16": 1, "fp16": 10}  # updates that may be skipped at first, later 1 %
 
 Identity = dict[str, Any]
@@ -81,21 +87,51 @@ class Progress:
             )
 
 
-def identity_of(recipe: Recipe, seed: int, names: Iterable[str], devices: int) -> Identity:
+def identity_of(recipe: Recipe, seed: int, songs: Iterable[Song], devices: int) -> Identity:
     """Identify a training: by these, a checkpoint is known to belong to it.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe. An own loss and own features are known by their names.
         seed: Seed of all random choices.
-        names: Names of its songs, in any order; a digest of them is kept.
+        songs: Its songs and references, in any order; their number and a digest of names and splits are kept.
         devices: Number of processes.
 
     Returns:
         The fields of the recipe, its model's configuration, and "seed", "data" and "devices".
     """
-    of_recipe = json.loads(json.dumps(asdict(recipe) | {"model": asdict(recipe.config)}))
-    songs = hashlib.sha256("\n".join(sorted(names)).encode("utf-8", errors="surrogateescape")).hexdigest()
-    return of_recipe | {"seed": seed, "data": songs, "devices": devices}
+    lines = sorted(f"{song.split}/{song.name}" for song in songs)
+    digest = hashlib.sha256("\n".join(lines).encode("utf-8", errors="surrogateescape")).hexdigest()
+    of_recipe = {one.name: getattr(recipe, one.name) for one in fields(recipe)} | {
+        "model": asdict(recipe.config),
+        "loss": recipe.loss_name,
+        "features": [
+            [name, one.function and qualified_name(one.function), one.weight]
+            for name, one in sorted(own_features(recipe.features).items())
+        ],
+    }
+    about = of_recipe | {
+        "seed": seed,
+        "data": f"{len(lines)} songs, names and splits {digest[:8]}",
+        "devices": devices,
+    }
+    return json.loads(json.dumps(about))
+
+
+def differences(before: Identity, now: Identity) -> list[str]:
+    """List what differs between two identities or configurations, with the old and the new value.
+
+    Example:
+        >>> differences({"pull": 0.1, "model": {"width": 32}}, {"pull": 0.0, "model": {"width": 64}})
+        ['pull 0.1, now 0.0', 'model.width 32, now 64']
+    """
+    listed = []
+    for name, value in now.items():
+        old = before.get(name)
+        if isinstance(old, dict) and isinstance(value, dict):
+            listed += [f"{name}.{one}" for one in differences(old, value)]
+        elif old != value:
+            listed.append(f"{name} {old}, now {value}")
+    return listed
 
 
 def save_checkpoint(
@@ -132,28 +168,91 @@ def save_checkpoint(
         raise InputError(f"{folder / CHECKPOINT}: not written ({why(error)})") from None
 
 
-def load_checkpoint(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: Identity
-) -> Progress:
-    """Load a checkpoint into model and optimizer. Other data or devices are allowed, with an `InputNote`.
+def steps_done(folder: Path, recipe: Recipe, identity: Identity) -> int:
+    """Tell how far the training in a folder is, if it may go on as this one.
+
+    Other devices and another number of steps are allowed, with an `InputNote`.
 
     Args:
         folder: Folder of the training.
-        model: The model, which gets the weights.
-        optimizer: The optimizer, which gets its state.
-        identity: Which training is to be resumed.
+        recipe: The recipe with which it is to go on.
+        identity: Which training is to be resumed, by `identity_of`.
 
     Returns:
-        How far the training is.
+        Number of steps done.
 
     Raises:
         InputError: In one line, when there is no checkpoint, or when it is broken or of another training.
     """
     path = folder / CHECKPOINT
+    about, _ = _read(path, tensors=False)
+    before, done = json.loads(json.dumps(BEFORE)) | about["identity"], about["progress"]["step"]
+    same = {name: identity[name] for name in MAY_CHANGE}
+    differs = differences(before | same, identity)
+    if differs:
+        way_out = "go on as it began, or begin anew in another folder"
+        if before["model"] == identity["model"]:
+            way_out += f" (--init {folder} or init= starts from its weights)"
+        raise InputError(f"{path}: another training: {few(differs)}: {way_out}")
+    if recipe.steps < done:
+        raise InputError(
+            f"{path}: {done} steps are done, more than the {recipe.steps} asked for: ask for more of them, or "
+            "begin anew in another folder"
+        )
+    if before["devices"] != identity["devices"]:
+        note(f"{path}: began with {before['devices']} devices, goes on with {identity['devices']}")
+    if recipe.steps == done:
+        note(f"{folder}: finished, all {done} steps are done; it would go on with a higher number of steps")
+    elif before["steps"] != recipe.steps:
+        message = f"{folder}: goes on from step {done} to {recipe.steps}, not to {before['steps']}"
+        if recipe.schedule != "constant":
+            message += (
+                f"; the learning rate goes on at {recipe.rate(done):.2g}, where the {recipe.schedule} schedule "
+                f"of {recipe.steps} steps is by then"
+            )
+        note(message)
+    return done
+
+
+def load_checkpoint(
+    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None
+) -> Progress:
+    """Load a checkpoint into model and optimizer; `steps_done` tells whether it is the right one.
+
+    Args:
+        folder: Folder of the training.
+        model: The model, which gets the weights.
+        optimizer: The optimizer, which gets its state; None: the weights are enough.
+
+    Returns:
+        How far the training is.
+
+    Raises:
+        InputError: In one line, when there is no checkpoint, or when it is broken.
+    """
+    about, tensors = _read(folder / CHECKPOINT)
+    model.load_state_dict(
+        {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    )
+    for name, parameter in model.named_parameters() if optimizer else ():
+        state = {
+            key: tensors[f"optimizer.{key}.{name}"]
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"optimizer.{key}.{name}" in tensors
+        }
+        if optimizer and state:
+            optimizer.state[parameter] = {
+                key: value if key == "step" else value.to(parameter) for key, value in state.items()
+            }
+    return Progress(**about["progress"])
+
+
+def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Read what a checkpoint says about itself, and its tensors."""
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+            found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a whole checkpoint ({why(error)})") from None
     if about.get("format") == FORMAT and about.get("version") in range(1, VERSION):
@@ -163,30 +262,4 @@ def load_checkpoint(
         )
     if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: not a checkpoint of a training by this version of diffmst_lib")
-    _check_identity(path, about["identity"], identity)
-    model.load_state_dict(
-        {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    )
-    for name, parameter in model.named_parameters():
-        state = {
-            key: tensors[f"optimizer.{key}.{name}"]
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"optimizer.{key}.{name}" in tensors
-        }
-        if state:
-            optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter) for key, value in state.items()
-            }
-    return Progress(**about["progress"])
-
-
-def _check_identity(path: Path, before: Identity, identity: Identity) -> None:
-    differs = [name for name in identity if before.get(name) != identity[name]]
-    for name in differs:
-        if name in MAY_CHANGE:
-            note(f"{path}: it goes on with other {name} than it began with")
-            continue
-        values = "another model" if name == "model" else f"{name} {before.get(name)}, not {identity[name]}"
-        raise InputError(
-            f"{path}: a training with {values}: go on as it began, or begin anew in another folder"
-        )
+    return about, found

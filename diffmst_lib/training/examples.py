@@ -5,12 +5,15 @@ Chapter: Training at scale.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..data.batches import Batch, loader
-from ..data.examples import Method1, Method2
+from ..data.examples import Alternating, Method1, Method2
 from ..data.index import SongIndex
+from ..data.songs import Song
 from ..inputs import InputError, note
 from .hardware import Hardware
 from .recipes import Recipe
@@ -49,15 +52,41 @@ def examples_of(
         >>> examples_of(dm.training.recipe("af-16", "tiny"), index)[0].reference.shape
         torch.Size([2, 88200])
     """
-    songs = index.multitracks(split)
-    if not songs:
-        raise _nothing("songs with stems", split, len(index.multitracks()))
+    songs = songs_of(index, split)
     if recipe.method == 1:
         return Method1(songs, recipe.sampling, seed=seed)
+    records = records_of(index, references, split)
+    real = Method2(songs, records, recipe.sampling, seed=seed)
+    if not recipe.known or split != "train":
+        return real
+    known = Method1(songs, recipe.known_sampling, seed=seed)
+    return Alternating(known, real, share=recipe.known, batch_size=recipe.batch_size)
+
+
+def songs_of(index: SongIndex, split: str) -> list[Song]:
+    """Return the songs of a split that have stems; InputError in one line when there are none."""
+    songs = index.multitracks(split)
+    if not songs:
+        raise _nothing("songs with stems", split, index.multitracks(), "SONGS")
+    return songs
+
+
+def records_of(index: SongIndex, references: SongIndex | None, split: str) -> list[Song]:
+    """Return the references of a split, those of `references` where it is given; InputError as `songs_of`."""
     records = (references or index).references(split)
     if not records:
-        raise _nothing("references", split, len((references or index).references()))
-    return Method2(songs, records, recipe.sampling, seed=seed)
+        folders = "RECORDS --layout songs" if references else "SONGS --references RECORDS"
+        raise _nothing("references", split, (references or index).references(), folders)
+    return records
+
+
+def note_mono(recipe: Recipe, index: SongIndex) -> None:
+    """Say with an `InputNote` when no stem to train on is stereo, so that no width can be learned."""
+    stems = [stem for song in index.multitracks("train") for stem in song.stems]
+    if recipe.config.stems and stems and all(stem.mono for stem in stems):
+        note(
+            f"none of the {len(stems)} stems to train on is stereo: the model cannot learn to set their width"
+        )
 
 
 def examples_to_judge_by(
@@ -71,7 +100,9 @@ def examples_to_judge_by(
 ) -> list[HeldOut]:
     """Make tasks of the first examples of the "validation" split, or of "train" when it has none.
 
-    An `InputNote` says so in that case, and also when all examples have the same reference.
+    An `InputNote` says so in that case, and also when all examples have the same reference. A recipe with
+    tasks of a known answer is judged on as many of these as well, from the same songs; when there are none,
+    because they are too short for two moments, a note says that.
 
     Args:
         recipe: The recipe of the training.
@@ -82,21 +113,30 @@ def examples_to_judge_by(
         progress: Whether to show a progress bar.
 
     Returns:
-        The examples with their tasks.
+        The examples with their tasks, those with a known answer last.
 
     Raises:
         InputError: In one line, when neither split has any.
     """
+    real, split = replace(recipe, known=0.0), "validation"
     try:
-        examples = examples_of(recipe, index, references, split="validation", seed=seed)
+        examples = examples_of(real, index, references, split=split, seed=seed)
     except InputError as error:
         note(f"judged on what it is trained on ({error})")
-        examples = examples_of(recipe, index, references, seed=seed)
+        split = "train"
+        examples = examples_of(real, index, references, seed=seed)
     judged = held_out(examples, recipe, count, seed=seed, progress="to judge by" if progress else None)
     names = {example.reference for example in judged}
     if len(names) == 1:
         note(f'validation has one reference, {names.pop()}: "wrong" is another moment of it')
-    return judged
+    if recipe.method == 1 or not recipe.known:
+        return judged
+    try:
+        known = Method1(index.multitracks(split), recipe.known_sampling, seed=seed)
+        return judged + held_out(known, recipe, count, seed=seed)
+    except InputError as error:
+        note(f"the balance is not judged ({error})")
+        return judged
 
 
 def read_batches(
@@ -133,9 +173,13 @@ def read_batches(
         raise InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1]) from None
 
 
-def _nothing(what: str, split: str, elsewhere: int) -> InputError:
+def _nothing(what: str, split: str, elsewhere: list[Song], folders: str) -> InputError:
     if not elsewhere:
         return InputError(f"there are no {what}")
-    return InputError(
-        f"the {split} split has none of the {elsewhere} {what}: `diffmst data index --about` sets splits"
-    )
+    message = f"the {split} split has none of the {len(elsewhere)} {what}"
+    if split == "train" or len(elsewhere) > 1:  # or nothing would be left to train on
+        about = json.dumps({elsewhere[-1].name: {"split": split}}, ensure_ascii=False)
+        message += (
+            f"; `diffmst data index {folders} --about about.json` puts one there, with {about} in about.json"
+        )
+    return InputError(message)

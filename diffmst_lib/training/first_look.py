@@ -6,6 +6,7 @@ import torch
 
 from ..data.examples import Method1
 from ..model import DiffMST
+from ..network.encoder import Standardize
 from .recipes import Recipe
 from .validation import held_out
 
@@ -30,7 +31,7 @@ def new_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = DiffMST(recipe.config)
-    if look and (recipe.config.style or recipe.config.encoder == "statistics"):
+    if look and any(isinstance(module, Standardize) for module in model.modules()):
         bar = "first look" if progress else None
         first = held_out(examples, recipe, recipe.first_look, seed=seed, progress=bar)
         tracks = torch.cat(

@@ -37,7 +37,7 @@ class Logs:
         if not step:
             for name in (EXAMPLES, BOARD):
                 shutil.rmtree(folder / name, ignore_errors=True)
-        self.tables = {name: _rows_until(folder / name, step) for name in (LOG, VALIDATION)}
+        self.tables = {name: rows_until(folder / name, step) for name in (LOG, VALIDATION)}
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -132,8 +132,16 @@ def _of_real_tracks(example: HeldOut, params: ConsoleParams) -> ConsoleParams:
     )
 
 
-def _rows_until(path: Path, step: int) -> list[dict[str, float]]:
-    """Keep the rows of a CSV file up to a step, and drop an unfinished line of a killed run."""
+def rows_until(path: Path, step: int) -> list[dict[str, float]]:
+    """Read the rows of a CSV file up to a step; drop the others, and an unfinished line of a killed run.
+
+    Args:
+        path: The file.
+        step: The last step whose row is kept; 0 drops all.
+
+    Returns:
+        The rows.
+    """
     text = path.read_text(encoding="utf-8", errors="replace") if step and path.is_file() else ""
     text = text[: text.rfind("\n") + 1]
     if not text.startswith("step,"):

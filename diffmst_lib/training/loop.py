@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,18 +17,22 @@ import torch
 
 from ..data.batches import Batch
 from ..data.index import SongIndex
+from ..data.names import few
 from ..inputs import InputError
+from ..mixing.bus import plain_sum
 from ..model import DiffMST, NotFinite
-from .checkpoint import Progress, identity_of, load_checkpoint
-from .examples import examples_of, examples_to_judge_by, read_batches
+from .checkpoint import Identity, Progress, differences, identity_of, load_checkpoint, steps_done
+from .examples import examples_of, examples_to_judge_by, note_mono, read_batches
 from .first_look import new_model
 from .hardware import Hardware
-from .logs import LOG, VALIDATION
-from .methods import distance_from_neutral, make_task, task_loss
+from .logs import LOG, VALIDATION, rows_until
+from .losses import step_loss, task_loss
 from .output import training_folder
 from .recipes import Recipe
 from .recorder import Recorder
 from .stopping import Stopped, stop_request
+from .tasks import make_task
+from .validation import HeldOut
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -80,7 +84,8 @@ def train(
             folder), log.csv, validation.csv, TensorBoard's log, examples, and the checkpoint.
         references: A separate index of the references; None: those of `index`.
         init: The model to start from, changed in place; None: `recipe.model` with random weights.
-        resume: Whether to continue from the checkpoint in `output`, if there is one.
+        resume: Whether to continue from the checkpoint in `output`, if there is one. The recipe may have more
+            steps than before.
         seed: Seed of the weights and of all random choices.
         hardware: Devices, precision, processes that read ahead.
         validation_examples: Number of examples that judge the model, at least 2.
@@ -91,8 +96,8 @@ def train(
 
     Raises:
         InputError: In one line, when `output` already holds a model or a training, for a checkpoint of
-            another recipe or seed, for data without a suitable segment, and when more than 1 % of the updates
-            are skipped.
+            another recipe, seed or data set, for data without a suitable segment, for an own loss that is no
+            scalar or not finite, and when more than 1 % of the updates are skipped.
         ValueError: For arguments that do not fit each other.
         Stopped: After Ctrl-C or SIGTERM.
 
@@ -113,6 +118,10 @@ def train(
         raise InputError(
             f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init"
         )
+    songs = [*index, *(references or [])]
+    identity = identity_of(recipe, seed, songs, hardware.devices * hardware.num_nodes)
+    if resumed and steps_done(folder, recipe, identity) == recipe.steps:
+        return finished_run(recipe, folder, init)
     training = _set_up(
         recipe,
         index,
@@ -120,12 +129,14 @@ def train(
         references=references,
         init=init,
         resumed=resumed,
+        identity=identity,
         seed=seed,
         hardware=hardware,
         validation_examples=validation_examples,
         progress=progress,
     )
     fabric, state, recorder = training.fabric, training.state, training.recorder
+    first = state.step
     try:
         with stop_request() as stop:
             recorder.start()
@@ -137,6 +148,8 @@ def train(
                 loss, norm = update(
                     fabric, training.network, training.optimizer, recipe, training.batches, step, seed
                 )
+                if step == first:
+                    _check_finite(loss, recipe, f"in step {step + 1}")
                 state.add(loss, norm, time.perf_counter() - began)
                 recorder.log(norm)
                 if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
@@ -187,17 +200,16 @@ def update(
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(step)
     optimizer.zero_grad()
-    passes = 1 + step % max(1, recipe.config.passes)  # the first console and its corrections take turns
+    # The first console and its corrections take turns, with either kind of task.
+    passes = 1 + (step // 2) % max(1, recipe.config.passes)
     total = 0.0
     for part in range(recipe.accumulate):
         batch = next(batches).to(fabric.device, non_blocking=True)
         task = make_task(batch, recipe, seed)
         more = part + 1 < recipe.accumulate
         with fabric.no_backward_sync(network, enabled=more and fabric.world_size > 1):
-            mix, params = network(task.tracks, task.reference, pans=task.pans, mask=task.mask, passes=passes)
-            loss = task_loss(mix, task, recipe) / recipe.accumulate
-            distance = distance_from_neutral(params, task.pans, task.mask) / recipe.accumulate
-            fabric.backward(loss + recipe.pull * distance)
+            loss = step_loss(network, task, recipe, passes) / recipe.accumulate
+            fabric.backward(loss)
         total += loss.item()
     longest = recipe.clip_norm or math.inf
     norm = float(fabric.clip_gradients(network, optimizer, max_norm=longest, error_if_nonfinite=False))
@@ -228,6 +240,7 @@ def _set_up(
     references: SongIndex | None,
     init: DiffMST | None,
     resumed: bool,
+    identity: Identity,
     seed: int,
     hardware: Hardware,
     validation_examples: int,
@@ -239,9 +252,11 @@ def _set_up(
     fabric = start_processes(hardware)
     progress = progress and fabric.is_global_zero
     examples = examples_of(recipe, index, references, seed=seed)
+    note_mono(recipe, index)
     judged = examples_to_judge_by(
         recipe, index, references, validation_examples, seed=seed + 1, progress=progress
     )
+    _try_loss(recipe, judged[0], fabric.device)
     model = init or new_model(recipe, examples, seed, look=not resumed, progress=progress)
     model.train()
     adam = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -249,9 +264,7 @@ def _set_up(
         for encoder in (model.track_encoder, model.mix_encoder):
             encoder.embed = torch.compile(encoder.embed)
     network, optimizer = fabric.setup(model, adam)
-    names = [song.name for songs in (index, references or []) for song in songs]
-    identity = identity_of(recipe, seed, names, fabric.world_size)
-    state = load_checkpoint(folder, model, optimizer, identity) if resumed else Progress()
+    state = load_checkpoint(folder, model, optimizer) if resumed else Progress()
     if state.scaler:
         fabric.strategy.precision.load_state_dict(state.scaler)
     recorder = Recorder(
@@ -269,6 +282,39 @@ def _set_up(
     return _Training(fabric, model, network, optimizer, batches, state, recorder)
 
 
+def _try_loss(recipe: Recipe, example: HeldOut, device: torch.device) -> None:
+    """Compute a user's loss or features of a plain sum, before anything is built or written."""
+    if not recipe.is_own:
+        return
+    task = replace(example.task, target=example.task.target.to(device))
+    mix = plain_sum(task.tracks, task.pans, task.mask).to(device).requires_grad_()
+    _check_finite(task_loss(mix, task, recipe).item(), recipe, f"for the plain sum of {example.song}")
+
+
+def _check_finite(loss: float, recipe: Recipe, when: str) -> None:
+    if recipe.is_own and not math.isfinite(loss):
+        raise InputError(f"the loss {recipe.loss_name} is {loss} {when}")
+
+
+def finished_run(recipe: Recipe, folder: Path, init: DiffMST | None = None) -> Run:
+    """Return a training whose steps are all done, and write the model, in case the last run was killed.
+
+    Args:
+        recipe: The recipe.
+        folder: Folder of the training, with its checkpoint.
+        init: The model that gets the weights; None: a new one.
+
+    Returns:
+        The model and the logs.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = init or DiffMST(recipe.config)
+    state = load_checkpoint(folder, model)
+    model.eval().save_pretrained(folder)
+    log, validation = (pd.DataFrame(rows_until(folder / name, state.step)) for name in (LOG, VALIDATION))
+    return Run(model, log, validation, folder)
+
+
 def _check(recipe: Recipe, init: DiffMST | None, hardware: Hardware, validation_examples: int) -> None:
     if validation_examples < 2:
         raise ValueError(
@@ -277,4 +323,5 @@ def _check(recipe: Recipe, init: DiffMST | None, hardware: Hardware, validation_
     if hardware.compiled and recipe.config.encoder != "cnn":
         raise ValueError(f"compiled is for CNN encoders, not for {recipe.config.encoder}")
     if init and init.config != recipe.config:
-        raise ValueError(f"init is a model of another configuration than the recipe's ({recipe.config.name})")
+        differs = few(differences(asdict(init.config), asdict(recipe.config)))
+        raise ValueError(f"init is a model of another configuration than the recipe's: {differs}")

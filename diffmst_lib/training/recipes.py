@@ -6,13 +6,16 @@ Chapters: Method 1, Method 2, Training at scale.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ..audio.loudness import BALANCES
 from ..data.sampling import Sampling
-from ..inputs import check_limits, limited, one_of
+from ..inputs import PRESETS, check_limits, limited, note, one_of
 from ..network.config import ModelConfig
+from ..style.losses import term_weights
+from ..style.own_features import OwnFeatures
+from .own_loss import Loss, qualified_name
 
 # The five variants of the paper: method, loss, maximum of tracks, the variant whose weights are the start.
 VARIANTS = {
@@ -22,6 +25,7 @@ VARIANTS = {
     "mrstft+af-16": (1, "af", 16, "mrstft-16"),
     "af-16": (2, "af", 16, None),
 }
+LOSSES, SCHEDULES = ("mrstft", "af"), ("constant", "cosine")
 GAIN_DB = 12.0  # the faders of our random mixes move within +-12 dB
 # 80 steps of `tiny` with a pull of 0, 0.0003, 0.001: loss 0.083, 0.088, 0.095 with the right record, 0.091,
 # 0.094, 0.095 with a wrong one, and a squared distance of 89, 5.5, 2.0 moves.
@@ -36,7 +40,9 @@ class Recipe:
         name: Name for people and for files.
         model: A preset, "tiny", "small" or "paper", or a `ModelConfig`.
         method: 1, the reference is a random mix of the same tracks; 2, it is a real song.
-        loss: "mrstft" (method 1 only) or "af".
+        loss: "mrstft" (method 1 only), "af", or an own one: a function(mix, target, sample_rate) -> scalar of
+            sounds (B, 2, T), at -16 LUFS with `normalize`. A checkpoint knows it by the name of its module
+            and its own.
         max_tracks: Maximum of tracks in an example: of stems, or of channels for a model of mono channels.
         steps: Number of updates of the weights. Each takes `accumulate` batches of `batch_size` examples on
             every device.
@@ -53,12 +59,24 @@ class Recipe:
         pull: Weight of the squared distance from the console where training starts, in moves, see
             `distance_from_neutral`. The loss hears only the sum: without it, strips move where nothing asks
             for it, and all faders drift together.
+        keep: Weight of what holds the balance and the places of stems, see `keep_song`. It has no meaning for
+            a model of mono channels.
         soft_limit: Audio-feature losses L count as L / (1 + L / soft_limit), so that a few hopeless examples
             do not dominate every step; None: as L.
+        features: Own features in the audio-feature loss: names that `register_feature` knows, or
+            {name: (function, weight)}, as in `audio_feature_loss`.
+        loss_preset: Preset of `audio_feature_loss` or `mrstft_loss`: "default", or "reference", as in the
+            released code: audio features without bounds, or the spectral convergence.
+        normalize: Whether random mixes and the model's mixes are brought to -16 LUFS, as the paper says. If
+            not, as in the released code, a random mix has a peak of 1, a real reference a random level of -32
+            to -4 LUFS, and the model's mix the level that it has.
         random_gain_db: How far the faders of random mixes move up and down, 0 to 48 dB, see `random_params`.
             At 0, as in the released code, method 1 cannot teach balance.
         mixed_songs: Probability (0 to 1) that the stems of an example come from several songs.
         varied: Probability (0 to 1) that a real reference is replaced by another master of it, see `vary`.
+        known: Share (0 to 1) of the batches of method 2 that are tasks with a known answer (`known_task`) and
+            not real records, for a model of stems.
+        nearby_s: How far the two moments of such a task may be apart, in seconds.
         starts_from: Name of the recipe whose weights are the start; None: random weights.
         validate_every: Number of steps between two validations, each of which also saves a checkpoint.
         first_look: Number of examples from which the input constants of the encoders are computed.
@@ -74,7 +92,7 @@ class Recipe:
     name: str
     model: str | ModelConfig
     method: int = one_of((1, 2))
-    loss: str = one_of(("mrstft", "af"))
+    loss: str | Loss = field(metadata={"allows": lambda loss: callable(loss) or loss in LOSSES})
     max_tracks: int
     steps: int = limited(1, whole=True)
     learning_rate: float = limited(0, above=True)
@@ -83,14 +101,20 @@ class Recipe:
     seconds: float
     min_tracks: int = 4
     balance: str = one_of(BALANCES, default="delivered")
-    schedule: str = one_of(("constant", "cosine"), default="cosine")
+    schedule: str = one_of(SCHEDULES, default="cosine")
     clip_norm: float | None = limited(0, above=True, optional=True, default=1.0)
     weight_decay: float = limited(0, default=1e-4)
     pull: float = limited(0, default=PULL)
+    keep: float = limited(0, default=1.0)
     soft_limit: float | None = limited(0, above=True, optional=True, default=0.3)
+    features: OwnFeatures = ()
+    loss_preset: str = one_of(PRESETS, default="default")
+    normalize: bool = one_of((True, False), default=True)
     random_gain_db: float = limited(0, 48, default=GAIN_DB)
     mixed_songs: float = 0.0
     varied: float = limited(0, 1, default=0.0)
+    known: float = limited(0, 1, default=0.0)
+    nearby_s: float = limited(0, default=30.0)
     starts_from: str | None = None
     validate_every: int = limited(1, whole=True, default=200)
     first_look: int = limited(1, whole=True, default=160)
@@ -101,12 +125,27 @@ class Recipe:
             raise ValueError(
                 "loss cannot be 'mrstft' with method 2, which has no mix to be compared with sample by sample"
             )
+        if self.features and self.loss != "af":
+            raise ValueError("features belong to the audio-feature loss: they need loss='af'")
+        if self.known and not self.config.stems:
+            raise ValueError("known tasks disturb stems: they need a model of stems")
+        term_weights(self.features)
         _ = self.sampling  # its own checks, and those of the configuration, cover the other fields
 
     @property
     def config(self) -> ModelConfig:
         """The model's configuration."""
         return ModelConfig.preset(self.model) if isinstance(self.model, str) else self.model
+
+    @property
+    def loss_name(self) -> str:
+        """The name of the loss: by it a checkpoint knows an own one."""
+        return self.loss if isinstance(self.loss, str) else qualified_name(self.loss)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the loss is a user's, in whole or in some of its features."""
+        return not isinstance(self.loss, str) or bool(self.features)
 
     @property
     def sampling(self) -> Sampling:
@@ -121,6 +160,11 @@ class Recipe:
             sample_rate=self.config.sample_rate,
         )
 
+    @property
+    def known_sampling(self) -> Sampling:
+        """How the examples of tasks with a known answer are drawn: two moments of a song."""
+        return replace(self.sampling, seconds=2 * self.seconds, nearby_s=self.nearby_s)
+
     def rate(self, step: int) -> float:
         """Compute the learning rate of a step, counted from 0.
 
@@ -134,16 +178,38 @@ class Recipe:
         return self.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
 
 
-def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes: Any) -> Recipe:
+def recipe(
+    name: str = "af-16", model: str | ModelConfig = "small", *, released: bool = False, **changes: Any
+) -> Recipe:
     """Make one of the paper's five variants, with changes: `recipe("mrstft-8", "tiny", steps=100)`.
 
-    With "paper" the settings are those of section 3.2: Adam at 1e-5, batches of 2, gradients accumulated over
-    4 batches, 1.16 million steps, or 20,000 for fine-tuning with the audio-feature loss. "small" and "tiny"
-    have learning rates a hundred times as high or more, fewer steps and shorter segments.
+    With "paper" the settings are those of section 3: Adam at 1e-5, batches of 2, gradients accumulated over 4
+    batches, 1.16 million steps, or 20,000 for fine-tuning with the audio-feature loss; references and mixes at
+    -16 LUFS; the linear and the logarithmic spectral distance, or audio features with an epsilon of 1e-8 and
+    no bounds. Nothing holds the console, and no gradient is clipped. "small" and "tiny" have learning rates a
+    hundred times as high or more, fewer steps, shorter segments, and the losses that we argue for.
+
+    With `released` a training differs from that as the released code differs from the text:
+
+        loss        spectral convergence and log magnitude, or the same audio features    naive.yaml:55
+        levels      a random mix has a peak of 1, the model's mix is left as it is    system.py:176, 249, 295
+        reference   a real song at -16 LUFS - 16 to + 12 dB    ...jamendo-16.yaml, dataloader.py:412
+        faders      of random mixes: those of tracks off, the output fader on    mixing.py:44
+        segment     262,144 samples, 5.94 s; method 1 halves it    length in the configurations
+        batch       4 (mrstft), 1 (fine-tuning), 2 (af-16), not accumulated    config.yaml:46
+        rate        1e-5, constant    config.yaml, whose optimizer overrides the class
+
+    Segment, batch and rate are taken over for "paper"; the other sizes keep theirs, at a constant rate. Tracks
+    are drawn as the paper says. The released configuration for fine-tuning does not run; here it trains like
+    the others, with the audio features.
+
+    Source: the paper, section 3; the released code at 3b90ef8.
 
     Args:
         name: A key of `VARIANTS`.
-        model: A preset, or a `ModelConfig`, which is trained with the settings of the preset of its name.
+        model: A preset, or a `ModelConfig`. One that has not the name of a preset is trained with the settings
+            of "paper" when it is a CNN of mono channels, otherwise with those of "small", with an `InputNote`.
+        released: Whether to train as the released code does.
         **changes: Fields of `Recipe` with other values.
 
     Returns:
@@ -161,19 +227,34 @@ def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes: A
         mrstft+af-8 1 af 8 20000 mrstft-8
         mrstft+af-16 1 af 16 20000 mrstft-16
         af-16 2 af 16 1160000 None
+        >>> one = recipe("mrstft-16", "paper", released=True)
+        >>> one.name, one.loss_preset, one.normalize, one.batch_size, round(one.seconds, 2)
+        ('mrstft-16-released', 'reference', False, 4, 5.94)
     """
     if name not in VARIANTS:
         raise ValueError(f"recipe must be one of {', '.join(VARIANTS)}, not {name!r}")
-    size = model.name if isinstance(model, ModelConfig) else model
+    config = model if isinstance(model, ModelConfig) else ModelConfig.preset(model)
+    size = config.name
     if size not in SETTINGS:
-        raise ValueError(f"there are settings for {', '.join(SETTINGS)}, not for {size!r}")
-    unknown = changes.keys() - {field.name for field in fields(Recipe)}
+        size = "paper" if config.encoder == "cnn" and not config.stems else "small"
+        note(f"{config.name or 'a model without a name'}: trained with the settings of {size}")
+    unknown = changes.keys() - {one.name for one in fields(Recipe)}
     if unknown:
         raise ValueError(f"a recipe has no {sorted(unknown)[0]}")
     method, loss, max_tracks, starts_from = VARIANTS[name]
-    settings = SETTINGS[size] | {"steps": SETTINGS[size]["steps"]["fine" if starts_from else method]}
+    stage = "fine" if starts_from else method
+    settings = SETTINGS[size] | {"steps": SETTINGS[size]["steps"][stage]}
     if method == 1 and size != "paper":
         settings["seconds"] *= 2  # the model gets half of it
+    if size == "paper" and changes.get("loss", loss) == "af":
+        settings["loss_preset"] = "reference"  # the default of "mrstft" is the paper's
+    if method == 1 or not config.stems:
+        settings["known"] = 0.0
+    if released:
+        settings |= RELEASED
+        name, starts_from = f"{name}-released", starts_from and f"{starts_from}-released"
+        if size == "paper":
+            settings |= {"batch_size": RELEASED_BATCH[stage], "accumulate": 1, "seconds": RELEASED_SECONDS}
     settings |= {
         "name": name,
         "model": model,
@@ -185,18 +266,28 @@ def recipe(name: str = "af-16", model: str | ModelConfig = "small", **changes: A
     return Recipe(**settings | changes)
 
 
+RELEASED_SECONDS = 262_144 / 44_100
+RELEASED_BATCH = {1: 4, "fine": 1, 2: 2}  # in the order of the released configurations
+FREE = {"clip_norm": None, "weight_decay": 0.0, "pull": 0.0, "keep": 0.0, "soft_limit": None}
+RELEASED = {
+    **FREE,
+    "loss_preset": "reference",
+    "normalize": False,
+    "random_gain_db": 0.0,
+    "schedule": "constant",
+    "mixed_songs": 0.0,
+    "varied": 0.0,
+    "known": 0.0,
+}
 SETTINGS = {
     "paper": {
+        **FREE,
         "steps": {1: 1_160_000, 2: 1_160_000, "fine": 20_000},
         "learning_rate": 1e-5,
         "batch_size": 2,
         "accumulate": 4,
         "seconds": 10.0,
         "schedule": "constant",
-        "clip_norm": None,
-        "weight_decay": 0.0,
-        "pull": 0.0,
-        "soft_limit": None,
         "validate_every": 2000,
     },
     "small": {
@@ -207,6 +298,7 @@ SETTINGS = {
         "seconds": 3.0,
         "mixed_songs": 0.5,
         "varied": 0.3,
+        "known": 0.25,
         "validate_every": 250,
     },
     "tiny": {

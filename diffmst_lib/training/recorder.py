@@ -13,7 +13,7 @@ from ..model import DiffMST
 from .checkpoint import Identity, Progress, save_checkpoint
 from .logs import LOG, VALIDATION, Logs
 from .recipes import Recipe
-from .validation import HeldOut, judge, summary
+from .validation import HeldOut, judge, judge_balance, summary
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -80,9 +80,11 @@ class Recorder:
             return
         state = self.state
         self.model.eval()
-        table, answers = judge(self.model, self.judged)
+        table, answers = judge(self.model, self.judged, self.recipe)
+        known = any(example.task.answer is not None for example in self.judged)
+        balance = judge_balance(self.model, self.judged) if known else None
         self.model.train()
-        row = {"step": state.step, "seconds": round(state.seconds, 1)} | summary(table)
+        row = {"step": state.step, "seconds": round(state.seconds, 1)} | summary(table, balance)
         self.logs.add(VALIDATION, row)
         for i, (mix, params) in enumerate(answers[:EXAMPLES_KEPT]):
             self.logs.add_example(i + 1, self.judged[i], mix, params, state.step)

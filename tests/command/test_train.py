@@ -1,5 +1,6 @@
 """`diffmst train`: folders in, a model out; one line for bad input."""
 
+import json
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import threading
 import time
 
 import pytest
+from safetensors import safe_open
 from sound_files import music, write_sound
 from training_helpers import miniature
 
@@ -149,7 +151,9 @@ def test_method_1_and_fine_tuning(root, tmp_path, capsys):
         (["--varied", "2"], ["varied"]),
         (["--init", "nowhere"], ["nowhere"]),
         (["--references", "nowhere"], ["nowhere"]),
-        (["--init", "small"], ["of the first edition", "not of preset tiny"]),
+        (["--preset", "nowhere.json"], ["nowhere.json: cannot be read"]),
+        (["--pull", "-1"], ["pull cannot be -1"]),
+        (["--method", "1", "--soft-limit", "none"], ["--soft-limit has no meaning with the loss mrstft"]),
         (["--preset", "paper", "--balance", "equal"], ["--balance has no meaning with paper"]),
         (["--seconds", "100"], ["100 s"]),
         (["--compile"], ["CNN", "tiny"]),
@@ -168,6 +172,9 @@ def test_bad_input(root, tmp_path, capsys, more, parts):
     [
         ["--steps", "0"],
         ["--preset", "huge"],
+        ["--schedule", "linear"],
+        ["--clip-norm", "-1"],
+        ["--soft-limit", "soft"],
         ["--max-tracks", "7"],
         ["--seed", "-1"],
         ["--precision", "int8"],
@@ -179,6 +186,77 @@ def test_options_that_argparse_refuses(root, tmp_path, capsys, arguments):
     with pytest.raises(SystemExit) as caught:
         run(capsys, "--tracks", root, "--output", tmp_path, *arguments)
     assert caught.value.code == 2
+
+
+def recipe_of(folder):
+    """The recipe that a checkpoint remembers."""
+    with safe_open(folder / "checkpoint.safetensors", "pt") as file:
+        return json.loads(file.metadata()["about"])["identity"]
+
+
+def test_settings_as_options(root, tmp_path, capsys):
+    short = [*SHORT, "--tracks", root, "--quiet"]
+    given = ["--pull", "0.01", "--soft-limit", "0.5", "--schedule", "constant", "--clip-norm", "2"]
+    code, _, err = run(capsys, *short, *given, "--output", tmp_path / "one")
+    found = recipe_of(tmp_path / "one")
+    values = [found[name] for name in ("pull", "soft_limit", "schedule", "clip_norm")]
+    assert code == 0 and values == [0.01, 0.5, "constant", 2.0], err
+    for number, off in enumerate(("none", "0")):
+        folder = tmp_path / f"off {number}"
+        run(capsys, *short, "--soft-limit", off, "--clip-norm", off, "--pull", "0", "--output", folder)
+        found = recipe_of(folder)
+        assert [found[name] for name in ("pull", "soft_limit", "clip_norm")] == [0.0, None, None]
+
+
+def test_as_the_released_code_does(root, tmp_path, capsys):
+    options = [*SHORT, "--tracks", root, "--released", "--method", "1", "--seconds", "2"]
+    code, out, err = run(capsys, *options, "--output", tmp_path / "model")
+    found = recipe_of(tmp_path / "model")
+    assert code == 0 and "mrstft-16-released, tiny: 2 updates" in out, err
+    assert [found[name] for name in ("normalize", "loss_preset", "keep")] == [False, "reference", 0.0]
+    code, out, err = run(capsys, *options, "--loss", "af", "--output", tmp_path / "fine")
+    assert code == 2 and "goes on from a model trained as mrstft-16-released" in err
+
+
+def test_a_model_of_its_own_from_a_file_to_a_finer_training(root, tmp_path, capsys):
+    """Only the fields that differ; then the configuration that was saved, as a preset and as a start."""
+    path, first = tmp_path / "mine.json", tmp_path / "first"
+    path.write_text('{"base": "tiny", "width": 16, "name": "mine"}')
+    options = [*SHORT[2:], "--tracks", root]
+    code, out, err = run(capsys, *options, "--preset", path, "--output", first)
+    assert code == 0 and "af-16, mine: 2 updates" in out, err
+    assert "note: mine: trained with the settings of small" in err
+    assert dm.DiffMST.from_pretrained(first).config.width == 16
+    second = [*options, "--preset", first / "config.json", "--init", first, "--output", tmp_path / "second"]
+    assert run(capsys, *second)[0] == 0
+    code, _, err = run(capsys, *options, "--preset", "tiny", "--init", first, "--output", tmp_path / "no")
+    assert code == 2 and "another model than --preset tiny: width 16, now 32" in err
+    assert len([line for line in err.splitlines() if "note:" not in line]) == 1
+
+
+def test_weights_of_the_first_edition_are_no_start(root, tmp_path, capsys):
+    path = dm.DiffMST("tiny").save_pretrained(tmp_path / "old") / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
+    options = ["--tracks", root, "--output", tmp_path / "model", "--init", tmp_path / "old"]
+    code, _, err = run(capsys, *SHORT, *options)
+    assert code == 2 and len(err.splitlines()) == 1 and "old/config.json: weights of the first edition" in err
+
+
+def test_resumed_with_more_steps_with_nothing_to_do_and_with_other_songs(tmp_path, capsys):
+    songs, records = folders_of_audio(tmp_path)
+    options = [*SHORT, "--tracks", songs, "--references", records, "--output", tmp_path / "model", "--resume"]
+    assert run(capsys, *options)[0] == 0
+    code, _, err = run(capsys, *options)
+    assert code == 0 and "note:" in err and "finished, all 2 steps are done" in err and "step/s" not in err
+    code, _, err = run(capsys, *options, "--steps", 3)
+    assert code == 0 and "goes on from step 2 to 3, not to 2; the learning rate goes on at" in err
+    code, _, err = run(capsys, *options, "--steps", 1)
+    assert code == 2 and "3 steps are done, more than the 1 asked for" in err
+    for i in range(4):
+        write_sound(songs / "Zeta" / f"stem {i}.wav", music(2, channels=1, seed=i))
+    code, _, err = run(capsys, *options, "--steps", 3)
+    assert code == 2 and "data 17 songs, names and splits" in err and "now 18 songs" in err
+    assert "another folder (--init" in err and "step/s" not in err
 
 
 def test_a_folder_without_songs(tmp_path, capsys):

@@ -12,6 +12,12 @@ def index(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def long_index(tmp_path_factory):
+    """Songs of 8 s, with places for two moments."""
+    return miniature(tmp_path_factory.mktemp("long"), seconds=8)
+
+
+@pytest.fixture(scope="session")
 def unbroken(index, tmp_path_factory):
     """Six steps of `short()`, validated at 0, 3 and 6. Nobody writes in its folder."""
     return train(short(), index, tmp_path_factory.mktemp("unbroken"), **OPTIONS)

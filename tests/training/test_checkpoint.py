@@ -4,11 +4,12 @@ import dataclasses
 import json
 import shutil
 
+import pandas as pd
 import pytest
 from audio_helpers import one_line
 from safetensors import safe_open
 from safetensors.torch import save_file
-from training_helpers import OPTIONS, short
+from training_helpers import OPTIONS, same, short, weights
 
 import diffmst_lib as dm
 from diffmst_lib.data.index import SongIndex
@@ -18,26 +19,94 @@ from diffmst_lib.training.loop import train
 
 
 @pytest.mark.parametrize(
-    ("changes", "options"), [({"learning_rate": 0.1}, {}), ({}, {"seed": 1}), ({"pull": 0.5}, {})]
+    ("changes", "options", "differs"),
+    [
+        ({"learning_rate": 0.1}, {}, "learning_rate 0.003, now 0.1"),
+        ({}, {"seed": 1}, "seed 0, now 1"),
+        ({"pull": 0.5, "soft_limit": None}, {}, "pull 0.0003, now 0.5, soft_limit 0.3, now None"),
+    ],
 )
-def test_another_training_cannot_be_resumed(index, unbroken, changes, options):
+def test_another_training_cannot_be_resumed(index, unbroken, changes, options, differs):
+    """The line says what differs, and the way out."""
     with pytest.raises(InputError) as caught:
         train(short(**changes), index, unbroken.folder, resume=True, **OPTIONS | options)
-    assert one_line(caught, "checkpoint.safetensors", next(iter(changes or options)))
+    assert one_line(caught, "checkpoint.safetensors", differs, "another folder", f"--init {unbroken.folder}")
 
 
-def test_other_data_are_noted(index, unbroken, tmp_path):
+def test_another_model_cannot_be_resumed(index, unbroken):
+    channels = {"console": "reference", "track_lufs": -48, "evidence": False}
+    config = dataclasses.replace(dm.ModelConfig.preset("tiny"), width=64, **channels)
+    with pytest.raises(InputError) as caught:
+        train(short(model=config), index, unbroken.folder, resume=True, **OPTIONS)
+    assert one_line(
+        caught, "model.width 32, now 64", "model.console default, now reference", "another folder"
+    )
+    assert "init" not in str(caught.value)  # whose weights do not fit
+
+
+@pytest.mark.parametrize("change", ["name", "split"])
+def test_other_data_cannot_be_resumed(index, unbroken, capsys, change):
+    """Another song, or a song in another split; and nothing is shown that looks like progress."""
+    first, *others = index
+    changed = SongIndex([dataclasses.replace(first, **{change: "validation"}), *others])
+    for other in (changed, SongIndex(others)):
+        with pytest.raises(InputError) as caught:
+            train(short(), other, unbroken.folder, resume=True, progress=True, **OPTIONS)
+        assert one_line(
+            caught, f"data {len(index)} songs, names", f", now {len(other)} songs, names", "another folder"
+        )
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_finished_training_with_nothing_to_do(index, unbroken, tmp_path, capsys):
     shutil.copytree(unbroken.folder, tmp_path / "run")
-    other = SongIndex([dataclasses.replace(song, name=f"{song.name} again") for song in index])
-    with pytest.warns(InputNote, match="other data than it began with"):
-        train(short(), other, tmp_path / "run", resume=True, **OPTIONS)
+    before = (tmp_path / "run" / "log.csv").read_text()
+    with pytest.warns(InputNote, match="run: finished, all 6 steps are done; it would go on with a higher"):
+        again = train(short(), index, tmp_path / "run", resume=True, progress=True, **OPTIONS)
+    assert same(weights(again), weights(unbroken)) and not again.model.training
+    pd.testing.assert_frame_equal(again.log, unbroken.log)
+    pd.testing.assert_frame_equal(again.validation, unbroken.validation)
+    assert (tmp_path / "run" / "log.csv").read_text() == before and capsys.readouterr() == ("", "")
+
+
+def test_a_finished_training_goes_on_with_more_steps(index, tmp_path):
+    """With a constant rate, the weights are those of a training that was as long from the beginning on."""
+    recipe, folder = short(steps=4, validate_every=2, schedule="constant"), tmp_path / "parts"
+    whole = train(recipe, index, tmp_path / "whole", **OPTIONS)
+    train(dataclasses.replace(recipe, steps=2), index, folder, **OPTIONS)
+    with pytest.warns(InputNote, match="parts: goes on from step 2 to 4, not to 2$"):
+        longer = train(recipe, index, folder, resume=True, **OPTIONS)
+    assert same(weights(longer), weights(whole))
+    assert longer.log["step"].tolist() == [2, 4] and longer.validation["step"].tolist() == [0, 2, 4]
+    with pytest.raises(InputError) as caught:
+        train(dataclasses.replace(recipe, steps=3), index, folder, resume=True, **OPTIONS)
+    assert one_line(caught, "4 steps are done, more than the 3 asked for", "another folder")
+
+
+def test_with_a_cosine_the_rate_starts_again_from_its_schedule(index, unbroken, tmp_path):
+    shutil.copytree(unbroken.folder, tmp_path / "run")
+    longer = short(steps=8)
+    with pytest.warns(InputNote) as caught:
+        run = train(longer, index, tmp_path / "run", resume=True, **OPTIONS)
+    notes = [str(one.message) for one in caught if "goes on from" in str(one.message)]
+    assert len(notes) == 1 and f"goes on at {longer.rate(6):.2g}, where the cosine" in notes[0]
+    assert run.log["step"].tolist() == [6, 8] and run.validation["step"].tolist() == [0, 3, 6, 8]
+    assert run.log["learning_rate"].iloc[-1] == pytest.approx(longer.rate(7))
+
+
+def test_a_field_that_a_recipe_did_not_have_yet_means_its_default(index, unbroken, tmp_path):
+    path = changed_checkpoint(unbroken, tmp_path, lambda about: about["identity"].pop("pull"))
+    with pytest.warns(InputNote, match="finished"):
+        train(short(), index, path.parent, resume=True, **OPTIONS)
+    with pytest.raises(InputError, match=r"pull 0\.0003, now 0\.5"):
+        train(short(pull=0.5), index, path.parent, resume=True, **OPTIONS)
 
 
 def test_a_recipe_by_name_or_by_configuration_is_the_same(index, unbroken, tmp_path):
     shutil.copytree(unbroken.folder, tmp_path / "run")
     train(short(model=dm.ModelConfig.preset("tiny")), index, tmp_path / "run", resume=True, **OPTIONS)
     other = dm.DiffMST(dataclasses.replace(dm.ModelConfig.preset("tiny"), width=8))
-    with pytest.raises(ValueError, match="another configuration"):
+    with pytest.raises(ValueError, match="another configuration than the recipe's: width 8, now 32"):
         train(short(), index, tmp_path / "other", init=other, **OPTIONS)
 
 
@@ -50,13 +119,20 @@ def test_a_broken_checkpoint(index, unbroken, tmp_path):
         assert one_line(caught, "checkpoint.safetensors")
 
 
+def changed_checkpoint(run, folder, change):
+    """Copy a run's checkpoint into a folder, with a change of what it says about itself."""
+    path = folder / "checkpoint.safetensors"
+    with safe_open(run.folder / path.name, "pt") as file:
+        about = json.loads(file.metadata()["about"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    change(about)
+    save_file(tensors, path, {"about": json.dumps(about)})
+    return path
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_training_of_the_first_edition_cannot_be_resumed(index, unbroken, tmp_path, version):
-    path = tmp_path / "checkpoint.safetensors"
-    with safe_open(unbroken.folder / path.name, "pt") as file:
-        about = json.loads(file.metadata()["about"]) | {"version": version}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-    save_file(tensors, path, {"about": json.dumps(about)})
+    path = changed_checkpoint(unbroken, tmp_path, lambda about: about.update(version=version))
     with pytest.raises(InputError) as caught:
         train(short(), index, tmp_path, resume=True, **OPTIONS)
     assert one_line(caught, path, "first edition", "begin anew")
