@@ -24,6 +24,6 @@ import lazy_loader as lazy
 # as on Colab. This must be set before torch is loaded. A value that the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

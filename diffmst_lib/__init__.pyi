@@ -14,8 +14,10 @@ from .console import params as params
 from .console import released as released
 from .console.mixing_console import ConsoleOutput as ConsoleOutput
 from .console.mixing_console import MixingConsole as MixingConsole
+from .console.own import register_console as register_console
 from .console.params import ConsoleParams as ConsoleParams
-from .console.table import ParamSpec as ParamSpec
+from .console.specs import Effect as Effect
+from .console.specs import ParamSpec as ParamSpec
 from .console.table import param_table as param_table
 from .disk import data_dir as data_dir
 from .inputs import InputError as InputError
@@ -29,6 +31,8 @@ from .model import DiffMST as DiffMST
 from .network import controller as controller
 from .network import encoder as encoder
 from .network.config import ModelConfig as ModelConfig
+from .network.own_networks import register_controller as register_controller
+from .network.own_networks import register_encoder as register_encoder
 from .notebook.desk.desk import desk as desk
 from .notebook.exercises import check as check
 from .notebook.exercises import checker as checker
@@ -46,5 +50,6 @@ from .style.losses import audio_feature_loss as audio_feature_loss
 from .style.losses import loss_table as loss_table
 from .style.losses import mrstft_loss as mrstft_loss
 from .style.losses import mrstft_table as mrstft_table
+from .style.own_features import register_feature as register_feature
 
 __version__: str
