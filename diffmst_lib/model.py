@@ -228,7 +228,9 @@ class DiffMST(Listener):
         """Mix `song` in the style of `reference`, both of any length and at any level.
 
         The network hears windows of `config.window_seconds`, the dozen loudest of a song. Every window gives a
-        console; their mean, weighted by the energy of each stem, is the song's.
+        console; their mean, weighted by the energy of each stem, is the song's. `model.console` renders it, also
+        one of a class of your own. Without refine steps, a console that leads farther from the record than the
+        plain sum of the stems is led back by halves, unless `keep` is 0.
 
         Args:
             song: The stems.

@@ -105,7 +105,9 @@ def run(options: argparse.Namespace) -> None:
     from ..mixing.parts import check_amount
     from ..mixing.result import FILES
     from ..model import DiffMST
+    from .memory import keep_freed_memory
 
+    keep_freed_memory()
     method = _method(options)
     check_amount(1.0 if options.amount is None else options.amount)
     _keep_the_users_files(options)

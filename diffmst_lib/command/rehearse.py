@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `diffmst rehearse` to its parser."""
     from ..training.hearing import MOMENTS
-    from ..training.rehearse import STEPS
+    from ..training.rehearsing import STEPS
 
     add = parser.add_argument
     add_preset(add)
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from ..training.recipes import recipe
     from ..training.rehearsal import check_config
-    from ..training.rehearse import rehearse
+    from ..training.rehearsing import rehearse
     from ..training.stopping import Stopped
 
     like = recipe("af-16", preset_or_config(options.preset))

@@ -44,7 +44,7 @@ def equal_loudness(
     params = neutral_params(song, "equal", levels=levels)
     if not panned:
         params.tracks[:, knob_index("width")] = 0.0
-    return render_mix(song, params, lufs=lufs, reference=record)
+    return render_mix(song, params, lufs=lufs, reference=record, levels=levels)
 
 
 def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor | None = None) -> MixResult:
@@ -72,7 +72,8 @@ def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor |
         True
     """
     levels, record = _check(song, reference)
-    return render_mix(song, neutral_params(song, levels=levels), lufs=lufs, reference=record)
+    params = neutral_params(song, levels=levels)
+    return render_mix(song, params, lufs=lufs, reference=record, levels=levels)
 
 
 def _check(song: Multitrack, reference: torch.Tensor | None) -> tuple[list[float], Reference | None]:

@@ -8,7 +8,7 @@ Chapter: Style by optimization.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ..audio.roles import is_lead_voice
 from ..console.params import ConsoleParams
 from ..console.specs import takes_stems
 from ..console.table import OFF_DB
+from .unsteady import UNSTEADY_DB, Unsteady
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ REVERB_LU = 0.0
 MASTER_MEAN_DB, MASTER_HIGH_DB = 4.0, 9.0
 LEVEL_RANGE_LU = 2.0
 OCTAVE_DB = 12.0
+MOST_UNSTEADY = 5  # knobs that are told, the worst
 FARTHER = 1.01  # times the loss of the plain sum: less than 1 % nobody could hear
 
 LEVEL_KNOBS = ("fader_db", "input_gain_db")  # the paper's strip has no fader
@@ -91,7 +93,11 @@ def _warning(
 
 
 def find_warnings(
-    stems: pd.DataFrame, mix: pd.DataFrame, octaves: pd.DataFrame, params: ConsoleParams
+    stems: pd.DataFrame,
+    mix: pd.DataFrame,
+    octaves: pd.DataFrame,
+    params: ConsoleParams,
+    unsteady: Sequence[Unsteady] = (),
 ) -> list[MixWarning]:
     """Compare the tables of a report with the limits.
 
@@ -100,6 +106,7 @@ def find_warnings(
         mix: `Report.mix`.
         octaves: `Report.octaves`.
         params: The console, for the names of its knobs.
+        unsteady: `MixResult.unsteady`.
 
     Returns:
         What is beyond its limit, stems first, in their order.
@@ -108,6 +115,7 @@ def find_warnings(
         *_of_stems(stems, params),
         *_of_the_mix(mix, params, [name for name in stems.index if is_lead_voice(name)]),
         *_of_the_master_bus(mix, octaves),
+        *_of_the_windows(unsteady),
         *_of_the_reference(mix),
     ]
 
@@ -230,6 +238,22 @@ def _of_the_master_bus(mix: pd.DataFrame, octaves: pd.DataFrame) -> Iterator[Mix
         what = f"strips and master together move the octave at {at:g} Hz by {value:+.1f} dB"
         yield _warning(
             "equalizer", "master_bus", what, value, OCTAVE_DB, advice=f"turn {band} there towards 0"
+        )
+
+
+def _of_the_windows(unsteady: Sequence[Unsteady]) -> Iterator[MixWarning]:
+    for one in unsteady[:MOST_UNSTEADY]:
+        at = "" if one.frequency_hz is None else f" at {one.frequency_hz:.0f} Hz"
+        knob = one.knob if one.frequency_hz is None else "equalizer"
+        what = f"windows disagree about its {knob} by {one.deviation_db:.1f} dB{at}"
+        yield _warning(
+            "windows",
+            one.where,
+            what,
+            one.deviation_db,
+            UNSTEADY_DB,
+            knob=f"{one.where}.{one.knob}",
+            advice="listen in several places, and set {} by hand",
         )
 
 

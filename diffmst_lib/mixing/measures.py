@@ -9,6 +9,7 @@ Chapter: Style by optimization.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -134,7 +135,7 @@ class SongMeasures:
 
 @torch.no_grad()
 def render_measured(
-    console: MixingConsole, song: Multitrack, params: ConsoleParams
+    console: MixingConsole, song: Multitrack, params: ConsoleParams, levels: Sequence[float] | None = None
 ) -> tuple[torch.Tensor, SongMeasures]:
     """Mix a song, and measure on the way what the console does to it.
 
@@ -142,6 +143,7 @@ def render_measured(
         console: The console.
         song: The stems.
         params: The console's settings for the song.
+        levels: Loudness of each stem in LUFS, where it is known (`check_song`); None: it is measured.
 
     Returns:
         The mix (2, num_samples), as `MixingConsole.render` makes it, and the measures.
@@ -158,7 +160,9 @@ def render_measured(
     voice = bus.clone() if any(voices) and not all(voices) else None
 
     def measure(stem: int) -> tuple[StemMeasures, torch.Tensor]:
-        return _measure_stem(console, song.audio[stem], tracks[rows[stem]], _strips_of(params, rows[stem]))
+        dry = song.audio[stem]
+        lufs = loudness(dry, sample_rate=rate) if levels is None else levels[stem]
+        return _measure_stem(console, dry, lufs, tracks[rows[stem]], _strips_of(params, rows[stem]))
 
     measured: dict[str, StemMeasures] = {}
     workers = min(torch.get_num_threads(), MOST_THREADS)
@@ -207,7 +211,7 @@ def _strips_of(params: ConsoleParams, rows: list[int]) -> ConsoleParams:
 
 @torch.no_grad()  # on each thread
 def _measure_stem(
-    console: MixingConsole, dry: torch.Tensor, tracks: torch.Tensor, params: ConsoleParams
+    console: MixingConsole, dry: torch.Tensor, lufs: float, tracks: torch.Tensor, params: ConsoleParams
 ) -> tuple[StemMeasures, torch.Tensor]:
     """Run the strips of one stem: its measures, and how it reaches the master bus."""
     meter, grid, rate = ReductionMeter(), equalizer_grid(params.sample_rate), params.sample_rate
@@ -215,7 +219,7 @@ def _measure_stem(
     for other in others:
         wet = wet + other
     measures = StemMeasures(
-        loudness(dry, sample_rate=rate),
+        lufs,
         loudness(wet, sample_rate=rate),
         stereo_powers(dry),
         stereo_powers(wet),

@@ -137,7 +137,9 @@ def optimize_mix(
         fit_seconds=fit_seconds,
         progress=progress,
     )
-    result = render_mix(song, blend(init, params, amount), console=console, reference=record, history=history)
+    result = render_mix(
+        song, blend(init, params, amount), console=console, reference=record, history=history, levels=levels
+    )
     tell_if_farther(result, record)
     return result
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +33,7 @@ from ..style.losses import feature_distance
 from ..style.own_features import Feature
 from .limits import LEAN_DB, UNDER_DB, MixWarning, find_warnings
 from .measures import SongMeasures, StemMeasures, equalizer_grid, render_measured, shared_equalizer_db
+from .unsteady import Unsteady
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +79,8 @@ class Mix(Protocol):
     params: ConsoleParams
     song: Multitrack
     loss: dict[str, float] | None
+    plain_loss: float | None
+    unsteady: Sequence[Unsteady]
     reference: torch.Tensor | None
     features: dict[str, Feature]
     console: MixingConsole
@@ -201,14 +205,17 @@ def build_report(
         for name, (of_sound, of_octaves) in zip(sounds, measured, strict=True):
             numbers[name], octaves[name] = of_sound, of_octaves
     if reference is not None:
-        record = _features(result, reference, numbers["reference"]["loudness_lufs"])
+        known = {"plain sum": result.plain_loss} if own else {}
         if own and result.loss is not None:
-            numbers["mix"]["loss"] = result.loss["total"]
+            known["mix"] = result.loss["total"]
+        record: dict[str, torch.Tensor] = {}
         for name in ("mix", "plain sum"):
-            if "loss" not in numbers[name]:
+            loss = known.get(name)
+            if loss is None:
+                record = record or _features(result, reference, numbers["reference"]["loudness_lufs"])
                 features = _features(result, sounds[name], numbers[name]["loudness_lufs"])
-                terms = feature_distance(features, record, features=result.features)
-                numbers[name]["loss"] = terms["total"].item()
+                loss = feature_distance(features, record, features=result.features)["total"].item()
+            numbers[name]["loss"] = loss
     numbers["mix"] |= {
         "lead_voice_lu": song.lead_voice_lu,
         "reverb_lu": song.reverb_lu,
@@ -217,7 +224,7 @@ def build_report(
     }
     numbers["plain sum"]["lead_voice_lu"] = song.delivered_voice_lu
     octaves["equalizer"] = shared_equalizer_db(song, rate)
-    return _make_report(song, numbers, octaves, result.params)
+    return _make_report(song, numbers, octaves, result.params, result.unsteady)
 
 
 def _measure_sound(audio: torch.Tensor, sample_rate: int) -> tuple[dict[str, float], np.ndarray]:
@@ -249,6 +256,7 @@ def _make_report(
     numbers: dict[str, dict[str, float]],
     octaves: dict[str, np.ndarray],
     params: ConsoleParams,
+    unsteady: Sequence[Unsteady],
 ) -> Report:
     import pandas as pd
 
@@ -268,7 +276,7 @@ def _make_report(
     )
     table = pd.DataFrame(octaves, index=list(OCTAVES_HZ), columns=[*SOUNDS, "equalizer"], dtype=float)
     table = table.rename_axis("octave_hz")
-    return Report(stems, mix, table, find_warnings(stems, mix, table, params))
+    return Report(stems, mix, table, find_warnings(stems, mix, table, params, unsteady))
 
 
 def _stem_numbers(stem: StemMeasures, moved_db: float, grid: np.ndarray) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
@@ -30,6 +30,7 @@ from .limits import FARTHER, NEGATIVE
 from .measures import SongMeasures, render_measured
 from .report import Report, build_report
 from .stem_files import file_names
+from .unsteady import Unsteady
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,9 @@ class MixResult:
         loss: The audio-feature loss between the whole mix and the whole reference, both at -16 LUFS, by term,
             with the "total"; None without a reference, and after `remix`.
         reference: The record whose style was taken, (2, num_samples); None without one.
+        plain_loss: The total of the loss of the plain sum of the stems; None where it was not asked for.
+        unsteady: Knobs that a network would set differently from window to window, by more than 3 dB, the worst
+            first. Empty after a fit, which looks at one window.
         measures: What was measured while the song was mixed, for the report.
         features: Terms of the user's own in `loss`, which the report compares as well.
         console: What renders `params`; not given: the library's console of their preset.
@@ -67,6 +71,8 @@ class MixResult:
     loudness_lufs: float = math.nan
     loss: dict[str, float] | None = None
     reference: torch.Tensor | None = None
+    plain_loss: float | None = None
+    unsteady: Sequence[Unsteady] = ()
     measures: SongMeasures | None = field(default=None, repr=False)
     features: dict[str, Feature] = field(default_factory=dict, repr=False)
     console: MixingConsole = field(default=None, repr=False)  # type: ignore[assignment]
@@ -79,6 +85,11 @@ class MixResult:
     def __repr__(self) -> str:
         loss = f", audio-feature loss {self.loss['total']:.4f}" if self.loss else ""
         return f"MixResult({self.song!r}, {self.loudness_lufs:.1f} LUFS{loss})"
+
+    @property
+    def total(self) -> float:
+        """The total of the loss; NaN where there is none."""
+        return math.nan if self.loss is None else self.loss["total"]
 
     @property
     def sample_rate(self) -> int:
@@ -207,6 +218,7 @@ def render_mix(
     lufs: float = MIX_LUFS,
     reference: Reference | None = None,
     history: pd.DataFrame | None = None,
+    levels: Sequence[float] | None = None,
 ) -> MixResult:
     """Render the song, and put the gain that brings it to `lufs` into the master's output gain.
 
@@ -217,13 +229,14 @@ def render_mix(
         lufs: The level of the mix, in LUFS.
         reference: The record, for the result's loss; None: no loss.
         history: The losses by step, for the result.
+        levels: Loudness of each stem in LUFS, where it is known (`check_song`); None: it is measured.
 
     Returns:
         The mix. When the range of the output gain does not reach the level, the mix comes as near as it can.
     """
     params = params.clone()
     console = console or MixingConsole(song.sample_rate, params.preset)
-    audio, measures = render_measured(console, song, params)
+    audio, measures = render_measured(console, song, params, levels)
     level = loudness(audio, sample_rate=song.sample_rate)
     if math.isfinite(level):
         strip = params.master_bus
@@ -234,14 +247,13 @@ def render_mix(
         if type(console) is MixingConsole:
             audio, level = audio * 10.0 ** (change_db / 20.0), level + change_db
         else:  # in a subclass, the output gain may not be the last thing
-            audio, measures = render_measured(console, song, params)
+            audio, measures = render_measured(console, song, params, levels)
             level = loudness(audio, sample_rate=song.sample_rate)
-    if reference is None:
-        return MixResult(audio, params, song, history, level, measures=measures, console=console)
-    loss = reference.distance(audio, level, sample_rate=song.sample_rate)
-    return MixResult(
-        audio, params, song, history, level, loss, reference.audio, measures, reference.own, console
-    )
+    result = MixResult(audio, params, song, history, level, measures=measures, console=console)
+    if reference is not None:
+        result.loss = reference.distance(audio, level, sample_rate=song.sample_rate)
+        result.reference, result.features = reference.audio, reference.own
+    return result
 
 
 @dataclass
@@ -310,13 +322,20 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int, features: OwnF
     return Reference(audio, audio_features(at_mix_level, sample_rate=sample_rate, features=own), own)
 
 
+def distance_of_plain_sum(song: Multitrack, reference: Reference) -> float:
+    """Compute the audio-feature loss of the plain sum of a song's stems."""
+    plain_sum = song.audio.sum(dim=0)
+    level = loudness(plain_sum, sample_rate=song.sample_rate)
+    return reference.distance(plain_sum, level, sample_rate=song.sample_rate)["total"]
+
+
 def tell_if_farther(result: MixResult, reference: Reference) -> None:
     """Name in an `InputNote` a mix that is farther from its record than the plain sum of the stems."""
-    plain_sum = result.song.audio.sum(dim=0)
-    level = loudness(plain_sum, sample_rate=result.sample_rate)
-    plain = reference.distance(plain_sum, level, sample_rate=result.sample_rate)["total"]
-    if result.loss is not None and result.loss["total"] > FARTHER * plain:
+    if result.plain_loss is None:
+        result.plain_loss = distance_of_plain_sum(result.song, reference)
+    plain = result.plain_loss
+    if result.total > FARTHER * plain:
         note(
             f"the mix is farther from its record than the plain sum of the stems: audio-feature loss "
-            f"{result.loss['total']:.4f} against {plain:.4f}"
+            f"{result.total:.4f} against {plain:.4f}"
         )

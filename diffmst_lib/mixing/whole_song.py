@@ -7,7 +7,7 @@ length and level are cut into such windows, and the consoles of the windows are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -37,9 +37,17 @@ from .bus import console_tracks, hold_bus, plain_sum
 from .keeping import KEEP, limit_lean
 from .optimize import fit_console
 from .parts import blend, check_amount, check_keep, check_locks, hold
-from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
+from .result import MixResult, Reference, check_reference, distance_of_plain_sum, render_mix, tell_if_farther
 from .start import start_params
+from .unsteady import Unsteady, still_unsteady, unsteady_knobs
 
+SHARES = (
+    0.5,
+    0.25,
+    0.125,
+    0.0,
+)  # of the way that a network's console goes where it leads away from the record
+ROUNDING = 1.0005  # of two ways to compute the loss of the same mix
 MOST_WINDOWS = 12  # of a song and of a record: a dozen of the loudest say as much as all of them
 
 
@@ -135,9 +143,9 @@ def mix_song(
     levels, record = _check(model, song, reference, features)
     console, preset = model.console, model.config.console
     locked = check_locks(lock, console_tracks(song, preset)[0], preset)
-    check_amount(amount)
+    shares = check_amount(amount)
     start = start_params(song, balance, center, preset=preset, levels=levels)
-    params = _mean_console(model, song, record.audio, balance, center, levels, progress)
+    params, unsteady = _mean_console(model, song, record.audio, balance, center, levels, progress)
     if model.config.stems and keep:
         params = limit_lean(console, params, _loudest_part(song, fit_seconds), locked)
     params = hold(start, params, locked)
@@ -154,11 +162,49 @@ def mix_song(
             fit_seconds=fit_seconds,
             progress=progress,
         )
-    result = render_mix(
-        song, blend(start, params, amount), console=console, reference=record, history=history
-    )
-    tell_if_farther(result, record)
+    found = blend(start, params, amount)
+    result = render_mix(song, found, console=console, reference=record, history=history, levels=levels)
+    if refine_steps or not keep or not any(shares.values()):
+        tell_if_farther(result, record)
+        way = 1.0
+    else:
+        result, way = _go_back(result, start, found, record, fit_seconds)
+    if not refine_steps:
+        shares = {aspect: way * share for aspect, share in shares.items()}
+        result.unsteady = still_unsteady(unsteady, start.names, locked, shares)
     return result
+
+
+def _go_back(
+    result: MixResult, start: ConsoleParams, found: ConsoleParams, record: Reference, seconds: float
+) -> tuple[MixResult, float]:
+    """Go from a network's console towards its start until the mix is no farther from its record than the plain sum.
+
+    Returns:
+        The mix, and how much of the way is left, 0 to 1.
+    """
+    song, console = result.song, result.console
+    plain = result.plain_loss = distance_of_plain_sum(song, record)
+    first, farthest = result.total, ROUNDING * plain
+    if first <= farthest:
+        return result, 1.0
+    part = replace(song, audio=_loudest_part(song, seconds))
+    plain_part = distance_of_plain_sum(part, record)
+    for way in SHARES:
+        params = blend(start, found, way)
+        # The loudest part tells, in a tenth of the time, which shares are worth a whole song.
+        mixed = render_mix(part, params, console=console, reference=record) if way else None
+        if mixed is None or mixed.total <= plain_part:
+            result = render_mix(song, params, console=console, reference=record)
+            result.plain_loss = plain
+            if result.total <= farthest:
+                break
+    far = f"it goes {way:g} of its way" if way else "the song stays as it starts"
+    note(
+        "the network's console led farther from the record than the plain sum of the stems is: audio-feature "
+        f"loss {first:.4f} against {plain:.4f}, so {far}"
+    )
+    return result, way
 
 
 def _loudest_part(song: Multitrack, seconds: float) -> torch.Tensor:
@@ -177,7 +223,7 @@ def analyze_song(
 ) -> ConsoleParams:
     """Predict the console of a whole song, for its stems as they are: `DiffMST.analyze`, with its errors."""
     levels, record = _check(model, song, reference)
-    return _mean_console(model, song, record.audio, balance, center, levels, progress)
+    return _mean_console(model, song, record.audio, balance, center, levels, progress)[0]
 
 
 def attention_maps(
@@ -249,8 +295,12 @@ def _mean_console(
     center: Sequence[str] | None,
     levels: list[float],
     progress: bool,
-) -> ConsoleParams:
-    """Average the consoles of the song's loudest windows, each strip weighted by the energy of its track."""
+) -> tuple[ConsoleParams, list[Unsteady]]:
+    """Average the consoles of the song's loudest windows, each strip weighted by the energy of its track.
+
+    Returns:
+        The mean console, and how far the windows disagree about its knobs.
+    """
     config, tracks = model.config, song_tracks(model.config, song, balance, center, levels)
     with evaluating(model.modules()):
         style = reference_style(model, reference)
@@ -267,13 +317,14 @@ def _mean_console(
         (of_buses * fx_buses).sum(dim=0),
         (of_buses * master_buses).sum(dim=0),
     ]
-    params = ConsoleParams.from_unit(
-        *(mean.clamp(0.0, 1.0) for mean in means),
-        preset=config.console,
-        sample_rate=config.sample_rate,
-        names=tracks.names,
-    )
-    return hold_bus(model.console, song, params) if config.stems else params
+    kind: dict[str, Any] = {
+        "preset": config.console,
+        "sample_rate": config.sample_rate,
+        "names": tracks.names,
+    }
+    params = ConsoleParams.from_unit(*(mean.clamp(0.0, 1.0) for mean in means), **kind)
+    unsteady = unsteady_knobs(ConsoleParams.from_unit(strips, fx_buses, master_buses, **kind), energy)
+    return (hold_bus(model.console, song, params) if config.stems else params), unsteady
 
 
 def loudest_windows(audio: torch.Tensor, seconds: float, sample_rate: int) -> list[torch.Tensor]:

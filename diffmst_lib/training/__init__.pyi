@@ -12,7 +12,7 @@ from .random_consoles import random_params as random_params
 from .recipes import VARIANTS as VARIANTS
 from .recipes import Recipe as Recipe
 from .recipes import recipe as recipe
-from .rehearse import rehearse as rehearse
+from .rehearsing import rehearse as rehearse
 from .stopping import Stopped as Stopped
 from .strip_exam import kept as kept
 from .strip_exam import mean_strip as mean_strip

@@ -27,7 +27,7 @@ from .recipes import Recipe
 
 MOMENTS = 20  # pairs of moments of each song
 RECORD_MOMENTS = 6  # of each record, for 20 of a song
-LONGER = 2  # a moment lasts that many times as long as the segments of the training to come
+LONGER = 3  # a moment lasts that many times as long as the segments of the training to come
 ALL = 100_000  # more stems than any song has
 
 Heard = TypeVar("Heard")

@@ -34,9 +34,11 @@ from .recipes import Recipe
 
 STEMS = (3, 16)  # of a task
 KNOWN = 0.5  # of the tasks have a known answer
-SEVERAL_SONGS = 0.3  # of the tasks have stems of three songs
+SEVERAL_SONGS = 0.5  # of the tasks have stems of three songs
 ALL_MONO = 0.1  # have stems that are made mono
-OTHER_STEMS = 0.6  # have stems with another balance and tone, in both moments
+# Have stems with another balance and tone, in both moments. At 0.6 the network learned the balances of 65 songs by
+# heart: a loss of 0.046 with those, of 0.065 with others.
+OTHER_STEMS = 1.0
 OTHER_BALANCE = 0.3  # of those with a record get stems that an engineer has disturbed
 OTHER_MASTER = 0.3  # and so many get another master of the record
 SILENCE_DB = -100.0  # in the statistics
@@ -220,11 +222,10 @@ class Rehearsal:
         statistics, bands = statistics.clone(), self.model.config.bands
         half = statistics.shape[-1] // 2
         for signal, first in enumerate((0, half)):
-            spectrum, level = statistics[:, first : first + bands], statistics[:, first + 2 * bands]
-            spectrum += bands_db[signal]
-            level += bands_db[signal] if level_db is None else level_db[signal]
-            spectrum.clamp_(min=SILENCE_DB)
-            level.clamp_(min=SILENCE_DB)
+            last = first + 2 * bands
+            of_level = bands_db[signal] if level_db is None else level_db[signal]
+            statistics[:, first : first + bands] = _raised(statistics[:, first : first + bands], bands_db[signal])
+            statistics[:, last] = _raised(statistics[:, last], of_level)
         return statistics
 
     def _silent_side(self, statistics: torch.Tensor) -> torch.Tensor:
@@ -315,3 +316,9 @@ def check_config(config: ModelConfig) -> None:
 def only_mid(power: torch.Tensor) -> torch.Tensor:
     """Make the powers (N, 3, bands) of mono stems: only the mid is left."""
     return power * torch.tensor([[1.0], [0.0], [0.0]])
+
+
+def _raised(levels_db: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
+    """Raise levels by a gain; silence stays silence, as in the side of mono stems."""
+    raised = (levels_db + gain_db).clamp(min=SILENCE_DB)
+    return torch.where(levels_db > SILENCE_DB + 0.01, raised, levels_db)

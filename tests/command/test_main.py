@@ -11,7 +11,8 @@ import diffmst_lib
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "mix", "train", "data", "data index", "data cache", "data open", "data shard", "bench"]
+    "verb",
+    ["", "mix", "rehearse", "train", "data", "data index", "data cache", "data open", "data shard", "bench"],
 )
 def test_help(diffmst, verb):
     code, out, err = diffmst(f"{verb} --help")
@@ -21,7 +22,7 @@ def test_help(diffmst, verb):
 
 def test_help_of_the_command_names_every_verb(diffmst):
     _, out, _ = diffmst("--help")
-    assert all(f"    {verb} " in "\n".join(out) for verb in ("mix", "train", "data", "bench"))
+    assert all(f"    {verb} " in "\n".join(out) for verb in ("mix", "rehearse", "train", "data", "bench"))
 
 
 def test_version(diffmst):

@@ -158,6 +158,8 @@ def test_method_1_and_fine_tuning(root, tmp_path, capsys):
         (["--seconds", "100"], ["100 s"]),
         (["--compile"], ["CNN", "tiny"]),
         (["--method", "1", "--varied", "0.5"], ["--varied has no meaning with method 1"]),
+        (["--method", "1", "--known", "0.5"], ["--known has no meaning with method 1"]),
+        (["--known", "2"], ["known cannot be 2"]),
         (["--random-gain-db", "3"], ["--random-gain-db has no meaning with method 2"]),
     ],
 )

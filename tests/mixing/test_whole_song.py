@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 
 import pytest
 import torch
@@ -11,12 +12,16 @@ from model_helpers import TWIN, model
 import diffmst_lib as dm
 from diffmst_lib import InputError, InputNote, Multitrack
 from diffmst_lib.console.specs import ASPECTS
-from diffmst_lib.console.table import param_table
+from diffmst_lib.console.table import knob_index, param_table
+from diffmst_lib.mixing.result import render_mix
 from diffmst_lib.mixing.start import start_params
 from diffmst_lib.mixing.whole_song import loudest_windows, reference_style
+from diffmst_lib.network.controller import start_console
 
-# Untrained networks do not come nearer, and say so.
-pytestmark = pytest.mark.filterwarnings("ignore:the mix is farther from its record")
+# Untrained networks do not come nearer, and say so. Without `keep` nothing leads them back.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:the mix is farther from its record", "ignore:the network's console led farther"
+)
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +158,11 @@ def test_the_level_of_song_and_reference_does_not_matter(tiny, song, reference):
 def test_the_balance_is_the_artists_unless_the_stems_are_made_equally_loud(tiny, song, reference):
     faders = torch.tensor([-12.0, 6.0, 0.0])
     other = Multitrack(song.names, song.audio * 10 ** (faders[:, None, None] / 20), song.sample_rate)
-    want, found = (tiny.mix(x, reference, balance="equal") for x in (song, other))
+    want, found = (tiny.mix(x, reference, balance="equal", keep=0) for x in (song, other))
     torch.testing.assert_close(found.audio, want.audio, rtol=0, atol=1e-4)
     change = found.params.values("track")["input_gain_db"] - want.params.values("track")["input_gain_db"]
     torch.testing.assert_close(change, -faders, rtol=0, atol=1e-3)
-    delivered = [tiny.mix(x, reference).audio for x in (song, other)]
+    delivered = [tiny.mix(x, reference, keep=0).audio for x in (song, other)]
     assert (delivered[0] - delivered[1]).norm() > 0.1 * delivered[0].norm()
     with pytest.raises(ValueError, match="balance must be one of delivered, equal, not 'loud'"):
         tiny.mix(song, reference, balance="loud")
@@ -174,7 +179,7 @@ def test_sounds_just_above_silence(tiny, of_seconds, song, reference, lufs):
 
 
 def test_a_song_so_loud_that_its_trims_end(tiny, song, reference):
-    result = tiny.mix(Multitrack(song.names, 1000.0 * song.audio), reference)
+    result = tiny.mix(Multitrack(song.names, 1000.0 * song.audio), reference, keep=0)
     assert result.params.values("track")["input_gain_db"].tolist() == [-48.0] * 3
     result.params.check()
     assert bus_lufs(result) == pytest.approx(-20.0, abs=0.1)  # the faders do the rest
@@ -227,7 +232,7 @@ def test_an_offset_of_the_reference_is_told_once_where_it_was_given(tiny, song, 
 
 def test_a_mix_farther_from_its_record_than_the_plain_sum_is_named_with_both_losses(tiny, song, reference):
     with pytest.warns(InputNote, match="the mix is farther from its record than the plain sum") as notes:
-        result = tiny.mix(song, reference)
+        result = tiny.mix(song, reference, keep=0)
     plain = dm.unity(song, reference=reference).loss["total"]
     assert result.loss["total"] > plain
     assert f"loss {result.loss['total']:.4f} against {plain:.4f}" in str(notes[0].message)
@@ -247,13 +252,70 @@ def test_bad_references_are_refused(tiny, song, bad, message):
         tiny.mix(song, bad)
 
 
+# A network that makes it worse
+
+
+def brighten(monkeypatch, model, gain_db):
+    """Have a network turn up the treble of every stem, and nothing else."""
+
+    def console_logits(embeddings, style, tracks, *, pans):
+        strips, *buses = start_console(pans, "default")
+        gain = param_table("track")[knob_index("high_shelf_gain_db")]
+        strips[..., knob_index("high_shelf_gain_db")] = math.log((gain_db - gain.low) / (gain.high - gain_db))
+        return [strips, *(bus.expand(1, -1) for bus in buses)]
+
+    monkeypatch.setattr(model, "console_logits", console_logits)
+
+
+def brighter(song, gain_db):
+    """A record: the song with more treble."""
+    params = start_params(song)
+    params.tracks[:, knob_index("high_shelf_gain_db")] = gain_db
+    return render_mix(song, params).audio
+
+
+@pytest.mark.parametrize(
+    ("wanted_db", "share", "told"),
+    [(6.0, 1.0, None), (4.0, 0.5, "it goes 0.5 of its way"), (0.0, 0.0, "the song stays as it starts")],
+)
+def test_a_network_that_leads_away_from_the_record_is_led_back_by_halves(
+    tiny, song, monkeypatch, wanted_db, share, told
+):
+    brighten(monkeypatch, tiny, 11.0)
+    record = brighter(song, wanted_db)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", InputNote)
+        result = tiny.mix(song, record)
+        far = tiny.mix(song, record, keep=0)
+    plain = dm.unity(song, reference=record).loss["total"]
+    assert result.params.values("track")["high_shelf_gain_db"].tolist() == pytest.approx(
+        [11.0 * share] * 3, abs=0.01
+    )
+    assert result.loss["total"] <= plain + 1e-4 and result.plain_loss == pytest.approx(plain)
+    assert (far.loss["total"] > plain) == (share < 1)
+    led = [str(note.message) for note in notes if "led farther" in str(note.message)]
+    assert len(led) == (share < 1)
+    if told:
+        assert told in led[0] and f"loss {far.loss['total']:.4f} against {plain:.4f}" in led[0]
+
+
+def test_nothing_is_led_back_where_the_song_stays_or_steps_refine(tiny, song, monkeypatch):
+    brighten(monkeypatch, tiny, 11.0)
+    record = brighter(song, 0.0)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", InputNote)
+        tiny.mix(song, record, amount=0.0)
+        tiny.mix(song, record, refine_steps=1)
+    assert not any("led farther" in str(note.message) for note in notes)
+
+
 # Locks and amounts
 
 
 @pytest.mark.parametrize("refine_steps", [0, 2])
 def test_what_is_locked_stays_as_it_was_delivered(tiny, song, reference, refine_steps):
     start, locks = start_params(song), ["bgvox_main", "kick.pan", "kick.peak_1_gain_db", "master_bus.ratio"]
-    params = tiny.mix(song, reference, lock=locks, refine_steps=refine_steps).params
+    params = tiny.mix(song, reference, lock=locks, refine_steps=refine_steps, keep=0).params
     voice = [name for name in params.track("bgvox_main") if name != "fader_db"]
     assert [params.track("bgvox_main")[knob] for knob in voice] == [
         start.track("bgvox_main")[k] for k in voice
@@ -273,7 +335,7 @@ def test_a_locked_master_bus_stays_but_for_its_gain(tiny, song, reference):
 
 def test_no_amount_is_the_song_as_it_was_delivered_and_half_is_half_of_the_way(tiny, song, reference):
     start = start_params(song).to_unit()[0]
-    mixes = {amount: tiny.mix(song, reference, amount=amount) for amount in (0.0, 0.5, 1.0)}
+    mixes = {amount: tiny.mix(song, reference, amount=amount, keep=0) for amount in (0.0, 0.5, 1.0)}
     torch.testing.assert_close(mixes[0.0].audio, dm.unity(song).audio, rtol=0, atol=1e-5)
     found, half = (mixes[amount].params.to_unit()[0] for amount in (1.0, 0.5))
     torch.testing.assert_close(half, (start + found) / 2, rtol=0, atol=1e-4)
@@ -289,10 +351,11 @@ def test_an_amount_by_aspect_leaves_the_others_alone(tiny, song, reference, aspe
                 got, want = got - got[0], want - want[0]
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
-    whole, start = tiny.mix(song, reference).params, start_params(song)
-    only = tiny.mix(song, reference, amount=dict.fromkeys(ASPECTS, 0) | {aspect: 1}).params
+    whole, start = tiny.mix(song, reference, keep=0).params, start_params(song)
+    amount = dict.fromkeys(ASPECTS, 0) | {aspect: 1}
+    only = tiny.mix(song, reference, amount=amount, keep=0).params
     check(only, lambda of_knob: whole if of_knob == aspect else start)
-    others = tiny.mix(song, reference, amount={aspect: 0}).params  # what is not named is taken whole
+    others = tiny.mix(song, reference, amount={aspect: 0}, keep=0).params  # what is not named is taken whole
     check(others, lambda of_knob: start if of_knob == aspect else whole)
 
 
@@ -320,7 +383,7 @@ def test_bad_options_are_refused(tiny, song, reference, options, error, message)
 
 
 def test_refinement_starts_from_the_networks_console_and_gets_nearer(tiny, song, reference):
-    result, first = tiny.mix(song, reference, refine_steps=3), tiny.mix(song, reference)
+    result, first = tiny.mix(song, reference, refine_steps=3), tiny.mix(song, reference, keep=0)
     loss = dm.audio_feature_loss(first.audio, dm.normalize_loudness(reference))["total"].item()
     assert len(result.history) == 4
     assert result.history["total"].iloc[0] == pytest.approx(loss, rel=0.1)

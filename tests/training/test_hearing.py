@@ -114,10 +114,10 @@ def test_splits_with_too_little_in_them(model, long_index, names, says):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "says"), [(3.0, "none of 2 songs has"), (1.6, "heard 0 moments of songs")]
+    ("seconds", "says"), [(3.0, "none of 2 songs has"), (1.1, "heard 0 moments of songs")]
 )
 def test_songs_too_short(model, index, seconds, says):
-    """Of 4 s: a moment of 6 s has no place, two of 3.2 s have none."""
+    """Of 4 s: a moment of 9 s has no place, two of 3.3 s have none."""
     with pytest.raises(InputError) as caught:
         hear(model, short(seconds=seconds), index, moments=2)
     assert one_line(caught, says)
@@ -132,7 +132,7 @@ def test_a_file_that_is_gone(model, tmp_path):
             artist="a",
             split="train",
             stems={
-                name: Source(write_sound(tmp_path / f"{name}.wav", music(6, channels=1, seed=seed)))
+                name: Source(write_sound(tmp_path / f"{name}.wav", music(8, channels=1, seed=seed)))
                 for seed, name in enumerate(["kick", "bass"])
             },
         )

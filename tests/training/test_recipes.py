@@ -78,6 +78,17 @@ def test_small_models_take_the_released_losses_and_levels(model):
         assert recipe(name, model, released=True, pull=0.5).pull == 0.5
 
 
+def test_a_quarter_of_the_batches_of_small_have_known_answers_where_there_are_any():
+    found = {name: recipe(name, "small").known for name in VARIANTS}
+    assert found == dict.fromkeys(VARIANTS, 0.0) | {"af-16": 0.25}
+    assert recipe("af-16", "tiny").known == 0 and recipe("af-16", "small", known=0.5).known == 0.5
+    channels = dataclasses.replace(
+        dm.ModelConfig.preset("small"), name="mine", console="reference", track_lufs=-48.0, evidence=False
+    )
+    with pytest.warns(InputNote, match="the settings of small"):
+        assert recipe("af-16", channels).known == 0
+
+
 def test_known_tasks_need_stems():
     with pytest.raises(ValueError, match="model of stems"):
         recipe("af-16", "paper", known=0.5)

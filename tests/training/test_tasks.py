@@ -224,7 +224,8 @@ def test_tracks_record_and_answer_are_of_the_same_two_engineers(index):
         for i, rng in enumerate(generators(seed)):
             real = batch.mask[i]
             ours, theirs = known.Knobs.draw_two(batch.tracks.shape[1], rng)
-            there, here = batch.tracks[i].split(44100, dim=-1)
+            others = known.Knobs.draw(batch.tracks.shape[1], rng, True)
+            there, here = others.apply(batch.tracks[i], 44100).split(44100, dim=-1)
             record = theirs.apply(there, 44100)[real].sum(dim=0)
             assert torch.allclose(dm.normalize_loudness(record), task.reference[i], atol=1e-4)
             disturbed = ours.apply(here, 44100)[real]

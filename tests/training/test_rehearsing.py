@@ -13,9 +13,9 @@ from training_helpers import OPTIONS, interrupted, same, short, small_cnn, weigh
 import diffmst_lib as dm
 from diffmst_lib.data.index import SongIndex
 from diffmst_lib.inputs import InputError, InputNote
-from diffmst_lib.training import rehearse as module
+from diffmst_lib.training import rehearsing as module
 from diffmst_lib.training.loop import train
-from diffmst_lib.training.rehearse import rehearse
+from diffmst_lib.training.rehearsing import rehearse
 from diffmst_lib.training.stopping import Stopped
 
 LIKE = short()
@@ -137,7 +137,7 @@ def test_another_rehearsal_cannot_be_resumed(long_index, rehearsed, changes, opt
 
 
 def test_other_songs_cannot_be_resumed(long_index, rehearsed):
-    first, *others = long_index
+    others = list(long_index)[1:]
     with pytest.raises(InputError) as caught:
         rehearse(LIKE, SongIndex(others), rehearsed.folder, resume=True, **FEW)
     assert one_line(caught, "data 7 songs", "now 6 songs", "another folder")
@@ -196,7 +196,7 @@ def test_stems_without_a_side_are_noted(long_index, tmp_path):
 
 
 def test_weights_that_run_away_are_reported_in_one_line(long_index, tmp_path):
-    like = dataclasses.replace(LIKE, learning_rate=1e30, schedule="constant", weight_decay=0.0)
+    like = dataclasses.replace(LIKE, learning_rate=1e30, schedule="constant")
     with pytest.raises(InputError) as caught:
         rehearse(like, long_index, tmp_path, **FEW)
     assert one_line(caught, "step ", "learning rate")
