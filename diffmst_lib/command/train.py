@@ -142,7 +142,10 @@ def _add_how(add: Callable[..., object]) -> None:
 
 def _limit(text: str) -> float:
     """Read a number of at least 0, or "none", which counts as 0."""
-    return 0.0 if text == "none" else number_from_zero(text)
+    try:
+        return 0.0 if text == "none" else number_from_zero(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or none, for no limit") from None
 
 
 def run(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..inputs import FIRST_EDITION, PRESETS, note
+from ..inputs import FIRST_EDITION, PRESETS, InputError, note
 from .first_edition import VERSION_1_NAMES, channels_to_stems
 from .specs import CONSOLES, ParamSpec
 from .strip import Strip, inside, outside
@@ -354,7 +354,7 @@ class ConsoleParams:
 
         Raises:
             ValueError: In one line, when the text is not a console or of another version, or when a knob is
-                missing, unknown or bad.
+                missing, unknown or bad; its subclass InputError for a console that nobody registered.
         """
         if str(text).endswith(".json"):
             raise ValueError(f"not a console's JSON: {text} is the name of a file, not its text")
@@ -378,6 +378,8 @@ class ConsoleParams:
                 if unknown := [key for key in row if key not in known]:
                     raise ValueError(f"{strip.label} has no parameter {unknown[0]!r}")
             return params.as_stems(noted=True) if old else params
+        except InputError:  # a console that nobody registered
+            raise
         except KeyError as error:
             raise ValueError(f"not a console's JSON: {error} is missing") from None
         except (TypeError, AttributeError) as error:

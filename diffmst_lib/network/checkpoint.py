@@ -6,7 +6,7 @@ Chapter: The controller.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,29 +74,43 @@ def load(make: Callable[[ModelConfig], Model], name: str | Path) -> Model:
     config, weights = _read_config(folder / CONFIG), _read_weights(folder / WEIGHTS)
     try:
         with torch.device("meta"):  # shapes without numbers cost nothing, whatever the configuration asks for
-            wanted = make(config).state_dict()
+            empty = make(config)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{folder / CONFIG}: makes no model ({why(error)})") from None
-    missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
-    if missing or extra:
-        what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which the configuration does not"
-        raise InputError(
-            f"{folder / WEIGHTS}: weights of another model ({what}; {len(missing + extra)} such names)"
-        )
+    check_weights(folder / WEIGHTS, weights, empty)
     for key, tensor in weights.items():
-        if tensor.shape != wanted[key].shape:
-            raise InputError(
-                f"{folder / WEIGHTS}: weights of another model: {key} is {tuple(tensor.shape)}, the "
-                f"configuration asks for {tuple(wanted[key].shape)}"
-            )
-        if tensor.dtype != wanted[key].dtype:
-            raise InputError(f"{folder / WEIGHTS}: {key} is {tensor.dtype}, not {wanted[key].dtype}")
         impossible = key.endswith(".deviation") and not bool((tensor > 0).all())
         if impossible or not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{folder / WEIGHTS}: {key} holds NaN, infinite or impossible values")
     model = make(config)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def check_weights(path: Path, weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:
+    """Check that weights are those of a model: that names, shapes and types fit.
+
+    Args:
+        path: Their file, for the message.
+        weights: The weights by name.
+        model: The model, of whatever class; it may be on the device "meta".
+
+    Raises:
+        InputError: In one line, with the first that does not fit.
+    """
+    wanted, kind = model.state_dict(), type(model).__name__
+    missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    if missing or extra:
+        what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which a {kind} like this does not"
+        raise InputError(f"{path}: weights of another model ({what}; {len(missing + extra)} such names)")
+    for key, tensor in weights.items():
+        if tensor.shape != wanted[key].shape:
+            raise InputError(
+                f"{path}: weights of another model: {key} is {tuple(tensor.shape)}, a {kind} like this has "
+                f"{tuple(wanted[key].shape)}"
+            )
+        if tensor.dtype != wanted[key].dtype:
+            raise InputError(f"{path}: {key} is {tensor.dtype}, not {wanted[key].dtype}")
 
 
 def find(name: str | Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
+from ..disk import why
 from ..inputs import InputError
 from ..registry import Registry
 from .bark import BARK_BANDS
@@ -141,10 +142,13 @@ def measure_own(name: str, function: FeatureFunction, x: torch.Tensor, sample_ra
 
     Raises:
         InputError: In one line, for anything but a floating-point tensor with a first axis of B and finite
-            numbers, and for one that passes no gradient to audio that needs one.
+            numbers, for one that passes no gradient to audio that needs one, and for a function that fails.
     """
     batch = x if x.ndim == 3 else x[None]
-    value = function(batch, sample_rate)
+    try:
+        value = function(batch, sample_rate)
+    except Exception as error:
+        raise InputError(f"feature {name!r} fails: {type(error).__name__}: {why(error)}") from error
     if not isinstance(value, torch.Tensor):
         raise InputError(f"feature {name!r} must return a tensor, got {type(value).__name__}")
     if value.ndim < 1 or value.shape[0] != len(batch) or value.numel() == 0:

@@ -21,6 +21,7 @@ from ..data.names import few
 from ..data.songs import Song
 from ..disk import why, write_whole
 from ..inputs import InputError, note
+from ..network.checkpoint import check_weights
 from ..style.own_features import own_features
 from .own_loss import qualified_name
 from .recipes import Recipe
@@ -228,12 +229,15 @@ def load_checkpoint(
         How far the training is.
 
     Raises:
-        InputError: In one line, when there is no checkpoint, or when it is broken.
+        InputError: In one line, when there is no checkpoint, when it is broken, or when its weights are those
+            of another class of models, or of a part of one's own that has changed since.
     """
     about, tensors = _read(folder / CHECKPOINT)
-    model.load_state_dict(
-        {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    )
+    weights = {
+        name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")
+    }
+    check_weights(folder / CHECKPOINT, weights, model)
+    model.load_state_dict(weights)
     for name, parameter in model.named_parameters() if optimizer else ():
         state = {
             key: tensors[f"optimizer.{key}.{name}"]

@@ -83,7 +83,9 @@ def train(
         output: Folder for everything: config.json and model.safetensors (`DiffMST.from_pretrained` loads the
             folder), log.csv, validation.csv, TensorBoard's log, examples, and the checkpoint.
         references: A separate index of the references; None: those of `index`.
-        init: The model to start from, changed in place; None: `recipe.model` with random weights.
+        init: The model to start from, changed in place, with the input constants that it has
+            (`DiffMST.standardize`); None: `recipe.model` with random weights. A model of a class of your own
+            is given here, and again when its training is resumed.
         resume: Whether to continue from the checkpoint in `output`, if there is one. The recipe may have more
             steps than before.
         seed: Seed of the weights and of all random choices.
@@ -96,8 +98,8 @@ def train(
 
     Raises:
         InputError: In one line, when `output` already holds a model or a training, for a checkpoint of
-            another recipe, seed or data set, for data without a suitable segment, for an own loss that is no
-            scalar or not finite, and when more than 1 % of the updates are skipped.
+            another recipe, seed, data set or class of models, for data without a suitable segment, for an own
+            loss that is no scalar or not finite, and when more than 1 % of the updates are skipped.
         ValueError: For arguments that do not fit each other.
         Stopped: After Ctrl-C or SIGTERM.
 
@@ -288,7 +290,11 @@ def _try_loss(recipe: Recipe, example: HeldOut, device: torch.device) -> None:
         return
     task = replace(example.task, target=example.task.target.to(device))
     mix = plain_sum(task.tracks, task.pans, task.mask).to(device).requires_grad_()
-    _check_finite(task_loss(mix, task, recipe).item(), recipe, f"for the plain sum of {example.song}")
+    loss, where = task_loss(mix, task, recipe), f"for the plain sum of {example.song}"
+    _check_finite(loss.item(), recipe, where)
+    (gradient,) = torch.autograd.grad(loss, mix)
+    if not bool(gradient.isfinite().all()):
+        raise InputError(f"the gradient of the loss {recipe.loss_name} is not finite {where}")
 
 
 def _check_finite(loss: float, recipe: Recipe, when: str) -> None:

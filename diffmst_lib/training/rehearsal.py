@@ -39,6 +39,9 @@ ALL_MONO = 0.1  # have stems that are made mono
 # Have stems with another balance and tone, in both moments. At 0.6 the network learned the balances of 65 songs by
 # heart: a loss of 0.046 with those, of 0.065 with others.
 OTHER_STEMS = 1.0
+NOISE = (
+    0.3  # deviations, on the statistics of stems: otherwise they are fingerprints, and moments are recognized
+)
 OTHER_BALANCE = 0.3  # of those with a record get stems that an engineer has disturbed
 OTHER_MASTER = 0.3  # and so many get another master of the record
 SILENCE_DB = -100.0  # in the statistics
@@ -162,6 +165,8 @@ class Rehearsal:
             there = self._process(others, there)
         if known or rng.random() < OTHER_BALANCE:
             statistics, here = self._process_heard(ours, statistics, here)
+        noise = torch.tensor(rng.normal(0, 1, statistics.shape), dtype=torch.float32)
+        statistics = statistics + NOISE * self.model.track_encoder.standardize.deviation * noise
         trim_db = self.imitation.trim_db(here)
         here, statistics = here * 10.0 ** (trim_db / 10.0), self._louder(statistics, trim_db.expand(2, 1))
         heard, record = None, self._process(theirs, there).sum(dim=0)
@@ -224,7 +229,9 @@ class Rehearsal:
         for signal, first in enumerate((0, half)):
             last = first + 2 * bands
             of_level = bands_db[signal] if level_db is None else level_db[signal]
-            statistics[:, first : first + bands] = _raised(statistics[:, first : first + bands], bands_db[signal])
+            statistics[:, first : first + bands] = _raised(
+                statistics[:, first : first + bands], bands_db[signal]
+            )
             statistics[:, last] = _raised(statistics[:, last], of_level)
         return statistics
 

@@ -25,7 +25,7 @@ from .recipes import Recipe
 from .rehearsal import KNOWN, Rehearsal, check_config
 from .stopping import Stopped, stop_request
 
-STEPS, BATCH = 5000, 32
+STEPS, BATCH = 1500, 32
 LOG_EVERY, SAVE_EVERY = 100, 500
 
 

@@ -22,7 +22,7 @@ SHORT = ["--preset", "tiny", "--steps", "2", "--moments", "2"]
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
-    miniature(folder, seconds=10)
+    miniature(folder, seconds=14)
     return folder
 
 
@@ -56,9 +56,9 @@ def test_folders_of_audio(tmp_path, capsys):
     """Measured into the output folder, split by their names; sounds of the output are no songs."""
     for song in ("Alpha", "Beta", "Gamma", "Delta", "Epsilon"):
         for i in range(2):
-            write_sound(tmp_path / "songs" / song / f"stem {i}.wav", music(12, channels=1, seed=i))
+            write_sound(tmp_path / "songs" / song / f"stem {i}.wav", music(16, channels=1, seed=i))
     for i in range(12):
-        write_sound(tmp_path / "records" / f"record {i}.wav", music(5, seed=i))
+        write_sound(tmp_path / "records" / f"record {i}.wav", music(8, seed=i))
     output = tmp_path / "songs" / "model"
     options = ["--tracks", tmp_path / "songs", "--references", tmp_path / "records", "--output", output]
     code, _, err = run(capsys, "rehearse", *SHORT, *options, "--quiet")
@@ -74,7 +74,7 @@ def test_folders_of_audio(tmp_path, capsys):
         (["--preset", "nowhere.json"], ["nowhere.json: cannot be read"]),
         (["--references", "nowhere"], ["nowhere"]),
         (["--tracks", "nowhere"], ["nowhere"]),
-        (["--preset", "small"], ["heard 0 moments of songs", "rehearsal needs"]),  # moments of 6 s
+        (["--preset", "small"], ["heard 0 moments of songs", "rehearsal needs"]),  # moments of 9 s
     ],
 )
 def test_bad_input(root, tmp_path, capsys, more, parts):

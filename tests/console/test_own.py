@@ -141,10 +141,10 @@ def test_strips_files_and_logits_have_the_knob():
 
 def test_a_file_of_a_console_that_nobody_registered():
     data = json.loads(neutral().to_json()) | {"preset": "unheard"}
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(InputError) as error:
         ConsoleParams.from_json(json.dumps(data))
     message = str(error.value)
-    assert message.startswith("not a console's JSON: no console is registered as 'unheard' (known: default, ")
+    assert message.startswith("no console is registered as 'unheard' (known: default, ")
     assert "import the module that registers it" in message and "\n" not in message
 
 

@@ -92,7 +92,7 @@ def test_weights_of_another_preset(saved, tmp_path):
 def test_weights_of_another_width(saved):
     config = json.loads((saved[1] / "config.json").read_text())["config"]
     change(saved[1], config=config | {"width": 64})
-    with pytest.raises(InputError, match=r"is \(32,\), the configuration asks for \(64,\)"):
+    with pytest.raises(InputError, match=r"is \(32,\), a DiffMST like this has \(64,\)"):
         dm.DiffMST.from_pretrained(saved[1])
 
 

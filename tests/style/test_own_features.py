@@ -158,6 +158,10 @@ REFUSED = {
     "whole numbers": (lambda x, sample_rate: x.argmax(-1), "must return floating point, got torch.int64"),
     "NaN": (lambda x, sample_rate: (x - 9).log().mean(dim=(1, 2)), "'mine' gave NaN or infinity"),
     "infinity": (lambda x, sample_rate: (0 * x).log().mean(dim=(1, 2)), "'mine' gave NaN or infinity"),
+    "an error of its own": (
+        lambda x, sample_rate: x.view(7, 7),
+        "'mine' fails: RuntimeError: .* invalid for input",
+    ),
     "one argument": (lambda x: x, r"'mine' must take two arguments, \(x, sample_rate\)"),
     "no function": (3, r"'mine' must be a function of \(x, sample_rate\), not 3"),
     "ours of another name": (None, r"'mine' must be a function of \(x, sample_rate\), not None"),

@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 from audio_helpers import one_line
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -117,6 +118,28 @@ def test_a_broken_checkpoint(index, unbroken, tmp_path):
         with pytest.raises(InputError) as caught:
             train(short(), index, tmp_path, resume=True, **OPTIONS)
         assert one_line(caught, "checkpoint.safetensors")
+
+
+class Lifted(dm.DiffMST):
+    """A model of a user's own, with a weight more."""
+
+    def __init__(self, config="tiny"):
+        super().__init__(config)
+        self.lift = torch.nn.Parameter(torch.zeros(()))
+
+
+def test_the_training_of_a_class_of_ones_own_goes_on_with_that_class(index, unbroken, tmp_path):
+    recipe = short(steps=1, validate_every=1)
+    train(recipe, index, tmp_path, init=Lifted(), **OPTIONS)
+    for steps in (1, 2):
+        with pytest.raises(InputError) as caught:
+            train(short(steps=steps), index, tmp_path, resume=True, **OPTIONS)
+        assert one_line(caught, "checkpoint.safetensors", "has lift, which a DiffMST like this does not")
+    with pytest.raises(InputError) as caught:
+        train(short(), index, unbroken.folder, init=Lifted(), resume=True, **OPTIONS)
+    assert one_line(caught, "checkpoint.safetensors", "lacks lift")
+    run = train(short(steps=2), index, tmp_path, init=Lifted(), resume=True, **OPTIONS)
+    assert type(run.model) is Lifted and type(Lifted.from_pretrained(tmp_path)) is Lifted
 
 
 def changed_checkpoint(run, folder, change):

@@ -1,6 +1,7 @@
 """An own loss and own features: a worked example through a whole training, and one line for what is none."""
 
 import signal
+from functools import partial
 
 import pytest
 import torch
@@ -93,6 +94,9 @@ def test_a_weight_of_the_five(index, unbroken, tmp_path):
         (lambda mix, target, rate: (mix.detach() - target).abs().mean(), ["no gradient"]),
         (lambda mix, target, rate: (mix - target).mean() * float("nan"), ["is nan", "plain sum of three"]),
         (lambda mix, target, rate: mix.abs().sum() / 0, ["is inf", "plain sum"]),
+        (lambda mix, target, rate: (0 * mix).sqrt().mean(), ["gradient", "not finite", "plain sum"]),
+        (lambda mix, target: (mix - target).abs().mean(), ["fails", "TypeError", "2 positional"]),
+        (lambda mix, target, rate: mix.view(3, 5).mean(), ["fails", "RuntimeError", "invalid for input"]),
     ],
 )
 def test_what_is_no_loss(index, tmp_path, loss, parts):
@@ -140,6 +144,7 @@ def test_a_feature_of_a_wrong_shape(index, tmp_path):
 def test_names_of_losses():
     assert qualified_name(log_spectrum).endswith("test_own_loss.log_spectrum")
     assert qualified_name(Distance()).endswith("test_own_loss.Distance")
+    assert qualified_name(partial(partial(log_spectrum))) == qualified_name(log_spectrum)
     assert recipe("af-16", "tiny", loss=log_spectrum).loss_name == qualified_name(log_spectrum)
     assert [recipe(name, "tiny").loss_name for name in ("mrstft-8", "af-16")] == list(LOSSES)
 
