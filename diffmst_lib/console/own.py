@@ -55,6 +55,9 @@ def register_console(
         raise InputError(f"base must be one of {', '.join(PRESETS)}, not {base!r}")
     if name == FIRST_EDITION:
         raise InputError(f"the console {name!r} is one of ours: register yours under another name")
+    for effects in (strip, master):
+        if not isinstance(effects, Sequence):
+            raise InputError(f"strip and master take lists of effects, not {effects!r}")
     console = Console(base, tuple(strip), tuple(master))
     for section, effects in (("track", console.track), ("master_bus", console.master_bus)):
         taken = {spec.name for spec in param_table(section, base)}

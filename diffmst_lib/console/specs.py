@@ -49,7 +49,8 @@ class ParamSpec:
         scale: "linear" or "log", how the unit interval maps to the range.
         neutral: The value at which the knob does nothing, or the whole effect does nothing.
         step: What an engineer would call one move: a difference in the knob's unit, on a log scale a factor.
-        aspect: What the knob changes, one of ASPECTS. Knobs of our effects know it.
+        aspect: What the knob changes: "balance", "tone", "dynamics" or "image". Knobs of our effects know it,
+            one of your own must say it.
         moves: The number of moves in the whole range.
 
     Raises:

@@ -158,7 +158,7 @@ class ModelConfig:
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
         """Return the configuration of "tiny", "small" or "paper"; ValueError for another name."""
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
         return PRESETS[name]
 

@@ -76,7 +76,9 @@ def records_of(index: SongIndex, references: SongIndex | None, split: str) -> li
     records = (references or index).references(split)
     if not records:
         folders = "RECORDS --layout songs" if references else "SONGS --references RECORDS"
-        raise _nothing("references", split, (references or index).references(), folders)
+        nothing = "references: give them as references= or --references"
+        elsewhere = (references or index).references()
+        raise _nothing("references" if elsewhere else nothing, split, elsewhere, folders)
     return records
 
 

@@ -230,6 +230,11 @@ def test_what_does_not_fit_is_refused_in_one_line(message):
         param_table("track", "refused")
 
 
+def test_one_effect_is_no_list():
+    with pytest.raises(InputError, match=r"strip and master take lists of effects, not Effect\("):
+        dm.register_console("refused", master=effect())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

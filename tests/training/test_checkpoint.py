@@ -129,16 +129,16 @@ class Lifted(dm.DiffMST):
 
 
 def test_the_training_of_a_class_of_ones_own_goes_on_with_that_class(index, unbroken, tmp_path):
-    recipe = short(steps=1, validate_every=1)
-    train(recipe, index, tmp_path, init=Lifted(), **OPTIONS)
-    for steps in (1, 2):
+    one, two = (short(steps=steps, validate_every=1) for steps in (1, 2))
+    train(one, index, tmp_path, init=Lifted(), **OPTIONS)
+    for recipe in (one, two):
         with pytest.raises(InputError) as caught:
-            train(short(steps=steps), index, tmp_path, resume=True, **OPTIONS)
+            train(recipe, index, tmp_path, resume=True, **OPTIONS)
         assert one_line(caught, "checkpoint.safetensors", "has lift, which a DiffMST like this does not")
     with pytest.raises(InputError) as caught:
         train(short(), index, unbroken.folder, init=Lifted(), resume=True, **OPTIONS)
     assert one_line(caught, "checkpoint.safetensors", "lacks lift")
-    run = train(short(steps=2), index, tmp_path, init=Lifted(), resume=True, **OPTIONS)
+    run = train(two, index, tmp_path, init=Lifted(), resume=True, **OPTIONS)
     assert type(run.model) is Lifted and type(Lifted.from_pretrained(tmp_path)) is Lifted
 
 
