@@ -313,7 +313,7 @@ class DiffMST(Listener):
     def from_pretrained(cls, name: str | Path) -> Self:
         """Load a trained model, in eval mode. Nothing is unpickled, and nothing that it names is imported.
 
-        A subclass gives that subclass. Own encoders, controllers, consoles and features must be registered.
+        A subclass gives that subclass, and is built from the configuration alone. Own encoders, controllers, consoles and features must be registered.
 
         Args:
             name: A folder made by `save_pretrained`, or "small", which comes with the library.

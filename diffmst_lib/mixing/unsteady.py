@@ -118,7 +118,7 @@ def _of_section(
             for name, one in zip(names, deviation.tolist(), strict=True):
                 yield Unsteady(name, spec.name, spec.aspect, one)
     settings = equalizer_settings(dict(values))  # (W, N, 6) each
-    hz = torch.tensor(HZ).clamp(max=0.49 * sample_rate)
+    hz = share.new_tensor(HZ).clamp(max=0.49 * sample_rate)
     rows = {name: value.flatten(0, 1) for name, value in settings.items()}
     response = response_db(hz, sample_rate=sample_rate, **rows).view(*share.shape, len(HZ))
     most = _deviation(response, share).max(dim=-1)

@@ -75,8 +75,8 @@ def load(make: Callable[[ModelConfig], Model], name: str | Path) -> Model:
     try:
         with torch.device("meta"):  # shapes without numbers cost nothing, whatever the configuration asks for
             empty = make(config)
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"{folder / CONFIG}: makes no model ({why(error)})") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder / CONFIG}: makes no model ({why(error)})") from error
     check_weights(folder / WEIGHTS, weights, empty)
     for key, tensor in weights.items():
         impossible = key.endswith(".deviation") and not bool((tensor > 0).all())

@@ -27,7 +27,7 @@ def register_encoder(name: str, build: Build) -> None:
 
     A model has two: f_t of the tracks and f_r of the two views of the reference. What is registered is what
     builds them, a class or a function. A model on disk keeps only the name, so whoever loads it imports the
-    module that registers it first. A new encoder is tried on a second of noise.
+    module that registers it first. A new encoder is tried on one and on two seconds of noise.
 
     An encoder that has `statistics(x)`, (B, ...) to (B, K), and `standardize`, a `Standardize` of K numbers,
     gets the constants of the examples before it is trained, as ours do.
@@ -117,21 +117,22 @@ def _checked(kind: str, name: str, build: Build, **sizes: int) -> Build:
 
 
 def try_encoder(name: str, encoder: Any, *, signals: int, width: int, sample_rate: int) -> None:
-    """Try a new encoder on two sounds, unless only shapes are wanted (on the device "meta").
+    """Try a new encoder on sounds of two lengths, unless only shapes are wanted (on the device "meta").
 
     Args:
         name: Its name, for messages.
         encoder: The encoder.
         signals: Signals of a sound, 1 or 2.
         width: Width of the embeddings.
-        sample_rate: Samples of a sound, in Hz.
+        sample_rate: Hz.
 
     Raises:
         InputError: In one line, for anything but a module whose embeddings are floating point, finite and of
             the right shape, and for an error that it raises.
     """
-    sounds = 0.1 * _noise(2, *[2] * (signals == 2), sample_rate)
-    _try("encoder", name, encoder, (sounds,), {}, [(2, width)])
+    for seconds in (1, 2):
+        sounds = 0.1 * _noise(2, *[2] * (signals == 2), seconds * sample_rate)
+        _try("encoder", name, encoder, (sounds,), {}, [(2, width)])
 
 
 def try_controller(

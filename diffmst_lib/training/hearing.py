@@ -95,8 +95,9 @@ def hear(
 
     Example:
         >>> import diffmst_lib as dm
-        >>> index, like = dm.data.SongIndex.load(dm.data_dir()), dm.training.recipe("af-16", "tiny")
-        >>> songs, records = hear(dm.DiffMST("tiny"), like, index, moments=1)
+        >>> index = dm.data.SongIndex.load(dm.data_dir())
+        >>> like = dm.training.recipe("af-16", "tiny", seconds=1.0)
+        >>> songs, records = hear(dm.DiffMST("tiny"), like, index, moments=8)
         >>> songs[0].power.shape[1:], records[0].power.shape, records[0].features.shape
         (torch.Size([3, 40]), torch.Size([3, 40]), torch.Size([54]))
     """

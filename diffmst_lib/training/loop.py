@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -194,7 +195,7 @@ def update(
         recipe: The recipe.
         batches: The batches of the training.
         step: Number of the step, from 0 on.
-        seed: Seed of the tasks.
+        seed: Seed of the tasks, and of random numbers that parts of one's own draw, such as dropout.
 
     Returns:
         The loss, and the norm of the gradient before clipping.
@@ -209,7 +210,11 @@ def update(
         batch = next(batches).to(fabric.device, non_blocking=True)
         task = make_task(batch, recipe, seed)
         more = part + 1 < recipe.accumulate
-        with fabric.no_backward_sync(network, enabled=more and fabric.world_size > 1):
+        with (
+            fabric.no_backward_sync(network, enabled=more and fabric.world_size > 1),
+            torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []),
+        ):
+            torch.manual_seed(_seed(seed, step, part, fabric.global_rank))
             loss = step_loss(network, task, recipe, passes) / recipe.accumulate
             fabric.backward(loss)
         total += loss.item()
@@ -219,6 +224,11 @@ def update(
     if math.isfinite(norm) or scaled:
         optimizer.step()
     return total, norm
+
+
+def _seed(*numbers: int) -> int:
+    """Make one seed of several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 @dataclass
@@ -328,6 +338,8 @@ def _check(recipe: Recipe, init: DiffMST | None, hardware: Hardware, validation_
         )
     if hardware.compiled and recipe.config.encoder != "cnn":
         raise ValueError(f"compiled is for CNN encoders, not for {recipe.config.encoder}")
+    if init is not None and not isinstance(init, DiffMST):
+        raise ValueError(f"init must be a model, as DiffMST.from_pretrained gives it, not {init!r}")
     if init and init.config != recipe.config:
         differs = few(differences(asdict(init.config), asdict(recipe.config)))
         raise ValueError(f"init is a model of another configuration than the recipe's: {differs}")

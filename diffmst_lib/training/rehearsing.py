@@ -72,7 +72,8 @@ def rehearse(
 
     Example:
         >>> import diffmst_lib as dm, tempfile
-        >>> index, like = dm.data.SongIndex.load(dm.data_dir()), dm.training.recipe("af-16", "tiny")
+        >>> index = dm.data.SongIndex.load(dm.data_dir())
+        >>> like = dm.training.recipe("af-16", "tiny", seconds=1.0)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     run = rehearse(like, index, folder, steps=2, moments=2)
         >>> list(run.log.columns)

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:the mix is farther from its reco
 
 
 class Octaves(nn.Module):
-    """The worked example of an encoder: the levels of six octaves, standardized, through one layer."""
+    """The worked example of an encoder: the levels of six octaves, standardized, some dropped, through one layer."""
 
     def __init__(self, config, signals):
         super().__init__()
         self.standardize = Standardize([-40.0] * 6 * signals, [20.0] * 6 * signals)
-        self.layer = nn.Linear(6 * signals, config.width)
+        self.layer = nn.Sequential(nn.Dropout(0.2), nn.Linear(6 * signals, config.width))
 
     def statistics(self, x):
         power = torch.fft.rfft(x, n=2**15).abs().square()
@@ -145,6 +145,11 @@ class Lifted(dm.DiffMST):
         return [strips, *buses]
 
 
+class Amounts(Lifted):
+    def __init__(self, config, amount):
+        super().__init__(config)
+
+
 def test_a_subclass_comes_back_as_that_subclass(tmp_path, song, reference):
     model = Lifted(dm.ModelConfig.preset("tiny"))
     with torch.no_grad():
@@ -153,8 +158,10 @@ def test_a_subclass_comes_back_as_that_subclass(tmp_path, song, reference):
     assert type(again) is Lifted and again.lift == -0.5
     mix = again.mix(song, reference)
     assert torch.equal(mix.audio, model.eval().mix(song, reference).audio)
-    with pytest.raises(InputError, match=r"weights of another model \(has lift"):
+    with pytest.raises(InputError, match=r"weights of another model \(has lift, which a DiffMST like this"):
         dm.DiffMST.from_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"config\.json: makes no model \(.* argument: 'amount'"):
+        Amounts.from_pretrained(tmp_path)
 
 
 # What is none
@@ -186,6 +193,7 @@ def logits(tracks, mix):
         (lambda x: torch.full((len(x), 32), torch.nan), "got NaN or infinity"),
         (lambda x: [1.0], "must give tensors"),
         (lambda x: x @ torch.zeros(3, 3), r"fails on noise \(2, 2, 44100\): .*"),
+        (lambda x: x.flatten(1) @ torch.zeros(2 * 44100, 32), r"fails on noise \(2, 2, 88200\)"),
         (None, "must be a torch.nn.Module, not int"),
     ],
 )
