@@ -45,10 +45,10 @@ def register_console(
         ...     gain = 10 ** (drive_db / 20)[:, None, None]
         ...     return x + (1 - 1 / gain) * (torch.tanh(gain * x) - x)
         >>> drive = ParamSpec("drive_db", "saturator", "dB", 0.0, 24.0, "linear", 0.0, 3.0, aspect="tone")
-        >>> dm.register_console("warm", strip=[Effect("saturator", (drive,), saturate)])
-        >>> params = dm.ConsoleParams.neutral(["kick", "vox"], preset="warm")
+        >>> dm.register_console("tape", strip=[Effect("saturator", (drive,), saturate)])
+        >>> params = dm.ConsoleParams.neutral(["kick", "vox"], preset="tape")
         >>> params.track("vox")["drive_db"] = 6.0
-        >>> dm.MixingConsole(44100, "warm")(0.1 * torch.randn(2, 2, 4410), params).mix.shape
+        >>> dm.MixingConsole(44100, "tape")(0.1 * torch.randn(2, 2, 4410), params).mix.shape
         torch.Size([2, 4410])
     """
     if base not in PRESETS:
