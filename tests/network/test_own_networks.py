@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the mix is farther from its reco
 
 
 class Octaves(nn.Module):
-    """The worked example of an encoder: the levels of six octaves, standardized, some dropped, through one layer."""
+    """The worked example of an encoder: the levels of six octaves, a few dropped, through one layer."""
 
     def __init__(self, config, signals):
         super().__init__()

@@ -109,6 +109,8 @@ def test_a_recipe_by_name_or_by_configuration_is_the_same(index, unbroken, tmp_p
     other = dm.DiffMST(dataclasses.replace(dm.ModelConfig.preset("tiny"), width=8))
     with pytest.raises(ValueError, match="another configuration than the recipe's: width 8, now 32"):
         train(short(), index, tmp_path / "other", init=other, **OPTIONS)
+    with pytest.raises(ValueError, match=r"init must be a model, as .* gives it, not 'small'"):
+        train(short(), index, tmp_path / "other", init="small", **OPTIONS)
 
 
 def test_a_broken_checkpoint(index, unbroken, tmp_path):
