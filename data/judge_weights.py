@@ -246,9 +246,13 @@ def summary(exam: Exam) -> str:
         strips = exam.strips.table()
         parts += ["\nMean-strip test, audio-feature loss:\n", markdown(strips, ["song"], "draw")]
         of_all = ", ".join(
-            f"{name} {strips[name].mean():.4f}" for name in ("neutral", "master", "mean_strip", "network")
+            f"{name} {strips[name].mean():.4f}"
+            for name in ("neutral", "master", "mean_strip", "network", "true_mean")
         )
-        parts.append(f"\n{len(strips)} tasks: {of_all}")
+        of_true = kept(strips, true=True)
+        parts.append(
+            f"\n{len(strips)} tasks: {of_all}. Of the true consoles one mean strip keeps {of_true:.0%}."
+        )
     if len(exam.balance.rows):
         parts += ["\nBalance, what remains in dB:\n"]
         parts.append(markdown(exam.balance.table(), ["song", "refine_steps"], "draw"))

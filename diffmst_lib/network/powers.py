@@ -11,8 +11,8 @@ import torch
 
 from ..console.equalizer import response_db
 from ..console.gain_and_pan import fader_gain, pan_law
-from ..console.mixing_console import equalizer_settings
 from ..console.params import ConsoleParams
+from ..console.signal_path import equalizer_settings
 from ..console.table import OFF_DB
 from ..style.averages import hann_window
 from .encoder import mel_bank, mel_centers_hz, mid_and_side

@@ -22,11 +22,11 @@ from ..data.sampling import SongWindows, draw_example, draw_reference
 from ..data.threads import in_order, thread_pool
 from ..inputs import InputError
 from ..model import DiffMST
+from ..options import MOMENTS
 from .examples import records_of, songs_of
 from .recipes import Recipe
 
-MOMENTS = 20  # pairs of moments of each song
-RECORD_MOMENTS = 6  # of each record, for 20 of a song
+RECORD_MOMENTS = 6  # of each record, for 40 of a song
 LONGER = 3  # a moment lasts that many times as long as the segments of the training to come
 ALL = 100_000  # more stems than any song has
 
@@ -38,14 +38,12 @@ class HeardSong:
     """Two moments of a song, near by, and the N stems that sound in both.
 
     Attributes:
-        statistics: What the track encoder hears of each stem in the first, (N, S).
-        power: Power of each stem in the first, (N, 3, bands), as `band_power` measures it.
-        other_power: The same in the second.
+        statistics: What the track encoder hears of each stem in both, (2, N, S).
+        power: Power of each stem in both, (2, N, 3, bands), as `band_power` measures it.
     """
 
     statistics: torch.Tensor
     power: torch.Tensor
-    other_power: torch.Tensor
 
 
 @dataclass
@@ -80,11 +78,11 @@ def hear(
 
     Args:
         model: The model, whose encoders hear.
-        recipe: The recipe of the training to come. Moments last twice as long as its segments.
+        recipe: The recipe of the training to come. Moments last three times as long as its segments.
         index: Songs with stems, and finished songs as references.
         references: A separate index of the references; None: those of `index`.
         seed: Seed of all random choices.
-        moments: Pairs of moments of each song, 1 or more. Of a record there are 6 for 20 of a song.
+        moments: Pairs of moments of each song, 1 or more. Of a record there are 6 for 40 of a song.
         progress: Whether to show progress bars.
 
     Returns:
@@ -98,7 +96,7 @@ def hear(
         >>> index = dm.data.SongIndex.load(dm.data_dir())
         >>> like = dm.training.recipe("af-16", "tiny", seconds=1.0)
         >>> songs, records = hear(dm.DiffMST("tiny"), like, index, moments=8)
-        >>> songs[0].power.shape[1:], records[0].power.shape, records[0].features.shape
+        >>> songs[0].power.shape[2:], records[0].power.shape, records[0].features.shape
         (torch.Size([3, 40]), torch.Size([3, 40]), torch.Size([54]))
     """
     recipe = replace(recipe, seconds=LONGER * recipe.seconds, min_tracks=2, max_tracks=ALL, mixed_songs=0.0)
@@ -118,7 +116,8 @@ def hear(
     if not heard_songs or len(heard_records) < 2:
         raise InputError(
             f"heard {len(heard_songs)} moments of songs and {len(heard_records)} of records: a rehearsal needs a "
-            f"song with two moments of {recipe.seconds:g} s in which the same two stems sound, and two records"
+            f"song with two moments of {recipe.seconds:g} s in which the same two stems sound, and two records; "
+            "shorter segments (--seconds, a recipe's seconds) make shorter moments"
         )
     return heard_songs, heard_records
 
@@ -151,10 +150,9 @@ def _hear_song(
     if len(example.names) < 2:
         return None
     half = example.tracks.shape[-1] // 2
-    there, here = example.tracks[..., :half], example.tracks[..., half : 2 * half]
-    statistics = model.track_encoder.statistics(model.split_stems(here))
-    power, other_power = (model.stem_power(stems[None])[0] for stems in (here, there))
-    return HeardSong(statistics, power, other_power)
+    moments = torch.stack([example.tracks[..., :half], example.tracks[..., half : 2 * half]])
+    statistics = [model.track_encoder.statistics(model.split_stems(stems)) for stems in moments]
+    return HeardSong(torch.stack(statistics), model.stem_power(moments))
 
 
 @torch.no_grad()

@@ -17,8 +17,8 @@ import math
 import torch
 
 from ..console.equalizer import response_db
-from ..console.mixing_console import equalizer_settings
 from ..console.params import ConsoleParams
+from ..console.signal_path import equalizer_settings
 from ..model import DiffMST
 from ..network.encoder import mel_centers_hz
 from ..network.powers import BANDS, through_strips

@@ -17,15 +17,16 @@ Chapter: Method 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
 from ..console.equalizer import apply_equalizer, response_db
 from ..console.gain_and_pan import pan_law, width_matrix
-from ..console.mixing_console import equalizer_settings
 from ..console.params import ConsoleParams
+from ..console.signal_path import equalizer_settings
 from ..network.encoder import mel_centers_hz
 from ..network.powers import BANDS, strip_response_db
 
@@ -33,6 +34,9 @@ CENTERS_HZ = (60.0, 150.0, 600.0, 2500.0, 6000.0, 8000.0)  # of the equalizers
 GAIN_DB, EQ_DB, PAN, WIDTH_OCTAVES = 6.0, 4.0, 0.08, 0.5  # deviations of the random settings
 SHARE_OF_EQ, SHARE_OF_IMAGE = 0.6, 0.4  # how often an engineer touches these
 WHO = (0.45, 0.25)  # how often only the tracks are disturbed, how often only the record; otherwise both
+# The levels of the stems in their artist's own mix: half as the artist has them, half drawn anew for every task, with
+# this deviation from equal levels. Otherwise a network learns the balances of its songs by heart, and finds no other.
+LEVEL_DB, LEVEL_KEPT, MOST_DB = 4.5, 0.5, 15.0
 MOVE_DB, WIDE_DB = 3.0, 6.0  # what counts as one in the loss
 HUBER = 2.0
 HEARD_DB = 30.0  # bands further below a stem's strongest do not count
@@ -120,6 +124,32 @@ class Knobs:
         only_tracks, only_record = first < WHO[0], WHO[0] <= first < WHO[0] + WHO[1]
         ours = cls.draw(count, rng, not only_record)
         return ours, cls.draw(count, rng, not only_tracks)
+
+    @classmethod
+    def draw_artist(cls, level_db: torch.Tensor, rng: np.random.Generator) -> Knobs:
+        """Draw another mix of the artist's own: balance, tone and image for all moments of a song.
+
+        Gains lead half way from the levels of the stems to equal ones, plus a normal of 3.9 dB, so that they
+        spread as in a mix. Stems more than 45 dB below the loudest get none.
+
+        Args:
+            level_db: Levels of the stems, (N,), in dB or LUFS; -inf for silence.
+            rng: Source of all random choices.
+
+        Returns:
+            The settings.
+
+        Example:
+            >>> Knobs.draw_artist(torch.tensor([-20.0, -26.0, -torch.inf]), np.random.default_rng(0)).gain_db[2]
+            tensor(0.)
+        """
+        drawn = cls.draw(len(level_db), rng, True)
+        deviation = LEVEL_DB * math.sqrt(1.0 - LEVEL_KEPT**2)
+        anew = torch.tensor(rng.normal(0, deviation, len(level_db)), dtype=torch.float32)
+        audible = torch.isfinite(level_db) & (level_db > level_db.max() + AUDIBLE_DB)
+        apart = level_db - (level_db[audible].mean() if audible.any() else 0.0)
+        gain_db = (anew - (1.0 - LEVEL_KEPT) * apart).clamp(-MOST_DB, MOST_DB)
+        return replace(drawn, gain_db=torch.where(audible, gain_db, 0.0))
 
     def apply(self, stems: torch.Tensor, sample_rate: int) -> torch.Tensor:
         """Process stems (N, 2, T)."""

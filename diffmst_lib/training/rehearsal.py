@@ -36,12 +36,9 @@ STEMS = (3, 16)  # of a task
 KNOWN = 0.5  # of the tasks have a known answer
 SEVERAL_SONGS = 0.5  # of the tasks have stems of three songs
 ALL_MONO = 0.1  # have stems that are made mono
-# Have stems with another balance and tone, in both moments. At 0.6 the network learned the balances of 65 songs by
-# heart: a loss of 0.046 with those, of 0.065 with others.
-OTHER_STEMS = 1.0
-NOISE = (
-    0.3  # deviations, on the statistics of stems: otherwise they are fingerprints, and moments are recognized
-)
+MOMENT_DB, OCTAVES = 1.5, 9  # by so much the other moment differs more than it does, in octaves of each stem
+# Deviations, on the statistics of stems: otherwise they are fingerprints, and moments are recognized.
+NOISE = 0.3
 OTHER_BALANCE = 0.3  # of those with a record get stems that an engineer has disturbed
 OTHER_MASTER = 0.3  # and so many get another master of the record
 SILENCE_DB = -100.0  # in the statistics
@@ -101,7 +98,7 @@ class Rehearsal:
         self.imitation = Imitation(model, records)
         bands_hz = mel_centers_hz(model.config.bands, model.config.sample_rate)
         self._hz = torch.cat([self.imitation.hz, bands_hz])  # of the powers, of the statistics
-        model.track_encoder.standardize.fit(torch.cat([song.statistics for song in songs]))
+        model.track_encoder.standardize.fit(torch.cat([song.statistics.flatten(0, 1) for song in songs]))
         model.mix_encoder.standardize.fit(torch.cat([record.statistics for record in records]))
         model.style.standardize.fit(torch.stack([record.features for record in records]))
 
@@ -159,10 +156,10 @@ class Rehearsal:
         ours, theirs = Knobs.draw_two(len(here), rng)
         if rng.random() < ALL_MONO:
             statistics, here, there = self._silent_side(statistics), only_mid(here), only_mid(there)
-        if rng.random() < OTHER_STEMS:  # in both moments, so that no song's balance can be learned by heart
-            others = Knobs.draw(len(here), rng, True)
-            statistics, here = self._process_heard(others, statistics, here)
-            there = self._process(others, there)
+        levels_db = [10.0 * torch.log10(self.imitation.loudness(power) + 1e-12) for power in (here, there)]
+        artist = Knobs.draw_artist(sum(levels_db) / 2, rng)
+        statistics, here = self._process_heard(artist, statistics, here)
+        there = differing(self._process(artist, there), rng)
         if known or rng.random() < OTHER_BALANCE:
             statistics, here = self._process_heard(ours, statistics, here)
         noise = torch.tensor(rng.normal(0, 1, statistics.shape), dtype=torch.float32)
@@ -183,13 +180,15 @@ class Rehearsal:
         """Draw stems of a song or of three: statistics, powers here, and powers in the other moment."""
         several = rng.random() < SEVERAL_SONGS
         parts = [self.songs[rng.integers(len(self.songs))] for _ in range(3 if several else 1)]
-        there_are = sum(len(part.power) for part in parts)
+        there_are = sum(part.power.shape[1] for part in parts)
         count = min(there_are, int(rng.integers(STEMS[0], STEMS[1] + 1)))
         chosen = torch.from_numpy(rng.permutation(there_are)[:count])
+        first = [int(rng.integers(2)) for _ in parts]
+        numbered = list(zip(parts, first, strict=True))
         return (
-            torch.cat([part.statistics for part in parts])[chosen],
-            torch.cat([part.power for part in parts])[chosen],
-            torch.cat([part.other_power for part in parts])[chosen],
+            torch.cat([part.statistics[i] for part, i in numbered])[chosen],
+            torch.cat([part.power[i] for part, i in numbered])[chosen],
+            torch.cat([part.power[1 - i] for part, i in numbered])[chosen],
         )
 
     def _process(self, knobs: Knobs, power: torch.Tensor) -> torch.Tensor:
@@ -314,15 +313,23 @@ class Rehearsal:
 def check_config(config: ModelConfig) -> None:
     """Raise InputError for a model that a rehearsal cannot teach: it must hear statistics and evidence."""
     if config.encoder != "statistics" or not config.evidence:
+        lacks = "evidence=False" if config.encoder == "statistics" else f"the encoder {config.encoder!r}"
         raise InputError(
-            "a rehearsal is for models that hear statistics and evidence, as tiny and small do, not for "
-            f"{config.name or 'this one'}"
+            "a rehearsal is for models with the encoder 'statistics' and evidence, as tiny and small, not with "
+            f"{lacks}: train this one with sound alone"
         )
 
 
 def only_mid(power: torch.Tensor) -> torch.Tensor:
     """Make the powers (N, 3, bands) of mono stems: only the mid is left."""
     return power * torch.tensor([[1.0], [0.0], [0.0]])
+
+
+def differing(power: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Let the powers (N, 3, bands) of every stem differ by a random smooth curve over the bands."""
+    knots = torch.tensor(rng.normal(0, MOMENT_DB, (len(power), 1, OCTAVES)), dtype=torch.float32)
+    curve_db = torch.nn.functional.interpolate(knots, power.shape[-1], mode="linear", align_corners=True)
+    return power * 10.0 ** (curve_db / 10.0)
 
 
 def _raised(levels_db: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:

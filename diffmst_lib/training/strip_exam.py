@@ -5,7 +5,8 @@ sum survives that; what one that mixes has gained does not:
 
     kept = (L(plain sum) - L(mean strip)) / (L(plain sum) - L(network))
 
-L is the audio-feature loss. The tasks are those of Method 1, in which every stem was treated apart. All mixes come
+L is the audio-feature loss. Even of the console that made the record one mean strip keeps a part, which is measured
+as well: no model can be far below it. The tasks are those of Method 1, in which every stem was treated apart. All mixes come
 from `DiffMST.mix`.
 
 Chapter: Method 2.
@@ -118,7 +119,8 @@ def strip_test(
 
     Returns:
         A row per task: song, draw, stems (their number), and the audio-feature loss with neutral (the plain
-        sum), master (the model's master alone), mean_strip and network.
+        sum), master (the model's master alone), mean_strip, network, and true_mean (the mean strip of the
+        console that made the record).
 
     Raises:
         InputError: For a model of channels, and for a song without two stems that sound in both halves.
@@ -142,7 +144,9 @@ def strip_task(model: DiffMST, song: Multitrack, rng: np.random.Generator) -> di
     engineer = MixingConsole(rate, preset=preset)
     levelled, _ = level_stems(torch.cat([there.audio, here.audio], dim=-1), sample_rate=rate)
     with torch.no_grad():
-        record, target = (run_console(engineer, half, random) for half in levelled.chunk(2, dim=-1))
+        first, second = levelled.chunk(2, dim=-1)
+        record, target = (run_console(engineer, half, random) for half in (first, second))
+        true_mean = run_console(engineer, second, mean_strip(random))
     result = mix(model, here, record)
     neutral = neutral_params(here, preset=preset)
     master = ConsoleParams(
@@ -164,22 +168,27 @@ def strip_task(model: DiffMST, song: Multitrack, rng: np.random.Generator) -> di
         "master": after(master),
         "mean_strip": after(mean_strip(result.params)),
         "network": distance(result.audio, target, rate),
+        "true_mean": distance(true_mean, target, rate),
     }
 
 
-def kept(table: pd.DataFrame) -> float:
+def kept(table: pd.DataFrame, *, true: bool = False) -> float:
     """Compute how much of what a model gains over the plain sum one mean strip keeps, from the means.
 
     Args:
         table: The table of `strip_test`.
+        true: Whether to compute it for the console that made the record, which gains everything.
 
     Returns:
         A share: near 1 the model masters, near 0 it mixes; NaN where it gains nothing.
 
     Example:
         >>> import pandas as pd
-        >>> kept(pd.DataFrame({"neutral": [0.5], "mean_strip": [0.4], "network": [0.25]})).__round__(2)
-        0.4
+        >>> table = pd.DataFrame({"neutral": [0.5], "mean_strip": [0.4], "network": [0.25], "true_mean": [0.3]})
+        >>> round(kept(table), 2), round(kept(table, true=True), 2)
+        (0.4, 0.4)
     """
-    neutral, mean, network = (float(table[name].mean()) for name in ("neutral", "mean_strip", "network"))
+    neutral = float(table["neutral"].mean())
+    mean = float(table["true_mean" if true else "mean_strip"].mean())
+    network = 0.0 if true else float(table["network"].mean())
     return (neutral - mean) / (neutral - network) if network < neutral else math.nan

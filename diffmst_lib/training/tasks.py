@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from ..audio.loudness import level_stems, normalize_loudness, normalize_tracks
+from ..audio.loudness import level_stems, loudness_each, normalize_loudness, normalize_tracks
 from ..console import effects
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
@@ -150,9 +150,8 @@ def known_task(batch: Batch, recipe: Recipe, rngs: list[np.random.Generator]) ->
     tracks, references, gains, answers = [], [], [], []
     for stems, mask, rng in zip(batch.tracks, batch.mask, rngs, strict=True):
         ours, theirs = Knobs.draw_two(len(stems), rng)
-        # Another balance and tone in both moments, or a network learns the balance of every song by heart.
-        others = Knobs.draw(len(stems), rng, True)
-        there, here = others.apply(stems[..., : 2 * half], rate).split(half, dim=-1)
+        artist = Knobs.draw_artist(torch.tensor(loudness_each(stems, rate)), rng)
+        there, here = artist.apply(stems[..., : 2 * half], rate).split(half, dim=-1)
         record = theirs.apply(there, rate)[mask].sum(dim=0)
         references.append(normalize_loudness(record, sample_rate=rate))
         levelled, gains_db = level_stems(ours.apply(here, rate), recipe.balance, sample_rate=rate)

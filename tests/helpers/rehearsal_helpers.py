@@ -39,8 +39,9 @@ def noise_record(seed=0):
 @torch.no_grad()
 def heard_song(model, stems, there=None):
     """Stems as `hear` hears them; the other moment is the same one unless it is given."""
-    power, other = (model.stem_power(x[None])[0] for x in (stems, stems if there is None else there))
-    return HeardSong(model.track_encoder.statistics(model.split_stems(stems)), power, other)
+    moments = [stems, stems if there is None else there]
+    statistics = [model.track_encoder.statistics(model.split_stems(x)) for x in moments]
+    return HeardSong(torch.stack(statistics), torch.cat([model.stem_power(x[None]) for x in moments]))
 
 
 @torch.no_grad()

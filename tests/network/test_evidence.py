@@ -18,34 +18,54 @@ def test_a_fit_without_pull_finds_the_gains_but_for_the_level_that_all_share():
     share = shares([8.0, 4.0, 1.0, 0.1], [1.0, 4.0, 1.0, 1.0], [0.1, 1.0, 4.0, 8.0])
     gains_db = torch.tensor([4.0, -1.0, -3.0])
     mixed = (10 ** (gains_db / 10))[:, None, None] * share[0]
-    found = fitted_gains_db(share, 10 * torch.log10(mixed.sum(dim=0))[None] + 2.5, (0.0,))[0, :, 0]
+    difference_db = 10 * torch.log10(mixed.sum(dim=0))[None] + 2.5
+    found = fitted_gains_db(share, difference_db, torch.zeros(1, 3), ((0.0, 0.0),))[0, :, 0]
     # Sixty steps come near.
     torch.testing.assert_close(found - found.mean(), gains_db - gains_db.mean(), rtol=0, atol=0.8)
 
 
 def test_more_pull_is_nearer_to_no_gain():
     share = shares([8.0, 1.0], [1.0, 8.0])
-    found = (
-        fitted_gains_db(share, torch.tensor([[[4.0, -4.0]] * 2]), (0.0, 0.3, 1.0, 100.0))[0].abs().mean(dim=0)
-    )
-    assert (found.diff() < 0).all() and found[-1] < 0.5
+    pulls = ((0.0, 0.0), (0.3, 0.0), (1.0, 0.0), (100.0, 0.0))
+    found = fitted_gains_db(share, torch.tensor([[[4.0, -4.0]] * 2]), torch.zeros(1, 2), pulls)
+    moved = found[0].abs().mean(dim=0)
+    assert (moved.diff() < 0).all() and moved[-1] < 0.5
+
+
+def test_where_the_bands_tell_nothing_the_pull_makes_levels_equal_half_way_or_whole():
+    """Two stems that sound alike, 6 dB apart; the record says nothing of them."""
+    share = torch.tensor([0.8, 0.2])[None, :, None, None].expand(-1, -1, 2, 4)
+    level_db, pulls = torch.tensor([[-1.0, -7.0]]), ((1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    found = fitted_gains_db(share, torch.zeros(1, 2, 4), level_db, pulls)[0]
+    torch.testing.assert_close(found[1] - found[0], torch.tensor([0.0, 3.0, 6.0]), rtol=0, atol=0.3)
+
+
+def test_a_stem_that_is_hardly_there_has_no_part_in_the_levels():
+    share, difference_db = shares([8.0, 1.0], [1.0, 8.0]), torch.tensor([[[3.0, -3.0]] * 2])
+    want = fitted_gains_db(share, difference_db, torch.tensor([[-3.0, -3.0]]))
+    with_third = torch.cat([share, torch.full((1, 1, 2, 2), 1e-6)], dim=1)
+    found = fitted_gains_db(with_third, difference_db, torch.tensor([[-3.0, -3.0, -60.0]]))
+    torch.testing.assert_close(found[:, :2], want, rtol=0, atol=0.01)
+    assert found[:, 2].abs().max() < 1.0
 
 
 def test_the_same_spectrum_needs_no_gain_whatever_its_level():
-    found = fitted_gains_db(shares([8.0, 1.0], [1.0, 8.0]), torch.full((1, 2, 2), 6.0))
+    found = fitted_gains_db(shares([8.0, 1.0], [1.0, 8.0]), torch.full((1, 2, 2), 6.0), torch.zeros(1, 2))
     assert found.abs().max() < 1e-3
 
 
 def test_padding_and_empty_bands_change_no_gain():
     share, difference_db = shares([8.0, 1.0, 2.0], [1.0, 8.0, 1.0]), torch.tensor([[[3.0, -3.0, 0.0]] * 2])
-    want = fitted_gains_db(share, difference_db)
+    level_db, padding = torch.tensor([[-2.0, -5.0]]), torch.full((1, 3), -60.0)
+    want = fitted_gains_db(share, difference_db, level_db)
     padded = torch.cat([share, torch.zeros(1, 3, 2, 3)], dim=1)
-    torch.testing.assert_close(fitted_gains_db(padded, difference_db)[:, :2], want)
+    found = fitted_gains_db(padded, difference_db, torch.cat([level_db, padding], dim=1))
+    torch.testing.assert_close(found[:, :2], want)
     empty = torch.cat(
         [share, torch.zeros(1, 2, 2, 1)], dim=-1
     )  # in that band the record may say what it likes
     more = torch.cat([difference_db, torch.full((1, 2, 1), 15.0)], dim=-1)
-    torch.testing.assert_close(fitted_gains_db(empty, more), want)
+    torch.testing.assert_close(fitted_gains_db(empty, more, level_db), want)
 
 
 # Evidence

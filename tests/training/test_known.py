@@ -69,6 +69,24 @@ def test_who_touches_nothing_changes_nothing(noise):
     assert all(value.abs().max() < 1e-4 for value in vars(settings).values())
 
 
+def test_every_draw_of_an_artist_is_another_balance_halfway_between_the_songs_and_equal_levels():
+    level_db = torch.tensor([-30.0, -25.0, -20.0, -17.0, -15.0, -13.0])
+    apart = level_db - level_db.mean()
+    found = torch.stack(
+        [apart + Knobs.draw_artist(level_db, np.random.default_rng(seed)).gain_db for seed in range(200)]
+    )
+    spread = known.LEVEL_DB * (1 - known.LEVEL_KEPT**2) ** 0.5
+    torch.testing.assert_close(found.mean(dim=0), known.LEVEL_KEPT * apart, rtol=0, atol=1.5)
+    assert 0.8 * spread < found.std(dim=0).mean() < 1.2 * spread
+
+
+def test_an_artist_leaves_stems_that_are_hardly_there():
+    level_db = torch.tensor([-20.0, -23.0, -70.0, -torch.inf])
+    gain_db = Knobs.draw_artist(level_db, np.random.default_rng(0)).gain_db
+    assert (gain_db[2:] == 0).all() and gain_db[:2].abs().min() > 0.01
+    assert torch.isfinite(Knobs.draw_artist(level_db[3:], np.random.default_rng(0)).gain_db).all()
+
+
 def test_settings_are_what_the_knobs_do_to_sound():
     """Levels of bands, side against mid, right against left: measured on noise before and after."""
     before = torch.randn(4, 2, 20 * 44100, generator=torch.Generator().manual_seed(0))

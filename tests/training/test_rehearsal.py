@@ -56,6 +56,14 @@ def never(monkeypatch, *names):
         monkeypatch.setattr(module, name, 0.0)
 
 
+def as_delivered(monkeypatch):
+    """Songs have the balance, tone and image of their stems, and the other moment differs as it does."""
+    monkeypatch.setattr(
+        Knobs, "draw_artist", classmethod(lambda cls, level_db, rng: untouched(len(level_db)))
+    )
+    never(monkeypatch, "MOMENT_DB")
+
+
 # Tasks
 
 
@@ -107,29 +115,40 @@ def test_statistics_change_as_those_of_the_sound(rehearsal):
     knobs.pan[:] = 0.5
     before = heard_song(rehearsal.model, stems)
     after = heard_song(rehearsal.model, knobs.apply(stems, 44100))
-    statistics, power = rehearsal._process_heard(knobs, before.statistics, before.power)
+    statistics, power = rehearsal._process_heard(knobs, before.statistics[0], before.power[0])
     bands, half = rehearsal.model.config.bands, statistics.shape[-1] // 2
-    decibels = 10 * torch.log10(torch.stack([power, after.power])[:, :, :2])
+    decibels = 10 * torch.log10(torch.stack([power, after.power[0]])[:, :, :2])
     torch.testing.assert_close(decibels[0], decibels[1], rtol=0, atol=1.0)
     for first in (0, half):
         spectra = slice(first, first + bands)
-        error = statistics[:, spectra] - after.statistics[:, spectra]
+        error = statistics[:, spectra] - after.statistics[0][:, spectra]
         assert error.abs().mean() < 0.3 and error.abs().max() < 4.0
         level = first + 2 * bands
-        torch.testing.assert_close(statistics[:, level], after.statistics[:, level], rtol=0, atol=0.5)
+        torch.testing.assert_close(statistics[:, level], after.statistics[0][:, level], rtol=0, atol=0.5)
     assert (before.statistics - after.statistics).abs().max() > 5.0
 
 
 def test_mono_stems_are_those_of_the_sound(rehearsal, monkeypatch):
     stems = colored(5).mean(dim=0).expand(1, 2, -1)
     wide = heard_song(rehearsal.model, torch.stack([stems[0, 0], 0.5 * stems[0, 1]])[None])
-    found = rehearsal._silent_side(wide.statistics)
+    found = rehearsal._silent_side(wide.statistics[0])
     half = found.shape[-1] // 2
-    torch.testing.assert_close(found[:, half:], heard_song(rehearsal.model, stems).statistics[:, half:])
+    torch.testing.assert_close(found[:, half:], heard_song(rehearsal.model, stems).statistics[0][:, half:])
     monkeypatch.setattr(module, "ALL_MONO", 1.0)
     monkeypatch.setattr(Knobs, "draw_two", classmethod(lambda cls, n, rng: (untouched(n), untouched(n))))
-    never(monkeypatch, "OTHER_STEMS")
+    as_delivered(monkeypatch)
     assert (draw(rehearsal).power[:, :, 1:] == 0).all()
+
+
+def test_the_other_moment_differs_smoothly(monkeypatch):
+    power = torch.ones(50, 3, BANDS)
+    found = module.differing(power, np.random.default_rng(0))
+    difference_db = 10 * torch.log10(found)
+    assert 0.6 * module.MOMENT_DB < difference_db.std() < 1.1 * module.MOMENT_DB
+    assert difference_db.diff(dim=-1).abs().mean() < 0.3 * module.MOMENT_DB
+    assert torch.equal(difference_db[:, 0], difference_db[:, 1])  # no band changes its image
+    never(monkeypatch, "MOMENT_DB")
+    assert torch.equal(module.differing(power, np.random.default_rng(0)), power)
 
 
 # Known answers
@@ -141,7 +160,7 @@ def untouched(count):
 
 def only_the_record(monkeypatch):
     """One engineer touches nothing. Return the settings of the other, a list that grows with every task."""
-    never(monkeypatch, "ALL_MONO")
+    never(monkeypatch, "ALL_MONO", "MOMENT_DB")
     drawn = []
 
     def draw_two(cls, count, rng):
@@ -186,7 +205,8 @@ def test_a_console_that_does_as_the_answer_says_has_no_loss(rehearsal, monkeypat
 
 def test_the_answer_undoes_what_the_tracks_engineer_did(rehearsal, monkeypatch):
     """With faders alone: the other way round, in the same task."""
-    never(monkeypatch, "ALL_MONO", "OTHER_STEMS")
+    never(monkeypatch, "ALL_MONO")
+    as_delivered(monkeypatch)
     gains = []
 
     def draw_two(cls, count, rng):
@@ -216,8 +236,8 @@ def exact(stems, record, rehearsal):
     task = draw(rehearsal, 1, known=1.0)
     task = dataclasses.replace(
         task,
-        statistics=of_stems.statistics[None],
-        power=of_stems.power[None],
+        statistics=of_stems.statistics[:1],
+        power=of_stems.power[:1],
         mask=torch.ones(1, len(stems), dtype=torch.bool),
         record=of_record.power[None],
         features=of_record.features[None],
@@ -337,22 +357,29 @@ def test_disturbed_faders_are_found(rehearsal):
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("config", "lacks"),
     [
-        small_cnn(evidence=False, style=True, passes=1),
-        dataclasses.replace(dm.ModelConfig.preset("tiny"), evidence=False),
-        dm.ModelConfig.preset("paper"),
+        (small_cnn(style=True, passes=1), "the encoder 'cnn'"),
+        (dataclasses.replace(LIKE.config, evidence=False), "evidence=False"),
+        (dm.ModelConfig.preset("paper"), "the encoder 'cnn'"),
     ],
 )
-def test_models_that_cannot_rehearse(config):
+def test_models_that_cannot_rehearse(config, lacks):
     with pytest.raises(InputError) as caught:
         check_config(config)
-    assert one_line(caught, "statistics and evidence", config.name)
+    assert one_line(caught, "'statistics' and evidence", f"not with {lacks}")
+
+
+def test_an_encoder_of_ones_own_cannot_rehearse():
+    dm.register_encoder("in_a_rehearsal", lambda config, signals: torch.nn.Identity())
+    with pytest.raises(InputError) as caught:
+        check_config(dataclasses.replace(LIKE.config, encoder="in_a_rehearsal"))
+    assert one_line(caught, "not with the encoder 'in_a_rehearsal'")
 
 
 def test_the_model_is_standardized_on_what_was_heard(rehearsal, heard):
     songs, records = heard
-    statistics = torch.cat([song.statistics for song in songs])
+    statistics = torch.cat([song.statistics.flatten(0, 1) for song in songs])
     torch.testing.assert_close(rehearsal.model.track_encoder.standardize.mean, statistics.mean(dim=0))
     features = torch.stack([record.features for record in records])
     torch.testing.assert_close(rehearsal.model.style.standardize.mean, features.mean(dim=0))

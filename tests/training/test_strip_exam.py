@@ -46,6 +46,7 @@ def test_the_right_strips_reach_the_target_and_one_strip_does_not(task):
     assert row["stems"] == 3 and row["network"] < 1e-3
     assert row["neutral"] == pytest.approx(row["master"], rel=1e-3)  # its master does nothing
     assert row["mean_strip"] > 10 * row["network"]
+    assert row["true_mean"] == pytest.approx(row["mean_strip"], rel=1e-3)  # the same console
 
 
 def test_a_model_with_one_strip_loses_nothing(task):
@@ -61,7 +62,16 @@ def test_a_model_with_one_strip_loses_nothing(task):
 def test_tasks_depend_on_the_seed_alone(song):
     one, again, other = (strip_test(dm.DiffMST("tiny").eval(), [song], seed=s) for s in (0, 0, 1))
     assert one["neutral"].equals(again["neutral"]) and not one["neutral"].equals(other["neutral"])
-    assert list(one.columns) == ["song", "draw", "stems", "neutral", "master", "mean_strip", "network"]
+    assert list(one.columns) == [
+        "song",
+        "draw",
+        "stems",
+        "neutral",
+        "master",
+        "mean_strip",
+        "network",
+        "true_mean",
+    ]
 
 
 def test_the_mean_strip_keeps_pans_and_buses():
@@ -96,5 +106,7 @@ def test_random_strips_have_the_asked_for_spread():
 
 def test_kept():
     table = pd.DataFrame({"neutral": [0.4, 0.6], "mean_strip": [0.1, 0.3], "network": [0.05, 0.15]})
+    table["true_mean"] = [0.0, 0.2]
     assert kept(table) == pytest.approx(0.3 / 0.4)
+    assert kept(table, true=True) == pytest.approx(0.4 / 0.5)
     assert math.isnan(kept(table.assign(network=0.5)))

@@ -8,7 +8,7 @@ import torch
 from training_helpers import short, small_cnn
 
 import diffmst_lib as dm
-from diffmst_lib.audio.loudness import BUS_LUFS
+from diffmst_lib.audio.loudness import BUS_LUFS, loudness_each
 from diffmst_lib.console.table import knob_index
 from diffmst_lib.data.batches import collate
 from diffmst_lib.data.examples import Method1
@@ -224,8 +224,8 @@ def test_tracks_record_and_answer_are_of_the_same_two_engineers(index):
         for i, rng in enumerate(generators(seed)):
             real = batch.mask[i]
             ours, theirs = known.Knobs.draw_two(batch.tracks.shape[1], rng)
-            others = known.Knobs.draw(batch.tracks.shape[1], rng, True)
-            there, here = others.apply(batch.tracks[i], 44100).split(44100, dim=-1)
+            artist = known.Knobs.draw_artist(torch.tensor(loudness_each(batch.tracks[i], 44100)), rng)
+            there, here = artist.apply(batch.tracks[i], 44100).split(44100, dim=-1)
             record = theirs.apply(there, 44100)[real].sum(dim=0)
             assert torch.allclose(dm.normalize_loudness(record), task.reference[i], atol=1e-4)
             disturbed = ours.apply(here, 44100)[real]
