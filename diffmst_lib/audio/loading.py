@@ -1,9 +1,8 @@
-"""Loading and saving: a sound file, and a folder of stems as a song. Chapter: A first mix."""
+"""Loading and saving of a sound file. Chapter: A first mix."""
 
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,11 @@ import torch
 
 from ..disk import printable, why, write_whole
 from ..inputs import InputError, note
+from ..options import SAMPLE_RATE
 from .decoding import AudioFile
-from .loudness import SAMPLE_RATE
-from .multitrack import Multitrack
+from .remarks import START, not_a_file, tell
 from .resampling import resample
 
-READERS = 4  # files that are read at the same time
 _PLAIN = {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
 _LOSSY = {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma"}
 AUDIO_SUFFIXES = _PLAIN | _LOSSY
@@ -28,7 +26,8 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Ten
 
     Args:
         path: The file. Its content decides the format, not its name.
-        sample_rate: The rate wanted, in Hz. A file with another rate is resampled, with an `InputNote`.
+        sample_rate: The rate wanted, in Hz. A file with another rate is resampled, with an `InputNote`. So
+            are others told: of a file that is cut short, and of silence where it is damaged.
 
     Returns:
         Audio (channels, num_samples), float32.
@@ -42,19 +41,41 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> torch.Ten
         2
     """
     path = Path(path)
-    audio, rate = _read(path, sample_rate)
+    remarks: dict[str, str] = {}
+    audio, rate = read_sound(path, sample_rate, remarks)
+    remarks.pop(START, None)  # matters beside other stems only
+    tell({printable(path.name): remarks})
     if rate != sample_rate:
         note(f"{path.name}: resampled from {rate} Hz to {sample_rate} Hz")
     return audio
 
 
-def _read(path: Path, sample_rate: int) -> tuple[torch.Tensor, int]:
-    """Read a file's audio at `sample_rate`; return it and the rate that the file has."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+def read_sound(
+    path: Path, sample_rate: int, remarks: dict[str, str] | None = None
+) -> tuple[torch.Tensor, int]:
+    """Read a file's audio.
+
+    Args:
+        path: The file.
+        sample_rate: The rate wanted, in Hz.
+        remarks: Gets what is not right with the file, see `remarks.tell`.
+
+    Returns:
+        Audio (channels, num_samples), float32, and the rate that the file has, in Hz.
+
+    Raises:
+        InputError: For what cannot be read.
+    """
+    what = not_a_file(path)
+    if what or not path.exists():
+        raise InputError(f"{path}: no such file" if what is None else f"{path}: {what}, not a file")
     try:
         with AudioFile(path) as file:
             samples, rate = file.read(), file.sample_rate
+            if remarks is not None:
+                remarks.update(file.remarks)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({why(error)})") from None
     except ValueError as error:
         raise InputError(f"{path}: not an audio file that can be read here ({error})") from None
     if samples.shape[1] == 0:
@@ -94,69 +115,3 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
     except OSError as error:
         raise InputError(f"{path.name}: not written ({why(error)})") from None
     return path
-
-
-def load_multitrack(folder: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Multitrack:
-    """Read a folder of stems, one audio file each, mono or stereo.
-
-    Files are taken in the order of their names. Shorter stems are padded at the end, other sample rates are
-    resampled, files that are not audio are left out, each with an `InputNote`. A mono file becomes a stem of
-    two equal channels.
-
-    Args:
-        folder: The folder of one song.
-        sample_rate: The rate wanted, in Hz.
-
-    Returns:
-        The song, named like its folder.
-
-    Raises:
-        InputError: For a missing or empty folder, for an audio file that cannot be used, and for two files of
-            one name.
-
-    Example:
-        >>> import diffmst_lib as dm
-        >>> load_multitrack(dm.data_dir() / "multitracks" / "caesium").names[:2]
-        ['alt_hats', 'bgvox_alt']
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of stems")
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    stems = [p for p in files if p.suffix.lower() in AUDIO_SUFFIXES]
-    if not stems:
-        raise InputError(f"{folder}: no audio files in this folder")
-    others = [printable(p.name) for p in files if p not in stems]
-    if others:
-        note(f"not audio, left out: {', '.join(others)}")
-    doubles = {printable(p.stem) for p in stems if sum(q.stem == p.stem for q in stems) > 1}
-    if doubles:
-        raise InputError(f"{folder}: several files are named {', '.join(sorted(doubles))}")
-
-    loaded, resampled = {}, []
-    with ThreadPoolExecutor(READERS) as pool:  # decoders release Python's lock
-        files_read = list(pool.map(lambda path: _read(path, sample_rate), stems))
-    for path, (audio, rate) in zip(stems, files_read, strict=True):
-        if audio.shape[0] > 2:
-            raise InputError(f"{path}: {audio.shape[0]} channels; a stem is mono or stereo")
-        if rate != sample_rate:
-            resampled.append(f"{printable(path.name)} ({rate} Hz)")
-        loaded[path] = audio
-    if resampled:
-        note(f"resampled to {sample_rate} Hz: {', '.join(resampled)}")
-    longest = max(audio.shape[-1] for audio in loaded.values())
-    short = [printable(path.name) for path, audio in loaded.items() if audio.shape[-1] < longest]
-    if short:
-        note(f"padded with silence to {longest / sample_rate:.2f} s: {', '.join(short)}")
-
-    del files_read
-    audio = torch.zeros(len(stems), 2, longest)
-    for row, path in enumerate(stems):  # one at a time, so that a long song is in memory once and not twice
-        stem = loaded.pop(path)
-        audio[row, :, : stem.shape[-1]] = stem  # a mono file fills both channels
-    try:
-        return Multitrack(
-            [printable(path.stem) for path in stems], audio, sample_rate, printable(folder.resolve().name)
-        )
-    except ValueError as error:
-        raise InputError(f"{folder}: {error}") from None

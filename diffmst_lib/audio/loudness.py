@@ -12,12 +12,11 @@ import pyloudnorm
 import scipy.signal
 import torch
 
+from ..options import BALANCES, SAMPLE_RATE
 from .weighted_energy import weighted_energy
 
-SAMPLE_RATE = 44100
 MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
 BUS_LUFS = -20.0  # the level of a song at the input of the master bus, where thresholds mean something
-BALANCES = ("delivered", "equal")
 
 # ITU-R BS.1770-4
 BLOCK_S, STEP = 0.4, 0.25  # blocks of 0.4 s, each a quarter of a block after the last

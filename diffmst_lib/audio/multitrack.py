@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..disk import composed
 from ..inputs import InputError, note
-from .loudness import SAMPLE_RATE, loudness, loudness_each
+from ..options import SAMPLE_RATE
+from .loudness import loudness, loudness_each
+from .polarity import opposite_pairs
+from .remarks import few
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# A peak this far above full scale is no loud mix: float files hold integers, such as 16-bit samples.
+INTEGER_PEAK = 100.0
+LOUDEST_LUFS = 76.0  # of a song: trim and output gain of the console take away 96 dB
 
 
 @dataclass(repr=False)
@@ -50,7 +59,8 @@ class Multitrack:
                 f"{len(self.names)} names need audio ({len(self.names)}, 2, num_samples), "
                 f"got {tuple(self.audio.shape)}"
             )
-        doubles = sorted({name for name in self.names if self.names.count(name) > 1})
+        names = [composed(name) for name in self.names]
+        doubles = sorted({name for name in names if names.count(name) > 1})
         if doubles:
             raise ValueError(f"several stems are named {', '.join(doubles)}")
 
@@ -125,10 +135,11 @@ class Multitrack:
             >>> dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium").select("kick", "alt_hats").names
             ['alt_hats', 'kick']
         """
-        missing = [name for name in stems if name not in self.names]
+        names, wanted = [composed(name) for name in self.names], [composed(name) for name in stems]
+        missing = [name for name in wanted if name not in names]
         if missing:
-            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(self.names)}")
-        keep = [i for i, name in enumerate(self.names) if name in stems]
+            raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(names)}")
+        keep = [i for i, name in enumerate(names) if name in wanted]
         return Multitrack([self.names[i] for i in keep], self.audio[keep], self.sample_rate, self.title)
 
     def levels(self) -> pd.DataFrame:
@@ -156,6 +167,10 @@ class Multitrack:
 def check_song(song: Multitrack) -> list[float]:
     """Check that a song can be mixed, and measure its stems.
 
+    Stems with a DC offset that makes up more than 1 % of a channel's power are reported in an InputNote, and
+    stems whose peak is so far above full scale that their samples must be integers, and pairs of stems of
+    opposite polarity.
+
     Args:
         song: The song to check.
 
@@ -163,8 +178,9 @@ def check_song(song: Multitrack) -> list[float]:
         Loudness of each stem in LUFS, -inf for silence.
 
     Raises:
-        InputError: About the "song", for NaN or infinite samples, with the name of the stem, and when every
-            stem is silent, that is below -70 LUFS, and when the stems cancel each other.
+        InputError: About the "song", for NaN or infinite samples and for levels that no sound has, with the
+            name of the stem, when every stem is silent, that is below -70 LUFS, and when the stems cancel each
+            other.
     """
     levels = loudness_each(song.audio, song.sample_rate)
     for name, level in zip(song.names, levels, strict=True):
@@ -173,12 +189,45 @@ def check_song(song: Multitrack) -> list[float]:
     called = song.title or "the song"
     if not any(math.isfinite(level) for level in levels):
         raise InputError(f"{called}: all {len(song.names)} stems are silent", about="song")
-    if not math.isfinite(loudness(song.audio.sum(dim=0), sample_rate=song.sample_rate)):
+    together = loudness(song.audio.sum(dim=0), sample_rate=song.sample_rate)
+    if max(together, *levels) > LOUDEST_LUFS:
+        name = song.names[levels.index(max(levels))]
+        peak = song.stems[name].abs().max().item()
+        raise InputError(
+            f"stem {name} peaks at {peak:.2g} times full scale, too loud for any console: is its file damaged, "
+            "or are its samples integers?",
+            about="song",
+        )
+    if not math.isfinite(together):
         raise InputError(
             f"{called}: the stems cancel, their sum is silent: is one of them a copy of opposite polarity?",
             about="song",
         )
+    _tell_odd_levels(song)
     return levels
+
+
+def _tell_odd_levels(song: Multitrack) -> None:
+    offsets, integers = [], []
+    for name, stem in song.stems.items():
+        if (offset := _offset(stem)) is not None:
+            offsets.append(f"{name} ({offset:.2g})")
+        if (peak := stem.abs().max().item()) > INTEGER_PEAK:
+            integers.append(f"{name} ({peak:.0f})")
+    if offsets:
+        note(f"with a DC offset, which takes headroom; a high-pass filter removes it: {few(offsets)}")
+    if opposite := opposite_pairs(song.names, song.audio):
+        note(f"of opposite polarity, and so they cancel each other: {few(opposite)}; invert one of them")
+    if integers:
+        note(f"peaks far above full scale, as of integers in a float file; used as they are: {few(integers)}")
+
+
+def _offset(audio: torch.Tensor) -> float | None:
+    """Return the DC offset of a sound (2, num_samples) that makes up over 1 % of a channel's power."""
+    offset = audio.mean(dim=-1)
+    if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
+        return offset.abs().max().item()
+    return None
 
 
 def check_stereo(
@@ -220,10 +269,9 @@ def check_stereo(
         raise _unfit(f"{what} holds NaN or infinite samples")
     if math.isinf(lufs):
         raise _unfit(f"{what} is silent")
-    offset = audio.mean(dim=-1)
-    if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
+    if (offset := _offset(audio)) is not None:
         note(
-            f"{what} has a DC offset of {offset.abs().max():.2g}, which nobody hears but the features count; "
+            f"{what} has a DC offset of {offset:.2g}, which nobody hears but the features count; "
             "subtract its mean to remove it"
         )
     return audio, lufs

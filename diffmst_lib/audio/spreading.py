@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from ..inputs import InputError
-from .loudness import SAMPLE_RATE
+from ..options import SAMPLE_RATE
 from .roles import belongs_in_the_middle
 
 LEAN_DB = (1.5, 2.5)  # of the lowest and of the highest stem: modest, so that no stem hangs on a side

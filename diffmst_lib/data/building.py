@@ -6,22 +6,26 @@ import hashlib
 import json
 import os
 import stat
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import as_completed
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..disk import why
+from ..audio.decoding import AudioFile
+from ..audio.roles import side_of
+from ..audio.stem_sound import streams_in
+from ..disk import composed, why
 from ..inputs import InputError, note
+from ..options import SPLITS
 from .index import VERSION, SongIndex, check_names, index_file
 from .measure import measure
 from .names import few, letters, split_of
-from .song_json import as_saved, parse_json, relative_path, song_from_json, song_to_json
-from .songs import SPLITS, FoundSong, Problem, Song, Source
+from .song_json import NOT_A_SONG, as_saved, parse_json, relative_path, song_from_json, song_to_json
+from .songs import FoundSong, Problem, Song, Source
 from .threads import thread_pool
 
 FACTS = ("title", "artist", "split", "license", "attribution")
@@ -59,6 +63,7 @@ def build_index(
     # The songs measured so far, so that an interrupted run can be continued.
     journal = output.with_name(f".{output.name}.part")
     known, indexed, problems = _known_songs(output, journal), [], list(problems)
+    told: list[str] = []  # files of several streams
     _allow_open_files(4096)  # every stem of a song is open while it is measured
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +72,7 @@ def build_index(
             thread_pool(workers) as pool,
         ):
             measured.write("\n")  # ends a line that a killed run left unfinished
-            jobs = [pool.submit(_measured_song, song, known, output.parent) for song in songs]
+            jobs = [pool.submit(_measured_song, song, known, output.parent, told) for song in songs]
             for job in tqdm(as_completed(jobs), total=len(jobs), unit="song", disable=not progress):
                 song, broken = job.result()
                 problems += broken
@@ -85,6 +90,8 @@ def build_index(
     index = SongIndex(indexed, sorted(problems, key=lambda problem: problem.path))
     index.save(output)
     journal.unlink(missing_ok=True)
+    if told:
+        note(f"only the first stream of a file is used, the others are left out: {few(sorted(told))}")
     several = _artists_in_several_splits(index)
     if several:
         note(f"in more than one split, by a list: {few(several)}")
@@ -111,8 +118,13 @@ def _artists_in_several_splits(index: SongIndex) -> list[str]:
     return sorted(spelled[artist] for artist, of_artist in splits.items() if len(of_artist) > 1)
 
 
-def _measured_song(song: FoundSong, known: dict[str, Song], root: Path) -> tuple[Song | None, list[Problem]]:
-    """Measure a song, unless it is known. Return None where none of its files can be used."""
+def _measured_song(
+    song: FoundSong, known: dict[str, Song], root: Path, told: list[str]
+) -> tuple[Song | None, list[Problem]]:
+    """Measure a song, unless it is known. Return None where none of its files can be used.
+
+    Files with streams that are not used are added to `told`.
+    """
     facts = {
         "name": song.name,
         "title": song.title,
@@ -126,6 +138,7 @@ def _measured_song(song: FoundSong, known: dict[str, Song], root: Path) -> tuple
     signature = _signature(sources, root)
     if signature in known and not problems:
         return replace(known[signature], **facts), []
+    told += _several_streams(sources.values())
     mix_source = sources.pop(None, None)
     stems, power_db, broken = measure(sources)
     mix, problems = None, problems + broken
@@ -149,7 +162,7 @@ def _known_songs(output: Path, journal: Path) -> dict[str, Song]:
         songs += SongIndex.load(output).songs
     if journal.is_file():
         for line in journal.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
-            with suppress(ValueError, KeyError, TypeError):  # the last line of a killed run may be cut
+            with suppress(*NOT_A_SONG):  # the last line of a killed run may be cut
                 songs.append(song_from_json(parse_json(line), journal.parent))
     return {song.signature: song for song in songs if song.signature}
 
@@ -161,22 +174,51 @@ def _files_of(song: FoundSong) -> tuple[dict[str | None, Source], list[Problem]]
     if song.mix:
         sources[None] = song.mix
     for name, source in list(sources.items()):
-        try:
-            if not stat.S_ISREG(os.stat(source.path).st_mode):
-                raise OSError("not a file")
-        except OSError as error:
-            problems.append(Problem(str(source.path), why(error)))
+        paths = []
+        for path in source.paths:
+            try:
+                if not stat.S_ISREG(os.stat(path).st_mode):
+                    raise OSError("not a file")
+                paths.append(path)
+            except OSError as error:
+                problems.append(Problem(str(path), why(error)))
+        if not paths:
             del sources[name]
+        elif len(paths) < len(source.paths):
+            sources[name] = replace(source, path=paths[0], right=None)
+        elif source.right and not _are_mono(paths):  # two stems that are only named like sides
+            del sources[name]
+            for path in paths:
+                side = path.stem.removeprefix((side_of(path.stem) or (path.stem,))[0])
+                sources[f"{name}{side}"] = replace(source, path=path, right=None)
     return sources, problems
+
+
+def _are_mono(paths: list[Path]) -> bool:
+    """Tell whether files have one channel; one that cannot be read is told later."""
+    try:
+        with ExitStack() as opened:
+            return all(opened.enter_context(AudioFile(path)).channels == 1 for path in paths)
+    except (ValueError, OSError):
+        return False
+
+
+def _several_streams(sources: Iterable[Source]) -> list[str]:
+    """List the files with streams that no source uses."""
+    used = Counter(path for source in sources for path in source.paths)
+    return [str(path) for path, count in used.items() if streams_in(path) > count]
 
 
 def _signature(sources: dict[str | None, Source], root: Path) -> str:
     """Compute a text that changes with the names, sizes and dates of the files."""
     facts = []
     for name, source in sources.items():
-        status = os.stat(source.path)
-        path = relative_path(source.path, root)
-        facts.append([VERSION, name, path, source.stream, status.st_size, status.st_mtime_ns])
+        placed = [source.delay_s] if source.delay_s else []
+        for path in source.paths:
+            status, known_as = os.stat(path), relative_path(path, root)
+            facts.append(
+                [VERSION, name, known_as, source.stream, status.st_size, status.st_mtime_ns, *placed]
+            )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -198,12 +240,12 @@ def with_facts(songs: list[FoundSong], path: str | Path) -> list[FoundSong]:
         facts_of = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {why(error)}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: not JSON") from None
     if not isinstance(facts_of, dict) or not all(isinstance(facts, dict) for facts in facts_of.values()):
         raise InputError(f"{path}: must be JSON {{song: {{fact: text}}}}")
-    facts_of = {_composed(name): facts for name, facts in facts_of.items()}
-    names = {_composed(song.name) for song in songs}
+    facts_of = {composed(name): facts for name, facts in facts_of.items()}
+    names = {composed(song.name) for song in songs}
     for name, facts in facts_of.items():
         if name not in names:
             raise InputError(f"{path}: no song is named {name}")
@@ -215,9 +257,4 @@ def with_facts(songs: list[FoundSong], path: str | Path) -> list[FoundSong]:
                 f"{path}: {name} has {wrong[0]} {facts[wrong[0]]!r}; "
                 f"known are {', '.join(FACTS)}, and the splits {', '.join(SPLITS)}"
             )
-    return [replace(song, **facts_of.get(_composed(song.name), {})) for song in songs]
-
-
-def _composed(name: str) -> str:
-    """Compose accents: "é" is one character in some file systems and two in others."""
-    return unicodedata.normalize("NFC", name)
+    return [replace(song, **facts_of.get(composed(song.name), {})) for song in songs]

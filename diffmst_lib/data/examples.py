@@ -110,7 +110,21 @@ class Alternating(Dataset):
 
 
 def songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -> list[SongWindows]:
-    """Find the windows of songs. A note names the songs without any."""
+    """Find the windows of songs in which segments fit. An `InputNote` names the songs without any.
+
+    Where a segment is two moments of a song, one of them must fit; whether the other does, a draw finds out.
+
+    Args:
+        songs: Songs of an index.
+        sampling: Settings with which segments are drawn.
+        min_tracks: Minimum of sounding tracks in a window; 0 for finished songs.
+
+    Returns:
+        The songs in which something fits, each with its windows.
+
+    Raises:
+        InputError: In one line, for no songs, and when no segment fits in any of them.
+    """
     if not songs:
         raise InputError(
             "no songs with stems are given"
@@ -123,8 +137,9 @@ def songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -
     if not fitting:
         needs = f" with {min_tracks} tracks that sound" if min_tracks else ""
         raise InputError(
-            f"none of {len(songs)} songs has {sampling.seconds:g} s of energy {sampling.energy:g}{needs}"
+            f"none of {len(songs)} songs has {sampling.moment_s:g} s of energy {sampling.energy:g}{needs}; "
+            "shorter segments (seconds) fit more often"
         )
     if without:
-        note(f"left out, no segment of {sampling.seconds:g} s fits: {few(without)}")
+        note(f"left out, no segment of {sampling.moment_s:g} s fits: {few(without)}")
     return fitting

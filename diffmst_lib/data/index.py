@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..disk import why, write_whole
+from ..disk import composed, why, write_whole
 from ..inputs import InputError
-from .song_json import parse_json, song_from_json, song_to_json
-from .songs import SPLITS, FoundSong, Problem, Song
+from ..options import SPLITS
+from .song_json import NOT_A_SONG, parse_json, song_from_json, song_to_json
+from .songs import FoundSong, Problem, Song
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,14 +45,14 @@ class SongIndex:
         return iter(self.songs)
 
     def __contains__(self, name: str) -> bool:
-        return any(song.name == name for song in self.songs)
+        return any(song.name == composed(name) for song in self.songs)
 
     def __repr__(self) -> str:
         return f"SongIndex: {len(self.multitracks())} multitracks, {len(self.references())} references"
 
     def __getitem__(self, name: str) -> Song:
         for song in self.songs:
-            if song.name == name:
+            if song.name == composed(name):
                 return song
         raise KeyError(f"no song {name} in this index of {len(self)}")
 
@@ -156,10 +157,13 @@ class SongIndex:
                 raise InputError(f"{path}: an index of version {version}, this library reads {VERSION}")
             songs = [song_from_json(song, path.parent) for song in content["songs"]]
             problems = [Problem(file, reason) for file, reason in content["problems"]]
+            if not all(isinstance(text, str) for p in problems for text in (p.path, p.reason)):
+                raise ValueError("problems that are not texts")
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not a song index ({type(error).__name__}: {error})") from None
+        except (OSError, *NOT_A_SONG) as error:
+            reason = f"{type(error).__name__}: {why(error)}"
+            raise InputError(f"{path}: not a song index ({reason[:200]})") from None
         return cls(songs, problems)
 
 

@@ -7,9 +7,11 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ..audio.decoding import AudioFile
-from ..audio.loudness import OFFSET_DB, SAMPLE_RATE, filter_block, k_weighting
+from ..audio.loudness import OFFSET_DB, filter_block, k_weighting
+from ..audio.remarks import KINDS, START
+from ..audio.stem_sound import even_blocks
 from ..disk import why
+from ..options import SAMPLE_RATE
 from .songs import Problem, Source, Track
 
 MONO_DB = -60.0  # two channels are mono when their difference is this far below their sum
@@ -24,7 +26,7 @@ class _FileMeter:
         self.powers: list[float] = []  # K-weighted, by second
         self.difference, self.total = 0.0, 0.0  # energy of left - right and of left + right
         self._weighting = k_weighting(SAMPLE_RATE)
-        self._file = AudioFile(source.path, source.stream)
+        self._file = source.open()
         if not 1 <= self._file.channels <= 2:
             self._file.close()
             raise ValueError(f"{self._file.channels} channels; a stem is mono or stereo")
@@ -32,7 +34,7 @@ class _FileMeter:
     def seconds(self) -> Iterator[np.ndarray]:
         """Measure and yield blocks (channels, 44100) at 44.1 kHz; the last one may be shorter."""
         state = np.zeros((2, self._file.channels, 2))
-        for block in _rebuffered(self._file.resampled(SAMPLE_RATE)):
+        for block in even_blocks(self._file.resampled(SAMPLE_RATE), SAMPLE_RATE):
             self.num_samples += block.shape[1]
             self.peak = max(self.peak, float(np.abs(block).max()))
             weighted, state = filter_block(block, self._weighting, state)
@@ -43,6 +45,15 @@ class _FileMeter:
             yield block
         if self.num_samples == 0:
             raise ValueError("no audio in it (length 0)")
+
+    def problems(self) -> list[Problem]:
+        """List what is not right with the file, although it could be read."""
+        remarks = self._file.remarks
+        return [
+            _problem(self.source, f"{kind} ({remarks[kind]})")
+            for kind in KINDS
+            if kind in remarks and kind != START
+        ]
 
     def track(self) -> Track:
         """Return the track with its measurements."""
@@ -66,18 +77,6 @@ class _FileMeter:
         self._file.close()
 
 
-def _rebuffered(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the same samples in blocks of one second; the last one may be shorter."""
-    rest = None
-    for block in blocks:
-        rest = block if rest is None else np.concatenate([rest, block], axis=1)
-        while rest.shape[1] >= SAMPLE_RATE:
-            yield rest[:, :SAMPLE_RATE]
-            rest = rest[:, SAMPLE_RATE:]
-    if rest is not None and rest.shape[1]:
-        yield rest
-
-
 def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[Problem]]:
     """Measure the files of a song together.
 
@@ -88,7 +87,8 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
         sources: Files by name.
 
     Returns:
-        Tracks, the power of their sum in each second in dB, and the files that could not be used.
+        Tracks, the power of their sum in each second in dB, and the files that could not be used, or of which
+        something is missing.
     """
     sources, problems = dict(sources), []
     while sources:
@@ -98,7 +98,7 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
                 try:
                     meters[name] = opened.enter_context(_FileMeter(name, source))
                 except (ValueError, OSError) as error:
-                    problems.append(_problem(sources.pop(name), error))
+                    problems.append(_problem(sources.pop(name), why(error)))
             streams = {name: meter.seconds() for name, meter in meters.items()}
             while streams:
                 mix = np.zeros((2, SAMPLE_RATE), np.float32)
@@ -106,7 +106,7 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
                     try:
                         block = next(streams[name], None)
                     except (ValueError, OSError) as error:
-                        problems.append(_problem(sources.pop(name), error))
+                        problems.append(_problem(sources.pop(name), why(error)))
                         block = None
                     if block is None:
                         del streams[name]
@@ -115,6 +115,7 @@ def measure(sources: dict[str, Source]) -> tuple[list[Track], np.ndarray, list[P
                 if streams:
                     powers.append(np.square(mix, dtype=np.float64).mean())
             if len(sources) == len(meters):
+                problems += [problem for meter in meters.values() for problem in meter.problems()]
                 return [meter.track() for meter in meters.values()], decibels(powers), problems
     return [], decibels([]), problems
 
@@ -125,6 +126,6 @@ def decibels(powers: Sequence[float] | np.ndarray) -> np.ndarray:
         return (10 * np.log10(np.asarray(powers, np.float64))).astype(np.float32)
 
 
-def _problem(source: Source, error: Exception) -> Problem:
+def _problem(source: Source, reason: str) -> Problem:
     stream = f" (stream {source.stream})" if source.stream else ""
-    return Problem(f"{source.path}{stream}", why(error))
+    return Problem(f"{source.path}{stream}", reason)

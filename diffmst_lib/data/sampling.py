@@ -7,17 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..audio.loudness import (
-    BALANCES,
-    BUS_LUFS,
-    MIX_LUFS,
-    SAMPLE_RATE,
-    level_stems,
-    loudness_each,
-    normalize_tracks,
-)
+from ..audio.loudness import BUS_LUFS, MIX_LUFS, level_stems, loudness_each, normalize_tracks
 from ..audio.spreading import spread_pans
 from ..inputs import InputError, check_limits, limited, one_of
+from ..options import BALANCES, SAMPLE_RATE
 from .batches import Example
 from .names import same_song
 from .segments import ENERGY, GRID, SILENCE_LUFS, Windows, find_windows, read_segment

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..audio.decoding import AudioFile
-from ..audio.loudness import SAMPLE_RATE
 from ..audio.resampling import resample
+from ..audio.stem_sound import StemSound
 from ..disk import why
 from ..inputs import InputError
+from ..options import SAMPLE_RATE
 from .measure import decibels
 from .songs import Song, Track
 
@@ -136,7 +136,7 @@ def read_segment(
     """
     length = round(seconds * sample_rate)
     try:
-        with AudioFile(track.source.path, track.source.stream) as file:
+        with track.source.open() as file:
             if file.sample_rate == sample_rate:
                 samples = file.read(round(start_s * sample_rate), length)
             else:
@@ -144,7 +144,11 @@ def read_segment(
     except (OSError, ValueError) as error:
         raise InputError(f"{track.source.path}: {why(error)}") from None
     if samples.shape[1] < min(length, (track.duration_s - start_s - 0.1) * sample_rate):
-        raise InputError(f"{track.source.path}: shorter than in the index; index it again")
+        ends_s = start_s + samples.shape[1] / sample_rate
+        raise InputError(
+            f"{track.source.path}: ends at {ends_s:.1f} s, shorter than in the index "
+            f"({track.duration_s:.1f} s): the file has changed; index it again"
+        )
     if track.mono and len(samples) == 2:
         samples = samples.mean(axis=0, keepdims=True)
     audio = torch.zeros(len(samples), length)
@@ -152,7 +156,7 @@ def read_segment(
     return audio
 
 
-def _read_resampled(file: AudioFile, start_s: float, seconds: float, sample_rate: int) -> np.ndarray:
+def _read_resampled(file: StemSound, start_s: float, seconds: float, sample_rate: int) -> np.ndarray:
     """Read from `start_s` on, resample, and return a little more than `seconds`."""
     before = min(MARGIN_S, start_s)
     samples = file.read(

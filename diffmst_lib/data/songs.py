@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..audio.stem_sound import StemSound
 from ..inputs import InputError
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,28 @@ class Source:
     Attributes:
         path: Path of a file, or its content.
         stream: Number of the audio stream in the file. MUSDB18 has five streams in one file.
+        right: Path of the file of the right channel, where `path` is that of the left one; else None.
+        delay_s: Seconds of silence before the files begin, from their time stamps.
     """
 
     path: Path | io.BytesIO
     stream: int = 0
+    right: Path | None = None
+    delay_s: float = 0.0
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files: one, two, or none for a content in memory."""
+        return [path for path in (self.path, self.right) if isinstance(path, Path)]
+
+    def open(self) -> StemSound:
+        """Open the sound.
+
+        Raises:
+            ValueError: For what cannot be decoded.
+            OSError: For a file that is missing or cannot be opened.
+        """
+        return StemSound(self.path, self.stream, right=self.right, delay_s=self.delay_s)
 
 
 @dataclass
@@ -158,6 +175,6 @@ def refuse_stems(records: Iterable[Source], stems: Iterable[Source], folder: str
         stems: Sources of the stems of all songs.
         folder: Folder of the records, for the message.
     """
-    paths = {stem.path.resolve() for stem in stems if isinstance(stem.path, Path)}
-    if any(isinstance(record.path, Path) and record.path.resolve() in paths for record in records):
+    paths = {path.resolve() for stem in stems for path in stem.paths}
+    if any(path.resolve() in paths for record in records for path in record.paths):
         raise InputError(f"{folder}: holds stems of the songs, which cannot be references")

@@ -168,3 +168,21 @@ def test_an_offset_in_a_reference_is_told_and_others_pass_in_silence():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert check_stereo(sound)[0] is sound
+
+
+def test_stems_with_an_offset_and_stems_of_integers_are_told(noise):
+    audio = torch.stack([noise(2, RATE), noise(2, RATE) + 0.2, 1e5 * noise(2, RATE), 0 * noise(2, RATE)])
+    with pytest.warns(InputNote) as notes:
+        check_song(Multitrack(["a", "b", "c", "d"], audio))
+    offset, integers = (str(one.message) for one in notes)
+    assert "DC offset" in offset and offset.endswith(": b (0.2)")
+    assert "integers in a float file" in integers and ": c (" in integers
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_song(Multitrack(["a", "b"], 20 * audio[[0, 3]]))
+
+
+def test_names_are_compared_as_they_look():
+    with pytest.raises(ValueError, match="several stems are named \u00e9"):
+        Multitrack(["\u00e9", "e\u0301"], torch.zeros(2, 2, 10))
+    assert Multitrack(["\u00e9", "b"], torch.zeros(2, 2, 10)).select("e\u0301").names == ["\u00e9"]

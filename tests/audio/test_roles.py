@@ -2,7 +2,7 @@
 
 import pytest
 
-from diffmst_lib.audio.roles import belongs_in_the_middle, is_lead_voice, words
+from diffmst_lib.audio.roles import belongs_in_the_middle, is_instrument, is_lead_voice, side_of, words
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,25 @@ def test_drums_and_bass_of_the_middle(name):
 @pytest.mark.parametrize("name", ["piano", "hihat", "bassoon", "kickstart", "tom", "overheads", "vox_double"])
 def test_what_may_lie_on_a_side(name):
     assert not belongs_in_the_middle(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Drums", "01 DRUMS", "Lead Vocals", "BGVs", "E-Gtr 2", "bass", "Synths", "other", "Schlagzeug", "OH L"],
+)
+def test_names_of_instruments(name):
+    assert is_instrument(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "42", "takes", "Piano Man", "Bass Down Low", "old", "Lead", "caesium", "stems"]
+)
+def test_names_that_say_more_or_less_than_an_instrument(name):
+    assert not is_instrument(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["kick", "small", "vocal", "L", "right", ".L", "Keys.LFE", "KeysL", "Keys.C"]
+)
+def test_names_of_no_side(name):
+    assert side_of(name) is None

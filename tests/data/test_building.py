@@ -17,6 +17,8 @@ from diffmst_lib.data.building import build_index, with_facts
 from diffmst_lib.data.index import SongIndex
 from diffmst_lib.data.layouts.finding import find_songs
 from diffmst_lib.data.measure import measure
+from diffmst_lib.data.scale.cache import build_cache
+from diffmst_lib.data.segments import read_segment
 from diffmst_lib.data.songs import FoundSong, Source
 from diffmst_lib.inputs import InputError, InputNote
 
@@ -252,3 +254,41 @@ def test_every_layout_is_indexed(tmp_path, layout):
             np.isfinite(track.loudness_lufs).all() and track.duration_s == pytest.approx(1.5, abs=0.1)
             for track in song.tracks
         )
+
+
+def test_two_sides_are_one_stereo_stem(tmp_path):
+    for side, seed in (("L", 1), ("R", 2)):
+        write_sound(
+            tmp_path / "song" / f"Keys.{side}.wav", music(2 if side == "L" else 1.5, channels=1, seed=seed)
+        )
+    songs = songs_below(tmp_path)
+    index = build_index(songs, tmp_path)
+    (keys,) = SongIndex.load(tmp_path)["song"].stems
+    assert (keys.name, keys.channels, keys.mono, keys.duration_s) == ("Keys", 2, False, 2)
+    assert keys.source == songs[0].stems["Keys"]
+    sound = read_segment(keys, 0, 1)
+    for row, seed in enumerate((1, 2)):
+        assert np.allclose(sound[row], music(2 - row / 2, channels=1, seed=seed)[0, :44100], atol=1e-6)
+    assert not read_segment(keys, 1.6, 0.3)[1].any() and read_segment(keys, 1.6, 0.3)[0].any()
+    cached = build_cache(index, tmp_path / "cache")["song"].stems[0]
+    assert cached.channels == 2 and np.allclose(read_segment(cached, 0, 1), sound, atol=1e-3)
+    write_sound(tmp_path / "song" / "Keys.R.wav", music(1.5, channels=1, level=0.5))
+    assert build_index(songs, tmp_path)["song"].stems[0].peak > 0.3  # the right file has changed
+    os.unlink(tmp_path / "song" / "Keys.R.wav")
+    index = build_index(songs, tmp_path)
+    assert index["song"].stems[0].mono and index.problems[0].path.endswith("Keys.R.wav")
+
+
+def test_stereo_files_that_are_named_like_sides_are_two_stems(tmp_path):
+    for side in ("L", "R"):
+        write_sound(tmp_path / "song" / f"Keys.{side}.wav", music(1))
+    assert [stem.name for stem in build_index(songs_below(tmp_path), tmp_path)["song"].stems] == [
+        "Keys.L",
+        "Keys.R",
+    ]
+
+
+def test_streams_that_are_not_used_are_told(tmp_path):
+    write_sound(tmp_path / "song" / "a.mp4", music(1))
+    with pytest.warns(InputNote, match=r"only the first stream of a file is used.*a\.mp4"):
+        build_index(songs_below(tmp_path), tmp_path)

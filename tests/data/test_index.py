@@ -146,3 +146,63 @@ def test_the_tiny_set_has_an_index(data):
                 new.num_samples,
                 new.mono,
             )
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("num_samples", [10**15, 0, -1, 1.5, None, "x", True, 10**400]),
+        ("sample_rate", [float("nan"), 1e9, None, "x", [], 0.5]),
+        ("channels", [3, None, "2"]),
+        ("mono", [None, 1, "x"]),
+        ("peak", [None, "x", float("nan"), -1, float("inf")]),
+        ("gain", [None, "x", float("nan")]),
+        ("stream", [None, "x", 0.5]),
+        ("path", [None, 3, []]),
+        ("right", [3, []]),
+        ("delay_s", [None, "x", -1, float("inf")]),
+        ("loudness_lufs", [None, "x", [None], ["x"], [[1.0]], [10**400], [float("nan")], 3]),
+        ("power_db", [None, "x", [None], [10**400], {}]),
+        ("name", [None, 3, []]),
+        ("title", [None, 3]),
+        ("signature", [None, 3]),
+        ("offset_s", [None, "x", float("nan")]),
+        ("mix", [3, "x", [1]]),
+        ("stems", [None, 3, "x", [3]]),
+        ("songs", [None, 3, "x", [3], ["x"]]),
+        ("problems", [None, 3, [3], [[1, 2]], [["a"]]]),
+        ("version", [None, "x", 10**400]),
+    ],
+)
+def test_wrong_types_and_numbers_cost_one_line(tmp_path, key, values):
+    write_sound(tmp_path / "song" / "a.wav")
+    build_index([found_song(tmp_path / "song", "a.wav")], tmp_path)
+    whole = (tmp_path / "index.json").read_text()
+    for value in values:
+        content = json.loads(whole)
+        song = content["songs"][0]
+        where = content if key in content else song if key in song else song["stems"][0]
+        where[key] = value
+        (tmp_path / "index.json").write_text(json.dumps(content))
+        with pytest.raises(InputError) as caught:
+            SongIndex.load(tmp_path)
+        assert one_line(caught, tmp_path / "index.json") and len(str(caught.value)) < 1000, value
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"version": ' * 100_000, '{"version": 1' + "0" * 5000 + "}"]
+)
+def test_deep_brackets_and_long_numbers_cost_one_line(tmp_path, text):
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        SongIndex.load(tmp_path)
+    assert one_line(caught, tmp_path / "index.json", "not a song index")
+
+
+def test_names_are_compared_as_they_look(tmp_path):
+    write_sound(tmp_path / "song" / "a.wav")
+    build_index([found_song(tmp_path / "song", "a.wav", name="caf\u00e9")], tmp_path)
+    text = (tmp_path / "index.json").read_text()
+    (tmp_path / "index.json").write_text(text.replace("caf\u00e9", "cafe\u0301"))
+    index = SongIndex.load(tmp_path)
+    assert "cafe\u0301" in index and index["cafe\u0301"] is index["caf\u00e9"]

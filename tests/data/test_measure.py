@@ -10,8 +10,8 @@ import torch
 from sound_files import music, write_sound
 
 import diffmst_lib as dm
+from diffmst_lib.audio import stem_sound
 from diffmst_lib.audio.decoding import AudioFile
-from diffmst_lib.data import measure as measure_module
 from diffmst_lib.data.building import build_index
 from diffmst_lib.data.measure import measure
 from diffmst_lib.data.songs import FoundSong, Source
@@ -105,7 +105,7 @@ def test_many_broken_stems_cost_one_more_round(tmp_path, monkeypatch):
         (tmp_path / "song").mkdir(exist_ok=True)
         soundfile.write(tmp_path / "song" / f"{i}.wav", sound.T, 44100, subtype="FLOAT")
     opened = []
-    monkeypatch.setattr(measure_module, "AudioFile", lambda *rest: opened.append(rest) or AudioFile(*rest))
+    monkeypatch.setattr(stem_sound, "AudioFile", lambda *rest: opened.append(rest) or AudioFile(*rest))
     tracks, _, problems = measure({str(i): Source(tmp_path / "song" / f"{i}.wav") for i in range(8)})
     assert (
         [track.name for track in tracks] == ["0", "2", "4", "6"] and len(problems) == 4 and len(opened) == 12

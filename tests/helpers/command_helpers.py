@@ -1,6 +1,9 @@
-"""What a folder holds, before and after a command."""
+"""What a folder holds before and after a command, what it notes, and a signal while it runs."""
 
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 DIFFMST = Path(sys.executable).with_name("diffmst")
@@ -14,3 +17,11 @@ def tree(folder):
 
 def notes(lines):
     return [line.removeprefix("diffmst: note: ") for line in lines if line.startswith("diffmst: note: ")]
+
+
+def stop_when(there, stopped):
+    """Send SIGTERM to this process as soon as `there()`, unless `stopped` is set before."""
+    while not stopped.is_set():
+        if there():
+            return os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)

@@ -3,6 +3,7 @@
 import torch
 
 from diffmst_lib import ConsoleParams, MixingConsole, MixResult, Multitrack
+from diffmst_lib.console.specs import takes_stems
 from diffmst_lib.mixing.bus import console_tracks
 from diffmst_lib.mixing.start import neutral_params
 
@@ -11,8 +12,8 @@ RATE = 44100
 
 def mixed(song, settings=(), *, preset="default", reference=None):
     """The mix of a song by a neutral console, with these settings {(strip, knob): value} changed."""
-    if preset == "default":
-        params = neutral_params(song)
+    if takes_stems(preset):
+        params = neutral_params(song, preset=preset)
     else:
         names = console_tracks(song, preset)[0]
         pans = [{".L": 0.0, ".R": 1.0}.get(name[-2:], 0.5) for name in names]

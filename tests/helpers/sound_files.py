@@ -1,10 +1,13 @@
 """Sound files of any kind for the tests of files and data sets."""
 
+import io
+import struct
 from pathlib import Path
 
 import av
 import numpy as np
 import soundfile
+from scipy.signal import correlate
 
 FORMATS = {
     ".wav": ("WAV", "PCM_24"),
@@ -56,3 +59,56 @@ def _write_aac(path, sounds, rate):
             frame.sample_rate, frame.pts = rate, 0
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
+
+
+def encode(path, codec, samples=None, rate=44100, *, form=None, start=0, piped=False, **options):
+    """Write (channels, samples) with FFmpeg's coders and formats; `piped`, so that sizes stay unknown."""
+    path, samples = Path(path), music(rate=rate) if samples is None else samples
+    pipe = _Pipe()
+    with av.open(
+        pipe if piped else str(path), "w", format=form, options={key: str(o) for key, o in options.items()}
+    ) as container:
+        layout = "stereo" if len(samples) == 2 else "mono"
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), "fltp", layout)
+        frame.sample_rate, frame.pts = rate, start
+        taken = stream.codec_context.codec.audio_formats[0].name
+        for converted in av.AudioResampler(format=taken, rate=rate).resample(frame):
+            container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+    if piped:
+        path.write_bytes(pipe.content.getvalue())
+    return path
+
+
+class _Pipe:
+    """Takes what is written, and cannot go back."""
+
+    def __init__(self):
+        self.content = io.BytesIO()
+
+    def write(self, data):
+        return self.content.write(data)
+
+
+def sweep(seconds=6.0, rate=44100, channels=2):
+    """Float32 (channels, samples): a tone that rises twice a second, so that its place is never in doubt."""
+    t = np.arange(round(seconds * rate)) / rate % 0.5
+    phases = [(200 + 300 * channel + 7000 * t) * t for channel in range(channels)]
+    return (0.2 * np.sin(2 * np.pi * np.array(phases))).astype(np.float32)
+
+
+def lag(sound, original, at, length=10_000):
+    """By how many samples the part of `sound` from `at` on is late, and its relative error then."""
+    part = sound[0, at : at + length].astype(float)
+    low = max(0, at - 4000)
+    late = at - low - int(np.argmax(correlate(original[0, low : at + length + 4000], part, "valid", "fft")))
+    there = original[0, at - late : at - late + length]
+    return late, np.square(part - there).mean() / np.square(there).mean()
+
+
+def stamp(path, start_s, rate=44100):
+    """Put a time stamp, a `bext` chunk, behind the sound of a WAV."""
+    content = bytes(338) + struct.pack("<Q", round(start_s * rate)) + bytes(256)
+    wav = path.read_bytes() + b"bext" + struct.pack("<I", len(content)) + content
+    path.write_bytes(wav[:4] + struct.pack("<I", len(wav) - 8) + wav[8:])

@@ -111,11 +111,22 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def way_apart(one, other):
-    """How far two trained models are from each other, as a share of the way from their first weights."""
+def untrained():
+    """`tiny` as a training with seed 0 begins, but for its constants."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        start = {name: value.detach() for name, value in dm.DiffMST("tiny").named_parameters()}
+        return dm.DiffMST("tiny")
+
+
+def moved(model):
+    """Names of the weights and constants that training has changed."""
+    before = untrained().state_dict()
+    return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def way_apart(one, other):
+    """How far two trained models are from each other, as a share of the way from their first weights."""
+    start = {name: value.detach() for name, value in untrained().named_parameters()}
     way, between = (
         sum((one[name] - to[name]).square().sum() for name in start) ** 0.5 for to in (start, other)
     )

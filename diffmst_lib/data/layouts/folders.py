@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...audio.loading import AUDIO_SUFFIXES
-from ...disk import printable, why
+from ...audio.song_folder import STEM_FOLDERS, UNREAD_SUFFIXES, is_earlier_mix, mix_rank, pair_sides
+from ...disk import composed, printable, why
 from ..songs import FoundSong, Problem, Source
 
-MIX_NAMES = ("mix", "mixture", "mixdown", "master")  # the first one that exists is the mix
-STEM_FOLDERS = {"stems", "tracks", "multitrack", "multitracks", "raw", "audio", "wav"}  # of the song above
 CACHE_MARK = ".diffmst-cache"  # a file that marks a folder as written by `build_cache`
 SongsAndProblems = tuple[list[FoundSong], list[Problem]]
 
@@ -53,7 +52,8 @@ def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
         root: Folder of a data set.
 
     Returns:
-        Folders, `root` first, and folders that cannot be read.
+        Folders, `root` first, and what was left out: folders that cannot be read, earlier mixes, hidden
+        sounds, sounds of kinds that are not read.
     """
     folders, problems, seen = [], [], {_identity(root)}
 
@@ -65,6 +65,10 @@ def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
         names.clear()
         if CACHE_MARK in files and Path(path) != root:  # a cache holds the same songs again
             continue
+        if is_earlier_mix(files):
+            problems.append(problem(Path(path, "mix.wav"), "an earlier mix (params.json beside it), no song"))
+            files = [name for name in files if name != "mix.wav"]
+            below = [name for name in below if name != "stems"]
         links = {name for name in below if os.path.islink(os.path.join(path, name))}
         for name in [*sorted(set(below) - links), *sorted(links)]:
             try:
@@ -77,11 +81,23 @@ def scan(root: Path) -> tuple[list[Folder], list[Problem]]:
                 names.append(name)
         folder = Folder(Path(path).relative_to(root).parts, Path(path), [], [])
         for name in sorted(files):
+            is_audio = _is_audio(name)
             if not _is_hidden(name):
-                is_audio = os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
                 (folder.audio if is_audio else folder.others).append(name)
+                if os.path.splitext(name)[1].lower() in UNREAD_SUFFIXES:
+                    problems.append(problem(folder.path / name, "not read here, convert it to WAV or FLAC"))
+            elif is_audio and not name.startswith("._"):  # macOS keeps facts about x.wav in ._x.wav
+                problems.append(problem(folder.path / name, "a hidden file"))
         folders.append(folder)
+    used = {folder.parts[:end] for folder in folders if folder.audio for end in range(len(folder.parts) + 1)}
+    for folder in folders:
+        if _is_audio(folder.name) and folder.parts not in used:
+            problems.append(problem(folder.path, "a folder with the name of a sound file"))
     return sorted(folders, key=lambda folder: folder.parts), problems
+
+
+def _is_audio(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
 def _identity(path: str | Path) -> tuple[int, int]:
@@ -138,20 +154,6 @@ def words(name: str) -> str:
     return " ".join(words) if "".join(words) == name else printable(name)
 
 
-def mix_rank(name: str, folder: str) -> int:
-    """Tell mixes from stems.
-
-    Args:
-        name: Name of a file, without its suffix.
-        folder: Name of the folder of its song.
-
-    Returns:
-        0 for a stem; for a mix, its rank in `MIX_NAMES`, from 1.
-    """
-    alone = name.lower().removeprefix(folder.lower()).strip(" _-")
-    return next((rank for rank, mix in enumerate(MIX_NAMES, start=1) if mix in (alone, name.lower())), 0)
-
-
 def stems_by_name(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Source], list[Problem]]:
     """Collect files as stems. The second of two files with the same name (kick.flac, kick.wav) is a problem.
 
@@ -165,12 +167,27 @@ def stems_by_name(files: Iterable[tuple[str, Path]]) -> tuple[dict[str, Source],
     first: dict[str, Path] = {}
     problems = []
     for name, path in files:
+        name = composed(name)
         if name in first:
             problems.append(problem(path, f"has the name of {printable(first[name].name)}"))
         else:
             first[name] = path
             stems[unique(printable(name), stems)] = Source(path)
     return stems, problems
+
+
+def join_sides(stems: dict[str, Source]) -> dict[str, Source]:
+    """Join the files of the two sides of a stereo stem, "Keys.L" and "Keys.R", into one source."""
+    sides = pair_sides(stems)
+    lefts = {left: stem for stem, (left, _) in sides.items()}
+    rights = {right for _, right in sides.values()}
+    return {
+        lefts.get(name, name): replace(source, right=stems[sides[lefts[name]][1]].path)
+        if name in lefts
+        else source
+        for name, source in stems.items()
+        if name not in rights
+    }
 
 
 def song_in_folder(
@@ -192,7 +209,7 @@ def song_in_folder(
     problems += [problem(path, f"a second mix beside {printable(mixes[0][1].name)}") for _, path in mixes[1:]]
     artist, title = artist_title(own_name)
     mix = Source(mixes[0][1]) if mixes else None
-    return FoundSong(name_of_song(parts, folders), title, "", artist, stems, mix), problems
+    return FoundSong(name_of_song(parts, folders), title, "", artist, join_sides(stems), mix), problems
 
 
 def song_folder(parts: tuple[str, ...]) -> tuple[str, ...]:

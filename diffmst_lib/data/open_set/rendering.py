@@ -19,9 +19,9 @@ import numpy as np
 import soundfile
 from tqdm.auto import tqdm
 
-from ...audio.loudness import SAMPLE_RATE
 from ...disk import why, write_whole
 from ...inputs import InputError
+from ...options import SAMPLE_RATE
 from ..songs import Problem
 from ..threads import thread_pool
 from .midi import split_channels

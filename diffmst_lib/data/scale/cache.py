@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ...audio.decoding import AudioFile
-from ...audio.loudness import SAMPLE_RATE
 from ...disk import why, write_whole
 from ...inputs import InputError
+from ...options import SAMPLE_RATE
 from ..index import SongIndex
 from ..layouts.folders import CACHE_MARK
 from ..songs import Problem, Song, Source, Track
 from ..threads import thread_pool
+
+OVERSHOOT = 3.0  # times its peak that a sound may reach when it is resampled: noise of +-1 reaches 2.5
 
 
 def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
@@ -32,10 +33,12 @@ def needs_cache(track: Track, sample_rate: int = SAMPLE_RATE) -> bool:
         sample_rate: Sample rate of the cache in Hz.
 
     Returns:
-        True for compressed files, streams of videos, and files with another sample rate.
+        True for compressed files, streams of videos, two files of one stem, files that begin later, and files
+        with another sample rate.
     """
     is_pcm = track.source.path.suffix.lower() in (".wav", ".wave", ".aif", ".aiff")
-    return not is_pcm or track.sample_rate != sample_rate
+    is_joined = track.source.right is not None or track.source.delay_s > 0
+    return not is_pcm or is_joined or track.sample_rate != sample_rate
 
 
 def cache_size(index: SongIndex, sample_rate: int = SAMPLE_RATE) -> int:
@@ -138,31 +141,36 @@ def _decode_all(
 def _decode(track: Track, path: Path, sample_rate: int) -> None:
     """Decode one file, block by block. Python's own writer reports a full disk."""
     channels = 1 if track.mono else 2
-    # At the rate of the index the samples are the measured ones. Resampling may overshoot their peak.
-    limit = 32767 if sample_rate == SAMPLE_RATE else 1.5 * 32767
+    way_out = ": it has changed, index it again"
+    if sample_rate != SAMPLE_RATE:
+        way_out += f"; or peaks that only a cache at {SAMPLE_RATE} Hz holds"
 
     def write(part: Path) -> None:
         with source, open(part, "wb") as raw, wave.open(raw, "wb") as wav:
             wav.setparams((channels, 2, sample_rate, 0, "NONE", ""))
             for block in source.resampled(sample_rate):  # (channels of the file, num_samples)
                 block = block.mean(axis=0, keepdims=True) if channels == 1 else block
-                samples = block * (track.gain / _full_scale(track) * 32767)
-                if np.abs(samples).max(initial=0) > limit:
-                    raise ValueError("louder than in the index; index it again")
-                samples = samples.round().clip(-32767, 32767)
+                samples = (block * (track.gain / _full_scale(track, sample_rate) * 32767)).round()
+                if np.abs(samples).max(initial=0) > 32767:
+                    raise ValueError(f"{_headroom(sample_rate)} times louder than in the index{way_out}")
                 wav.writeframes(np.ascontiguousarray(samples.T, "<i2").tobytes())
 
     try:
-        source = AudioFile(track.source.path, track.source.stream)
+        source = track.source.open()
     except OSError as error:
         raise ValueError(why(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, write)
 
 
-def _full_scale(track: Track) -> float:
+def _headroom(sample_rate: int) -> float:
+    """Return how far full scale is above the peak of the index, which is measured at 44.1 kHz."""
+    return 1.1 if sample_rate == SAMPLE_RATE else OVERSHOOT
+
+
+def _full_scale(track: Track, sample_rate: int) -> float:
     """Return the level that becomes full scale: the peak, with headroom for resampling."""
-    return max(1.1 * track.peak, 1e-6)
+    return max(_headroom(sample_rate) * track.peak, 1e-6)
 
 
 def _cached(track: Track, files: dict[int, Path | None], sample_rate: int) -> Track | None:
@@ -180,7 +188,7 @@ def _cached(track: Track, files: dict[int, Path | None], sample_rate: int) -> Tr
         sample_rate=sample_rate,
         num_samples=num_samples,
         channels=channels,
-        gain=_full_scale(track),
+        gain=_full_scale(track, sample_rate),
     )
 
 
@@ -191,14 +199,21 @@ def _bytes(track: Track, sample_rate: int) -> int:
 def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Path:
     """Return a path that changes with the source and the sample rate."""
     path, status = os.path.abspath(track.source.path), track.source.path.stat()
-    facts = (path, track.source.stream, status.st_size, status.st_mtime_ns, sample_rate)
+    facts: tuple[object, ...] = (path, track.source.stream, status.st_size, status.st_mtime_ns, sample_rate)
+    if sample_rate != SAMPLE_RATE:  # a file with another headroom is another file
+        facts += (OVERSHOOT,)
+    if track.source.right:
+        right = track.source.right.stat()
+        facts += (os.path.abspath(track.source.right), right.st_size, right.st_mtime_ns)
+    if track.source.delay_s:
+        facts += (track.source.delay_s,)
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
     return output / _plain(song.name) / f"{_plain(track.name)}-{digest}.wav"
 
 
 def _refuse_own_sources(output: Path, index: SongIndex) -> None:
     folder = output.resolve()
-    sources = (track.source.path for song in index.songs for track in song.tracks)
+    sources = (path for song in index.songs for track in song.tracks for path in track.source.paths)
     inside = [path for path in sources if path.resolve().is_relative_to(folder)]
     if inside:
         raise InputError(

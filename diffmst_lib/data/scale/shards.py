@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from ...disk import why, write_whole
 from ...inputs import InputError
+from ...options import KINDS
 from ..index import SongIndex
 from ..sampling import Sampling
 from ..segments import Windows, read_segment
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = 1
-KINDS = ("multitracks", "references")
 VORBIS_LEVEL = 0.2  # about 220 kbit/s, a third of FLAC; the audio features hardly change
 CHUNK = 2**16  # samples that an encoder gets at a time: libvorbis crashes on millions (xiph/vorbis#99)
 

@@ -19,11 +19,12 @@ from torch.utils.data import IterableDataset
 
 from ...disk import why
 from ...inputs import InputError
+from ...options import KINDS
 from ..batches import Example
 from ..sampling import Sampling, SongWindows, draw
 from ..song_json import parse_json, song_from_json
 from ..songs import Song, Source, Track
-from .shards import KINDS, VERSION, piece_windows, webdataset_package
+from .shards import VERSION, piece_windows, webdataset_package
 
 
 class ShardedMethod1(IterableDataset):

@@ -9,8 +9,9 @@ import pytest
 from data_miniatures import names, touch
 
 import diffmst_lib as dm
-from diffmst_lib.data.layouts.finding import LAYOUTS, find_songs
+from diffmst_lib.data.layouts.finding import find_songs
 from diffmst_lib.inputs import InputError
+from diffmst_lib.options import LAYOUTS
 
 LAYOUT_OF = {name: name.split()[0] for name in miniatures.ALL} | {"jamendo": "songs"}
 

@@ -11,6 +11,7 @@ from audio_helpers import one_line
 from interrupting_path import InterruptingPath
 from sound_files import music, write_sound
 
+from diffmst_lib.audio.resampling import resample
 from diffmst_lib.data.building import build_index
 from diffmst_lib.data.examples import Method2
 from diffmst_lib.data.index import SongIndex
@@ -263,3 +264,16 @@ def test_a_folder_that_cannot_be_written(index, tmp_path):
     with pytest.raises(InputError) as caught:
         build_cache(index, tmp_path / "file")
     assert one_line(caught, tmp_path / "file")
+
+
+@pytest.mark.parametrize("rate", [22050, 48000, 96000])
+def test_peaks_between_the_samples_do_not_clip(tmp_path, rate):
+    """Noise of +-1 goes far above 1 at another rate."""
+    samples = np.sign(np.random.default_rng(0).standard_normal((2, 88200)))
+    source = Source(write_sound(tmp_path / "a" / "noise.wav", samples))
+    measured = build_index([FoundSong("a", "a", "folders", stems={"noise": source})], tmp_path)
+    cached = build_cache(measured, tmp_path / "cache", sample_rate=rate)
+    assert not cached.problems
+    wanted = resample(read_segment(measured["a"].stems[0], 0, 2).numpy(), 44100, rate)
+    found = read_segment(cached["a"].stems[0], 0, 2, sample_rate=rate).numpy()
+    assert np.abs(wanted).max() > 1.2 and np.allclose(found[:, 100:-100], wanted[:, 100:-100], atol=1e-3)

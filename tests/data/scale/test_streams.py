@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 import diffmst_lib as dm
 from diffmst_lib.audio.loudness import level_stems
 from diffmst_lib.data.index import SongIndex
-from diffmst_lib.data.scale.shards import KINDS
 from diffmst_lib.data.scale.streams import PackedFile, ShardedMethod1, ShardedMethod2, stream_pieces
 from diffmst_lib.inputs import InputError
+from diffmst_lib.options import KINDS
 
 
 def test_examples_are_segments_of_the_songs(index, written):
