@@ -1,7 +1,7 @@
 """The consoles of the first edition, whose strips took mono channels, as consoles of stems.
 
 There a stereo stem had two strips, "name.L" and "name.R", with the released pan law, and the master had an
-input gain. Files of versions 1 and 2 and the weights `small` hold such consoles.
+input gain. Files of versions 1 and 2 hold such consoles.
 
 Chapter: The console.
 """

@@ -7,7 +7,7 @@ stem -> trim -> equalizer -> compressor -> width -> pan -> fader -+-> sum -> equ
 The paper's strips take mono channels and end with the pan; its master has a gain before the equalizer and no
 width.
 
-The console checks its parameters once (`ConsoleParams.check`) and then calls effects that check nothing.
+The console checks its parameters once (`ConsoleParams.check`); then `signal_path` runs effects that check nothing.
 
 Chapter: The console.
 """
@@ -16,38 +16,19 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
-from ..inputs import FIRST_EDITION, check_dtype
+from ..inputs import InputError, check_dtype
 from .arguments import check_stereo_bus
-from .compressor import RELEASED_LOOKAHEAD, apply_compressor, compressor_lookahead
-from .engines import dasp
-from .equalizer import apply_equalizer
-from .gain_and_pan import apply_gain, apply_released_pan, apply_width, fader_gain, pan_law, width_matrix
+from .gain_and_pan import fader_gain
 from .params import ConsoleParams
-from .reverb import apply_reverb
-from .specs import base_console, own_effects, takes_stems
-from .table import EQ_BANDS, OFF_DB, REVERB_BANDS, param_table
+from .signal_path import Meter, SignalPath
+from .specs import base_console, takes_stems
+from .table import OFF_DB, param_table
 
-
-class _Effects(NamedTuple):
-    """The effects of a preset, which check nothing."""
-
-    gain: Callable[..., torch.Tensor]
-    equalizer: Callable[..., torch.Tensor]
-    compressor: Callable[..., torch.Tensor]
-    reverb: Callable[..., torch.Tensor]
-
-
-_OURS = _Effects(apply_gain, apply_equalizer, apply_compressor, apply_reverb)
-_DASPS = _Effects(dasp.apply_gain, dasp.apply_equalizer, dasp.apply_compressor, dasp.apply_reverb)
-_EFFECTS = {"default": _OURS, "reference": _DASPS, FIRST_EDITION: _OURS}
-_PAN_OF_CHANNELS = {"reference": dasp.apply_pan, FIRST_EDITION: apply_released_pan}
-Meter = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 FIRST_IDLE_DB = -75.0  # sends at most this high left the effects bus off in the first edition
 
 
@@ -62,19 +43,6 @@ class ConsoleOutput:
 
     mix: torch.Tensor
     tracks: torch.Tensor
-
-
-def equalizer_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Collect the settings of equalizers (..., 6) from a section's knobs by name."""
-    return {
-        name: torch.stack([p[f"{band}_{name}"] for band in EQ_BANDS], dim=-1)
-        for name in ("gain_db", "frequency_hz", "q")
-    }
-
-
-def _compressor_settings(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    names = ("threshold_db", "ratio", "attack_ms", "release_ms", "knee_db", "makeup_gain_db")
-    return {name: p[name] for name in names}
 
 
 def uses_fx_bus(params: ConsoleParams) -> bool:
@@ -96,8 +64,8 @@ class MixingConsole:
     strip of "reference" a mono channel.
 
     A subclass may override `run_strips`, `fx_bus` and `master_bus`: everything else calls them, also fits,
-    models and whole songs. One that
-    overrides calling or `render` mixes whole songs in its own way; its stems come from `run_strips`.
+    models and whole songs. One that overrides calling or `render` mixes whole songs in its own way; its stems
+    come from `run_strips`.
 
     Chapter: The console
 
@@ -116,14 +84,13 @@ class MixingConsole:
     """
 
     def __init__(self, sample_rate: int = 44100, preset: str = "default", *, meter: Meter | None = None):
-        self._base, self._stems = base_console(preset), takes_stems(preset)
-        self.sample_rate, self.preset, self._meter = sample_rate, preset, meter
-        self._effects = _EFFECTS[self._base]
-        self._added = {section: own_effects(preset, section) for section in RELEASED_LOOKAHEAD}
+        self.sample_rate, self.preset = sample_rate, preset
+        self._path = SignalPath(sample_rate, preset, meter)
+        self._stems = takes_stems(preset)
         self._ndim = 3 if self._stems else 2  # of one song's tracks
-        self._lookahead = {
-            section: compressor_lookahead(section, preset, sample_rate) for section in RELEASED_LOOKAHEAD
-        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.sample_rate}, {self.preset!r})"
 
     def __call__(
         self,
@@ -227,7 +194,8 @@ class MixingConsole:
     def metered(self, meter: Meter) -> MixingConsole:
         """Return a copy of this console, of whatever class, with another meter."""
         other = copy.copy(self)
-        other._meter = meter
+        other._path = copy.copy(self._path)
+        other._path.meter = meter
         return other
 
     def mixes_in_its_own_way(self) -> bool:
@@ -245,7 +213,7 @@ class MixingConsole:
         Returns:
             The tracks as they reach the master bus, (K, 2, T).
         """
-        return self._stem_strips(x, p) if self._stems else self._channel_strips(x, p)
+        return self._path.strips(x, p)
 
     def _run(self, x: torch.Tensor, knobs: torch.Tensor) -> torch.Tensor:
         return self.run_strips(x, self._by_name("track", knobs))
@@ -264,7 +232,8 @@ class MixingConsole:
             ValueError: For another shape, and for parameters of another preset, sample rate or batch size, or
                 out of range.
         """
-        return self._fx_bus(x, self._checked_bus(x, params, params.fx_bus_values, "effects bus"))
+        params = self._checked_bus(x, params, params.fx_bus_values, "effects bus")
+        return self._path.fx_bus(x, self._by_name("fx_bus", params.fx_bus_values.expand(len(x), -1)))
 
     def master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
         """Run the master bus alone: equalizer, compressor, width, output gain.
@@ -280,7 +249,10 @@ class MixingConsole:
             ValueError: For another shape, and for parameters of another preset, sample rate or batch size, or
                 out of range.
         """
-        return self._master_bus(x, self._checked_bus(x, params, params.master_bus_values, "master bus"))
+        params = self._checked_bus(x, params, params.master_bus_values, "master bus")
+        return self._path.master_bus(
+            x, self._by_name("master_bus", params.master_bus_values.expand(len(x), -1))
+        )
 
     def _checked(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
         """Check tracks and parameters, once for all effects; return the parameters like the tracks."""
@@ -343,82 +315,32 @@ class MixingConsole:
         send_db = self._by_name("track", knobs)["send_db"]
         return fader_gain(send_db, OFF_DB if self._stems else -math.inf)[..., None, None]
 
-    def _stem_strips(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Run the strips of stems (K, 2, T). Mono stems are processed once."""
-        mono = _equal_channels(x)
-        x = self._effects.gain(x, gain_db=p["input_gain_db"])
-        if not mono.any():
-            x = self._equalize_and_compress("track", x, p)
-        elif mono.all():
-            x = self._equalize_and_compress("track", x[:, :1], p).expand(-1, 2, -1)
-        else:
-            once, twice = (
-                self._equalize_and_compress("track", x[rows, :channels], {k: v[rows] for k, v in p.items()})
-                for rows, channels in ((mono, 1), (~mono, 2))
-            )
-            x = torch.empty_like(x).index_put((mono,), once.expand(-1, 2, -1)).index_put((~mono,), twice)
-        fader = fader_gain(p["fader_db"], OFF_DB)
-        # Width, pan and fader are gains between two channels, so one matrix has them all.
-        image = (fader[:, None] * pan_law(p["pan"]))[..., None] * width_matrix(p["width"])  # (K, 2, 2)
-        return self._own("track", "fader", image @ x, p)
 
-    def _channel_strips(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Run the strips of mono channels (K, T) to stereo (K, 2, T)."""
-        x = self._equalize_and_compress(
-            "track", self._effects.gain(x[:, None], gain_db=p["input_gain_db"]), p
+def check_console(console: MixingConsole) -> MixingConsole:
+    """Raise InputError for anything but a console, such as its class or its name; return it."""
+    if not isinstance(console, MixingConsole):
+        raise InputError(
+            f"console must be a MixingConsole, or one of a class derived from it, not {console!r}"
         )
-        return _PAN_OF_CHANNELS[self._base](x[:, 0], pan=p["pan"])
-
-    def _fx_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
-        p = self._by_name("fx_bus", params.fx_bus_values.expand(x.shape[0], -1))
-        return self._effects.reverb(
-            x,
-            sample_rate=self.sample_rate,
-            band_gains=torch.stack([p[f"band{i}_gain"] for i in range(REVERB_BANDS)], dim=-1),
-            band_decays=torch.stack([p[f"band{i}_decay"] for i in range(REVERB_BANDS)], dim=-1),
-            mix=torch.ones_like(p["mix"]),
-        )
-
-    def _master_bus(self, x: torch.Tensor, params: ConsoleParams) -> torch.Tensor:
-        """Run the master bus on (B, 2, T)."""
-        p = self._by_name("master_bus", params.master_bus_values.expand(x.shape[0], -1))
-        if "input_gain_db" in p:  # mono strips: the paper's master has a gain before and no width
-            x = self._effects.gain(x, gain_db=p["input_gain_db"])
-        x = self._equalize_and_compress("master_bus", x, p)
-        if "width" in p:
-            x = self._own("master_bus", "width", apply_width(x, width=p["width"]), p)
-        return self._effects.gain(x, gain_db=p["output_gain_db"])
-
-    def _equalize_and_compress(
-        self, section: str, x: torch.Tensor, p: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        x = self._own(section, "gain", x, p)
-        x = self._effects.equalizer(x, sample_rate=self.sample_rate, **equalizer_settings(p))
-        x = self._own(section, "equalizer", x, p)
-        y = self._effects.compressor(
-            x,
-            sample_rate=self.sample_rate,
-            lookahead_samples=self._lookahead[section],
-            **_compressor_settings(p),
-        )
-        if self._meter is not None:
-            self._meter(x, y, p["makeup_gain_db"])
-        return self._own(section, "compressor", y, p)
-
-    def _own(self, section: str, place: str, x: torch.Tensor, p: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Run the effects of a registered console that come after one of ours."""
-        for effect in self._added[section]:
-            if effect.after == place:
-                x = effect.run(x, self.sample_rate, **{knob.name: p[knob.name] for knob in effect.knobs})
-        return x
+    return console
 
 
-def _equal_channels(x: torch.Tensor) -> torch.Tensor:
-    """Tell which stems (K, 2, T) have two equal channels and may be processed as one; the answer is on the CPU.
+def check_finite(console: MixingConsole, sound: torch.Tensor, tracks: torch.Tensor, where: str = "") -> None:
+    """Raise InputError where a console makes NaN or infinity of tracks that are finite.
 
-    On a GPU none: asking would make the device wait. None either where each channel gets its own gradient.
+    On a GPU nothing is read back, so nothing is checked.
+
+    Args:
+        console: The console.
+        sound: What it made, (..., T).
+        tracks: What it was given, (..., T).
+        where: The end of the message's first part, such as " in the strip of kick".
     """
-    if x.device.type != "cpu" or x.requires_grad:
-        return torch.zeros(len(x), dtype=torch.bool, device="cpu")
-    equal = [torch.equal(left, right) for left, right in x]
-    return torch.tensor(equal, dtype=torch.bool, device="cpu")
+    if sound.device.type == "cpu" and not _is_finite(sound) and _is_finite(tracks):
+        raise InputError(
+            f"the console {console!r} gives NaN or infinity{where}, although tracks and settings are finite"
+        )
+
+
+def _is_finite(sound: torch.Tensor) -> bool:
+    return bool(sound.detach().isfinite().all())

@@ -10,15 +10,26 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..inputs import FIRST_EDITION, PRESETS, InputError, note
+from ..inputs import FIRST_EDITION, InputError, note
 from .first_edition import VERSION_1_NAMES, channels_to_stems
+from .reading import FORMAT, VERSION, in_one_line, read_settings
 from .specs import CONSOLES, ParamSpec
 from .strip import Strip, inside, outside
-from .table import EQ_BANDS, SECTIONS, UNIT_EDGE, denormalize, knob_index, normalize, param_table, physical
+from .table import (
+    EQ_BANDS,
+    SECTIONS,
+    UNIT_EDGE,
+    check_knobs,
+    denormalize,
+    knob_index,
+    normalize,
+    param_table,
+    physical,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,20 +47,6 @@ __all__ = [
     "param_table",
 ]
 
-VERSION = 3  # of the JSON; in versions 1 and 2 a strip of "default" was a mono channel
-
-
-def _check_knobs(values: torch.Tensor, section: str, preset: str) -> None:
-    """Raise ValueError unless values (..., knobs) are as many as the knobs of a section."""
-    width = len(param_table(section, preset))
-    if values.shape[-1] != width:
-        others = [p for p in PRESETS if len(param_table(section, p)) == values.shape[-1]]
-        hint = f": preset {others[0]} has as many knobs" if others else ""
-        raise ValueError(
-            f"{section} values of preset {preset} need a last dimension of {width}, "
-            f"got {tuple(values.shape)}{hint}"
-        )
-
 
 def _each_section(
     change: Callable[[torch.Tensor, tuple[ParamSpec, ...]], torch.Tensor],
@@ -58,12 +55,11 @@ def _each_section(
     sample_rate: int,
 ) -> list[torch.Tensor]:
     """Change the values of the three sections, each with its table."""
+    changed = []
     for section, values in zip(SECTIONS, parts, strict=True):
-        _check_knobs(values, section, preset)
-    return [
-        change(values, param_table(section, preset, sample_rate))
-        for section, values in zip(SECTIONS, parts, strict=True)
-    ]
+        check_knobs(values, section, preset)
+        changed.append(change(values, param_table(section, preset, sample_rate)))
+    return changed
 
 
 class ConsoleParams:
@@ -103,7 +99,7 @@ class ConsoleParams:
         self.preset, self.sample_rate = preset, sample_rate
         self.tracks, self.fx_bus_values, self.master_bus_values = tracks, fx_bus, master_bus
         for section, values in self._sections().items():
-            _check_knobs(values, section, preset)
+            check_knobs(values, section, preset)
         if tracks.ndim < 2 or tracks.shape[-2] < 1:
             raise ValueError(f"a console needs at least one track, got track values {tuple(tracks.shape)}")
         self.names = list(names) if names is not None else [f"track{i + 1}" for i in range(tracks.shape[-2])]
@@ -327,7 +323,7 @@ class ConsoleParams:
         self._check_one()
         return json.dumps(
             {
-                "format": "diffmst-console",
+                "format": FORMAT,
                 "version": VERSION,
                 "preset": self.preset,
                 "sample_rate": self.sample_rate,
@@ -353,39 +349,42 @@ class ConsoleParams:
             The console.
 
         Raises:
-            ValueError: In one line, when the text is not a console or of another version, or when a knob is
-                missing, unknown or bad; its subclass InputError for a console that nobody registered.
+            ValueError: In one line with the field's name, when the text is not a console or of another format or
+                version, when a field stands there twice or is of a wrong kind, or when a knob is missing,
+                unknown or outside its range; its subclass InputError for a console that nobody registered.
         """
         if str(text).endswith(".json"):
             raise ValueError(f"not a console's JSON: {text} is the name of a file, not its text")
         try:
-            data = json.loads(text)
-            version, preset = data["version"], data["preset"]
-            if version not in range(1, VERSION + 1):
-                raise ValueError(f"version {version!r}, this library reads versions 1 to {VERSION}")
-            CONSOLES.get(preset)
-            old = version < VERSION and preset == "default"
-            written = VERSION_1_NAMES if version == 1 else {}
-            params = cls.neutral(
-                list(data["tracks"]), preset=FIRST_EDITION if old else preset, sample_rate=data["sample_rate"]
-            )
-            strips = [(params.track(name), row) for name, row in data["tracks"].items()]
-            strips += [(params.fx_bus, data["fx_bus"]), (params.master_bus, data["master_bus"])]
-            for strip, row in strips:
-                known = [written.get(name, name) for name in strip]
-                for name, key in zip(strip, known, strict=True):
-                    strip[name] = row[key]
-                if unknown := [key for key in row if key not in known]:
-                    raise ValueError(f"{strip.label} has no parameter {unknown[0]!r}")
-            return params.as_stems(noted=True) if old else params
-        except InputError:  # a console that nobody registered
-            raise
-        except KeyError as error:
-            raise ValueError(f"not a console's JSON: {error} is missing") from None
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"not a console's JSON: a value of the wrong kind ({error})") from None
+            data = read_settings(text)
+            CONSOLES.get(data["preset"])
+            return cls._from_settings(data)
+        except InputError as error:  # a console that nobody registered
+            raise InputError(in_one_line(error)) from None
         except ValueError as error:
-            raise ValueError(f"not a console's JSON: {error}") from None
+            raise ValueError(f"not a console's JSON: {in_one_line(error)}") from None
+
+    @classmethod
+    def _from_settings(cls, data: dict[str, Any]) -> ConsoleParams:
+        """Make a console of the fields that `read_settings` checked."""
+        old = data["version"] < VERSION and data["preset"] == "default"
+        written = VERSION_1_NAMES if data["version"] == 1 else {}
+        params = cls.neutral(
+            list(data["tracks"]),
+            preset=FIRST_EDITION if old else data["preset"],
+            sample_rate=data["sample_rate"],
+        )
+        strips = [(params.track(name), row) for name, row in data["tracks"].items()]
+        strips += [(params.fx_bus, data["fx_bus"]), (params.master_bus, data["master_bus"])]
+        for strip, row in strips:
+            known = [written.get(name, name) for name in strip]
+            for name, key in zip(strip, known, strict=True):
+                if key not in row:
+                    raise ValueError(f"{key!r} of {strip.label} is missing")
+                strip[name] = row[key]
+            if unknown := [key for key in row if key not in known]:
+                raise ValueError(f"{strip.label} has no parameter {unknown[0]!r}")
+        return params.as_stems(noted=True) if old else params
 
     def as_stems(self, *, noted: bool = False) -> ConsoleParams:
         """Convert a console of the first edition, whose strips take mono channels; others are returned as is."""

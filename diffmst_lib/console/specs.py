@@ -140,7 +140,7 @@ class Console:
 
 
 CONSOLES = Registry("console", own={name: Console(name) for name in PRESETS})
-_FIRST = Console(FIRST_EDITION)  # nobody chooses it: old files and weights hold it
+_FIRST = Console(FIRST_EDITION)  # nobody chooses it: old files hold it
 
 
 def _console(preset: str) -> Console:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import torch
 
-from ..inputs import FIRST_EDITION
+from ..inputs import FIRST_EDITION, PRESETS
 from .specs import ParamSpec, base_console, own_effects
 
 SECTIONS = ("track", "fx_bus", "master_bus")
@@ -201,6 +201,18 @@ def knob_index(name: str, section: str = "track", preset: str = "default") -> in
         if spec.name == name:
             return index
     raise ValueError(f"section {section} has no knob {name!r}")
+
+
+def check_knobs(values: torch.Tensor, section: str, preset: str) -> None:
+    """Raise ValueError unless values (..., knobs) are as many as the knobs of a section."""
+    width = len(param_table(section, preset))
+    if values.shape[-1] != width:
+        others = [p for p in PRESETS if len(param_table(section, p)) == values.shape[-1]]
+        hint = f": preset {others[0]} has as many knobs" if others else ""
+        raise ValueError(
+            f"{section} values of preset {preset} need a last dimension of {width}, "
+            f"got {tuple(values.shape)}{hint}"
+        )
 
 
 @lru_cache(maxsize=64)

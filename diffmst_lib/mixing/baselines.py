@@ -10,7 +10,7 @@ import torch
 from ..audio.loudness import MIX_LUFS
 from ..audio.multitrack import Multitrack, check_song
 from ..console.table import knob_index
-from .result import MixResult, Reference, check_reference, render_mix
+from .result import MixResult, Reference, check_mix, check_reference, render_mix
 from .start import neutral_params
 
 
@@ -44,7 +44,7 @@ def equal_loudness(
     params = neutral_params(song, "equal", levels=levels)
     if not panned:
         params.tracks[:, knob_index("width")] = 0.0
-    return render_mix(song, params, lufs=lufs, reference=record, levels=levels)
+    return check_mix(render_mix(song, params, lufs=lufs, reference=record, levels=levels), lufs)
 
 
 def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor | None = None) -> MixResult:
@@ -73,7 +73,7 @@ def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor |
     """
     levels, record = _check(song, reference)
     params = neutral_params(song, levels=levels)
-    return render_mix(song, params, lufs=lufs, reference=record, levels=levels)
+    return check_mix(render_mix(song, params, lufs=lufs, reference=record, levels=levels), lufs)
 
 
 def _check(song: Multitrack, reference: torch.Tensor | None) -> tuple[list[float], Reference | None]:

@@ -6,16 +6,18 @@ Chapter: The console.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
-from ..audio.loudness import BUS_LUFS, loudest_window, loudness, normalize_loudness
+from ..audio.loudness import BUS_LUFS, loudness, normalize_loudness
 from ..audio.multitrack import Multitrack
 from ..console.gain_and_pan import pan_law, released_pan_law
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.specs import takes_stems
 from ..console.table import OFF_DB, knob_index, param_table
+from .windows import loudest_part
 
 HOLD_SECONDS = 30.0  # of a song, in which the level before the master bus is measured
 
@@ -84,6 +86,24 @@ def console_tracks(song: Multitrack, preset: str = "default") -> tuple[list[str]
     return (song.names, song.audio) if takes_stems(preset) else song.as_channels()
 
 
+def stems_of_strips(song: Multitrack, names: Sequence[str]) -> list[str]:
+    """Name the stem of each strip of a song's console: the paper has a strip for each channel of a stem.
+
+    Args:
+        song: The song.
+        names: The names of the strips, as `console_tracks` gives them.
+
+    Returns:
+        Names of stems, as many as strips.
+
+    Example:
+        >>> song = Multitrack(["pad"], torch.randn(1, 2, 8))
+        >>> stems_of_strips(song, console_tracks(song, "reference")[0])
+        ['pad', 'pad']
+    """
+    return [name if name in song.names else name[:-2] for name in names]
+
+
 def move_faders(
     params: ConsoleParams, change_db: float, sounding: torch.Tensor | None = None
 ) -> ConsoleParams:
@@ -119,8 +139,7 @@ def bus_loudness(console: MixingConsole, song: Multitrack, params: ConsoleParams
     It is given as that of the whole song: what the strips change in the half minute is added to the loudness
     of the plain sum.
     """
-    first = loudest_window(song.audio, HOLD_SECONDS, sample_rate=song.sample_rate)
-    part = song.audio[..., first : first + round(HOLD_SECONDS * song.sample_rate)]
+    part = loudest_part(song.audio, HOLD_SECONDS, sample_rate=song.sample_rate)
     bus = torch.zeros_like(part[0])
     for wet in console.strips(part, params):
         bus += wet

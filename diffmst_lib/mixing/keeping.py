@@ -17,8 +17,9 @@ from ..audio.octaves import OCTAVES_HZ
 from ..audio.roles import is_lead_voice
 from ..console.compressor import gain_computer
 from ..console.equalizer import response_db
-from ..console.mixing_console import ConsoleOutput, MixingConsole, equalizer_settings
+from ..console.mixing_console import ConsoleOutput, MixingConsole
 from ..console.params import ConsoleParams
+from ..console.signal_path import equalizer_settings
 from ..console.specs import takes_stems
 from ..console.table import SECTIONS, knob_index
 from .parts import Lock, hold

@@ -127,7 +127,7 @@ def beyond(value: float, limit: float) -> bool:
         >>> beyond(3.04, 3.0), beyond(3.06, 3.0)
         (False, True)
     """
-    return (math.isinf(value) and value > 0) or round(value, 1) > limit if not math.isnan(value) else False
+    return value == math.inf or (math.isfinite(value) and round(value, 1) > limit)
 
 
 def _knob(stem: str, knobs: tuple[str, ...], params: ConsoleParams) -> str:
@@ -234,11 +234,9 @@ def _of_the_master_bus(mix: pd.DataFrame, octaves: pd.DataFrame) -> Iterator[Mix
     together = octaves["equalizer"].dropna()
     at = together.abs().idxmax()
     if beyond(abs(together[at]), OCTAVE_DB):
-        value, band = together[at], "the equalizers' gains"
-        what = f"strips and master together move the octave at {at:g} Hz by {value:+.1f} dB"
-        yield _warning(
-            "equalizer", "master_bus", what, value, OCTAVE_DB, advice=f"turn {band} there towards 0"
-        )
+        what = f"strips and master together move the octave at {at:g} Hz by {together[at]:+.1f} dB"
+        advice = "turn the equalizers' gains there towards 0"
+        yield _warning("equalizer", "master_bus", what, together[at], OCTAVE_DB, advice=advice)
 
 
 def _of_the_windows(unsteady: Sequence[Unsteady]) -> Iterator[MixWarning]:

@@ -22,9 +22,10 @@ from ..audio.multitrack import Multitrack
 from ..audio.octaves import OCTAVES_HZ, octave_bins
 from ..audio.roles import is_lead_voice
 from ..console.equalizer import response_db
-from ..console.mixing_console import MixingConsole, equalizer_settings, uses_fx_bus
+from ..console.mixing_console import MixingConsole, check_finite, uses_fx_bus
 from ..console.params import ConsoleParams
-from .bus import console_tracks
+from ..console.signal_path import equalizer_settings
+from .bus import console_tracks, stems_of_strips
 
 GAIN_BLOCK = 64  # samples over which a compressor's gain is averaged: 1.5 ms at 44.1 kHz
 SOUNDING = 1e-7  # mean square above which a stem sounds: -70 dBFS, as the absolute gate of ITU-R BS.1770
@@ -147,9 +148,12 @@ def render_measured(
 
     Returns:
         The mix (2, num_samples), as `MixingConsole.render` makes it, and the measures.
+
+    Raises:
+        InputError: For a console that gives NaN or infinity.
     """
     names, tracks = console_tracks(song, params.preset)
-    stems = [name if name in song.names else name[:-2] for name in names]  # the paper: a strip a channel
+    stems = stems_of_strips(song, names)
     rows = [[row for row, of in enumerate(stems) if of == stem] for stem in song.names]
     meter, rate = ReductionMeter(), song.sample_rate
     metered = console.metered(meter)
@@ -182,11 +186,13 @@ def render_measured(
         delivered_voice_lu = _voice_lu(song.audio[voices].sum(dim=0), song.audio.sum(dim=0), rate)
     if sent is not None:
         reverb = console.fx_bus(sent[None], params)[0]
+        check_finite(console, reverb, sent, " on its effects bus")
         reverb_lu = loudness(reverb, sample_rate=rate) - loudness(bus, sample_rate=rate)
         bus += reverb
     mix = metered.master_bus(bus[None], params)[0]
     if console.mixes_in_its_own_way():
         mix = console.render(tracks, params)
+    check_finite(console, mix, bus)
     return mix, SongMeasures(
         measured,
         meter.reduction(),
@@ -218,6 +224,7 @@ def _measure_stem(
     wet, *others = console.metered(meter).strips(tracks, params)
     for other in others:
         wet = wet + other
+    check_finite(console, wet, tracks, f" in the strip of {params.names[0]}")
     measures = StemMeasures(
         lufs,
         loudness(wet, sample_rate=rate),

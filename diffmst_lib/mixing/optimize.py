@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm.auto import tqdm
 
-from ..audio.loudness import loudest_window, loudness, normalize_loudness
+from ..audio.loudness import loudness, normalize_loudness
 from ..audio.multitrack import Multitrack, check_song
-from ..console.mixing_console import ConsoleOutput, MixingConsole, uses_fx_bus
+from ..console.mixing_console import ConsoleOutput, MixingConsole, check_console, check_finite, uses_fx_bus
 from ..console.params import ConsoleParams
 from ..console.specs import takes_stems
 from ..console.table import OFF_DB, knob_index
-from ..inputs import InputError
+from ..inputs import InputError, note
 from ..style.own_features import OwnFeatures
 from .bus import console_tracks, move_faders
 from .keeping import KEEP, Pull, limit_lean
-from .parts import Lock, blend, check_amount, check_keep, check_locks, hold, locks_fader
-from .result import MixResult, Reference, check_reference, render_mix, tell_if_farther
+from .parts import Lock, blend, check_amount, check_fit, check_locks, hold, locks_fader
+from .result import MixResult, Reference, check_mix, check_reference, render_mix, tell_if_farther
 from .start import start_params
+from .windows import loudest_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,8 +96,8 @@ def optimize_mix(
 
     Raises:
         InputError: For a reference that is not stereo, for a song or a reference that is silent or not finite,
-            for unknown names in `lock` and `center`, for an `amount` outside 0 to 1, and for a feature of your
-            own that does not fit.
+            for unknown names in `lock` and `center`, for an `amount` outside 0 to 1, and for a feature or a
+            console of your own that does not fit or gives NaN.
         ValueError: For other arguments that do not fit.
 
     Example:
@@ -109,12 +110,11 @@ def optimize_mix(
     """
     levels = check_song(song)
     record = check_reference(reference, sample_rate=song.sample_rate, features=features)
-    if steps < 0 or not fit_seconds > 0:
-        raise ValueError(f"steps must be 0 or more and fit_seconds above 0, got {steps} and {fit_seconds}")
-    check_keep(keep)
+    check_fit(keep, fit_seconds, steps=steps)
     check_amount(amount)
     if console is None or isinstance(console, str):
         console = MixingConsole(song.sample_rate, console or (init.preset if init else "default"))
+    check_console(console)
     if init is None:
         init = start_params(song, balance, center, preset=console.preset, levels=levels)
     else:
@@ -141,7 +141,7 @@ def optimize_mix(
         song, blend(init, params, amount), console=console, reference=record, history=history, levels=levels
     )
     tell_if_farther(result, record)
-    return result
+    return check_mix(result)
 
 
 def fit_console(
@@ -181,9 +181,7 @@ class _Fit:
         self.init, self.sample_rate, self.reference = init, song.sample_rate, reference
         self.console, self.fx_bus, self.stems = console, uses_fx_bus(init), takes_stems(init.preset)
         audio = console_tracks(song, init.preset)[1].detach()
-        first = loudest_window(audio, fit_seconds, sample_rate=song.sample_rate)
-        length = max(1, int(fit_seconds * song.sample_rate))
-        self.tracks = audio[..., first : first + length].clone()
+        self.tracks = loudest_part(audio, fit_seconds, sample_rate=song.sample_rate).clone()
         self.closed: list[Lock] = []  # faders that are off stay off: logits are kept from the ends of ranges
         if self.stems:
             off = init.values("track")["fader_db"] <= OFF_DB
@@ -201,14 +199,19 @@ class _Fit:
         """Measure the loudness before the master bus, in LUFS."""
         return loudness(self.strips(params).mix, sample_rate=self.sample_rate)
 
-    def distance(self, params: ConsoleParams) -> tuple[dict[str, torch.Tensor], ConsoleOutput]:
-        """Compute the audio-feature loss of a console's mix, by term, and return what enters its master."""
+    def mix(self, params: ConsoleParams) -> tuple[torch.Tensor, ConsoleOutput]:
+        """Mix with a console at the level of the start, and return the mix and what enters its master."""
         out = self.strips(params)
         bus = out.mix
         if self.bus_lufs is not None:
             bus = normalize_loudness(bus, self.bus_lufs, sample_rate=self.sample_rate)
-        mix = normalize_loudness(self.console.master_bus(bus[None], params)[0], sample_rate=self.sample_rate)
-        return self.reference.terms(mix, sample_rate=self.sample_rate), ConsoleOutput(bus, out.tracks)
+        return self.console.master_bus(bus[None], params)[0], ConsoleOutput(bus, out.tracks)
+
+    def distance(self, params: ConsoleParams) -> tuple[dict[str, torch.Tensor], ConsoleOutput]:
+        """Compute the audio-feature loss of a console's mix, by term, and return what enters its master."""
+        mix, out = self.mix(params)
+        mix = normalize_loudness(mix, sample_rate=self.sample_rate)
+        return self.reference.terms(mix, sample_rate=self.sample_rate), out
 
     def descend(
         self, steps: int, keep: float, lock: Sequence[Lock], learning_rate: float, progress: bool
@@ -234,6 +237,8 @@ class _Fit:
                 terms, out = self.distance(params)
                 pulled = keep * pull(logits, params, out) if keep else 0.0 * terms["total"]
                 total = terms["total"] + pulled
+                if not math.isfinite(total.item()):
+                    self._blame_console(params, step)
                 if step != 0:
                     row = {name: term.item() for name, term in terms.items()} | {"pull": pulled.item()}
                     history.append(row)
@@ -246,16 +251,27 @@ class _Fit:
                     break
                 optimizer.zero_grad()
                 total.backward()
-                if step == 0 and self.reference.own:
-                    self._check_gradients(logits)
+                self._check_gradients(logits)
                 optimizer.step()
                 bar.update()
         return best, pd.DataFrame(history).rename_axis("step")
 
     def _check_gradients(self, logits: Sequence[torch.Tensor]) -> None:
-        """Refuse features whose gradient is NaN; those of the five are finite for any sound."""
+        """Refuse features and consoles whose gradient is NaN: ours are finite for any sound."""
         if not all(torch.isfinite(z.grad).all() for z in logits if z.grad is not None):
-            raise InputError(f"the gradient is not finite with {', '.join(self.reference.own)} in the loss")
+            own = ", ".join(self.reference.own)
+            cause = f"with {own} in the loss" if own else f"through the console {self.console!r}"
+            raise InputError(f"the gradient is not finite {cause}")
+
+    @torch.no_grad()
+    def _blame_console(self, params: ConsoleParams, step: int) -> None:
+        """Say so where the loss is NaN since the console is: no fit can start there, but one can end there."""
+        try:
+            check_finite(self.console, self.mix(params)[0], self.tracks)
+        except InputError as error:
+            if step <= 0:
+                raise
+            note(f"the fit ends in step {step}: {error}")
 
     def _params(self, logits: Sequence[torch.Tensor], lock: Sequence[Lock]) -> ConsoleParams:
         init = self.init

@@ -1,10 +1,15 @@
-"""Parts of a console: what `lock` names, and how far `amount` goes. Chapter: Style by optimization."""
+"""What users ask of a mix: which parts of the console `lock` names, how far `amount` goes, how long a fit takes.
+
+Chapter: Style by optimization.
+"""
 
 from __future__ import annotations
 
 import difflib
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import TypeGuard
 
 import torch
 
@@ -104,7 +109,7 @@ def check_amount(amount: float | Mapping[str, float]) -> dict[str, float]:
     for name, value in by_aspect.items():
         if name not in ASPECTS:
             raise InputError(f"amount has no aspect {name!r}: there are {', '.join(ASPECTS)}")
-        if not (isinstance(value, (int, float)) and 0 <= value <= 1):
+        if not (_is_number(value) and 0 <= value <= 1):
             raise InputError(f"amount must be from 0 to 1, got {value!r}")
     return {name: float(by_aspect.get(name, 1.0)) for name in ASPECTS}
 
@@ -139,7 +144,26 @@ def _parts(params: ConsoleParams) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
     return params.tracks, params.fx_bus_values, params.master_bus_values
 
 
-def check_keep(keep: float) -> None:
-    """Raise ValueError unless a pull is a number of at least 0."""
-    if not (isinstance(keep, (int, float)) and math.isfinite(keep) and keep >= 0):
+def check_fit(keep: float, fit_seconds: float, **steps: int) -> None:
+    """Check what fits and networks share: the pull, the length of the window, and numbers of steps by name.
+
+    Raises:
+        ValueError: For a pull or a number of steps below 0, a window without length, and no numbers.
+
+    Example:
+        >>> check_fit(1.0, 15.0, refine_steps=2.5)
+        Traceback (most recent call last):
+        ...
+        ValueError: refine_steps must be a whole number of at least 0, got 2.5
+    """
+    for name, number in steps.items():
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
+            raise ValueError(f"{name} must be a whole number of at least 0, got {number!r}")
+    if not (_is_number(fit_seconds) and 0 < fit_seconds < math.inf):
+        raise ValueError(f"fit_seconds must be a number above 0, got {fit_seconds!r}")
+    if not (_is_number(keep) and 0 <= keep < math.inf):
         raise ValueError(f"keep must be a number of at least 0, got {keep!r}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)

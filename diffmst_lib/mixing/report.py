@@ -28,6 +28,8 @@ from ..audio.multitrack import Multitrack, check_stereo
 from ..audio.octaves import OCTAVES_HZ, stereo_spectrum
 from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
+from ..console.specs import ParamSpec, own_effects
+from ..console.table import normalize
 from ..style.features import audio_features
 from ..style.losses import feature_distance
 from ..style.own_features import Feature
@@ -69,6 +71,7 @@ STEM_COLUMNS = (
     "equalizer_hz",
 )
 FLAT_DB = 0.05  # an equalizer that moves less moves nothing: it would print as 0.0 dB
+TURNED = 0.05  # moves of a knob from its neutral value; a fit leaves knobs a little inside their ranges
 DECIMALS = 4  # of the numbers for JSON
 
 
@@ -111,12 +114,16 @@ class Report:
         octaves: A table by the center of each octave in Hz: the levels of "mix", "reference" and "plain sum"
             relative to the whole sound, and "equalizer", the mean response of all strips and the master
             together, all in dB.
+        effects: The knobs that a registered console has besides ours: a table with a column for each, and a row
+            for each strip and bus on which one is turned. NaN where a knob is at its neutral value. Empty for
+            our consoles.
         warnings: What is beyond its limit, with number, limit, source and knob.
     """
 
     stems: pd.DataFrame
     mix: pd.DataFrame
     octaves: pd.DataFrame
+    effects: pd.DataFrame
     warnings: list[MixWarning]
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,12 +132,14 @@ class Report:
         Returns:
             "stems": {name: {column of `stems`: number}}; "mix": {"mix", "reference" or "plain sum": {row of
             `mix`: number}}; "octaves": {the same three or "equalizer": {center in Hz, as text: number}};
-            "warnings": a list of {"check", "where", "value", "limit", "unit", "source", "knob", "message"}.
+            "effects": {strip or bus: {column of `effects`: number}}; "warnings": a list of {"check", "where",
+            "value", "limit", "unit", "source", "knob", "message"}.
         """
         return {
             "stems": {str(name): _numbers(row) for name, row in self.stems.iterrows()},
             "mix": {str(name): _numbers(column) for name, column in self.mix.items()},
             "octaves": {str(name): _numbers(column) for name, column in self.octaves.items()},
+            "effects": {str(name): _numbers(row.dropna()) for name, row in self.effects.iterrows()},
             "warnings": [warning.to_dict() for warning in self.warnings],
         }
 
@@ -145,7 +154,7 @@ class Report:
         return f"{tables}\n" + (f"<ul>{items}</ul>" if items else "<p>no warnings</p>")
 
     def _shown(self) -> list[pd.DataFrame]:
-        """Make the three tables as they are read: rounded, with units, without what is not there."""
+        """Make the tables as they are read: rounded, with units, without what is not there."""
         import pandas as pd
 
         stems = pd.DataFrame([_stem_cells(row) for _, row in self.stems.iterrows()], index=self.stems.index)
@@ -161,6 +170,8 @@ class Report:
         octaves = self.octaves[[*sounds, "equalizer"]].map(_cell).T
         octaves.columns = [_hz(center) for center in self.octaves.index]
         tables = {"stems, dB": stems, "the mix": mix[(mix != "").any(axis=1)], "octaves, dB": octaves}
+        if len(self.effects):
+            tables["own effects"] = self.effects.map(lambda value: _cell(value, 2))
         return [table.rename_axis(columns=name, index=None) for name, table in tables.items()]
 
     def plot(self) -> Figure:
@@ -276,7 +287,31 @@ def _make_report(
     )
     table = pd.DataFrame(octaves, index=list(OCTAVES_HZ), columns=[*SOUNDS, "equalizer"], dtype=float)
     table = table.rename_axis("octave_hz")
-    return Report(stems, mix, table, find_warnings(stems, mix, table, params, unsteady))
+    warnings = find_warnings(stems, mix, table, params, unsteady)
+    return Report(stems, mix, table, _own_settings(params), warnings)
+
+
+def _own_settings(params: ConsoleParams) -> pd.DataFrame:
+    """List the knobs of a registered console's own effects that are turned: `Report.effects`."""
+    import pandas as pd
+
+    rows: dict[str, dict[str, float]] = {}
+    columns: dict[str, None] = {}
+    sections = {"track": [params.track(name) for name in params.names], "master_bus": [params.master_bus]}
+    for section, strips in sections.items():
+        knobs = [knob for effect in own_effects(params.preset, section) for knob in effect.knobs]
+        columns |= dict.fromkeys(knob.name for knob in knobs)
+        for strip in strips:
+            if turned := {
+                knob.name: strip[knob.name] for knob in knobs if _is_turned(knob, strip[knob.name])
+            }:
+                rows[strip.label] = turned
+    return pd.DataFrame(rows.values(), list(rows), list(columns), dtype=float).rename_axis("strip")
+
+
+def _is_turned(knob: ParamSpec, value: float) -> bool:
+    here, neutral = normalize(torch.tensor([[value], [knob.neutral]]), (knob,)).flatten().tolist()
+    return abs(here - neutral) * knob.moves > TURNED
 
 
 def _stem_numbers(stem: StemMeasures, moved_db: float, grid: np.ndarray) -> list[float]:

@@ -21,11 +21,11 @@ from ..console.mixing_console import MixingConsole, uses_fx_bus
 from ..console.params import ConsoleParams
 from ..console.table import knob_index
 from ..disk import output_folder, write_together
-from ..inputs import note
+from ..inputs import InputError, note
 from ..style.features import audio_features
 from ..style.losses import feature_distance, term_weights
 from ..style.own_features import Feature, OwnFeatures, own_features
-from .bus import console_tracks
+from .bus import console_tracks, stems_of_strips
 from .limits import FARTHER, NEGATIVE
 from .measures import SongMeasures, render_measured
 from .report import Report, build_report
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 SILENT = 1e-6  # power of a channel against the other's, at which it counts as silent: -60 dB
 FILES = ("mix.wav", "params.json", "params.csv", "report.json")  # what a saved mix consists of
 STEMS = "stems"  # the folder in it with the stems, where they are wanted
+FX_RETURN = "fx_return"  # what the reverb returns, beside the stems
+SHORTEST_S = 0.1  # of a reference: less has no spectrum and no level
+CONSTANT = 1e-3  # of its peak: what moves less is no sound
+OFF_LU = 0.1  # a mix so far from its level is told
 
 
 @dataclass(repr=False)
@@ -128,9 +132,7 @@ class MixResult:
     def _each_stem(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Render one stem after another, with its name."""
         names, audio = console_tracks(self.song, self.params.preset)
-        # The paper has a strip for each channel of a stem.
-        stems = [name if name in self.song.names else name[:-2] for name in names]
-        strips = zip(stems, self.console.strips(audio, self.params), strict=True)
+        strips = zip(stems_of_strips(self.song, names), self.console.strips(audio, self.params), strict=True)
         for name, channels in groupby(strips, key=itemgetter(0)):
             yield name, torch.stack([wet for _, wet in channels]).sum(dim=0)
 
@@ -200,8 +202,8 @@ class MixResult:
     def _stem_writers(self) -> dict[str, Callable[[Path], object]]:
         """List the files of the stems. Their writers render as they are called, in their order."""
         returns = self.fx_return()
-        sounds = chain(self._each_stem(), [] if returns is None else [("fx_return", returns)])
-        names = [*self.song.names, *([] if returns is None else ["fx_return"])]
+        sounds = chain(self._each_stem(), [] if returns is None else [(FX_RETURN, returns)])
+        names = [*self.song.names, *([] if returns is None else [FX_RETURN])]
 
         def write_next(path: Path) -> object:
             path.parent.mkdir(exist_ok=True)
@@ -303,7 +305,14 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int, features: OwnF
     own = own_features(features)
     term_weights(own)
     audio, lufs = check_stereo(reference, sample_rate=sample_rate)
+    if audio.shape[-1] < SHORTEST_S * sample_rate:
+        raise InputError(
+            f"the reference is {audio.shape[-1] / sample_rate:.3f} s long, at least {SHORTEST_S} s are needed",
+            about="reference",
+        )
     audio = audio.detach()
+    if audio.std(dim=-1).max() < CONSTANT * audio.abs().max():
+        raise InputError("the reference is nothing but a DC offset", about="reference")
     left, right = audio.double()
     powers = (left.square().sum() * right.square().sum()).sqrt().clamp(min=1e-30)
     correlation = ((left * right).sum() / powers).item()
@@ -339,3 +348,37 @@ def tell_if_farther(result: MixResult, reference: Reference) -> None:
             f"the mix is farther from its record than the plain sum of the stems: audio-feature loss "
             f"{result.total:.4f} against {plain:.4f}"
         )
+
+
+def check_mix(result: MixResult, lufs: float = MIX_LUFS) -> MixResult:
+    """Check that a finished mix sounds, and name in an `InputNote` one that is not at its level.
+
+    Args:
+        result: The mix.
+        lufs: The level that it should have, in LUFS.
+
+    Returns:
+        The mix.
+
+    Raises:
+        InputError: About the "song", for a mix that is silent or not finite.
+    """
+    level, called = loudness(result.audio, sample_rate=result.sample_rate), result.song.title or "the song"
+    if math.isnan(level):
+        raise InputError(f"{called}: the mix holds NaN or infinite samples", about="song")
+    if math.isinf(level):
+        raise InputError(
+            f"{called}: nothing is left of it, the mix is silent: {_why_silent(result)}", about="song"
+        )
+    if abs(level - lufs) > OFF_LU:
+        gain_db = result.params.master_bus["output_gain_db"]
+        note(
+            f"the mix is at {level:.1f} LUFS, not at {lufs:g}: the master's output gain ends at {gain_db:+.0f} dB"
+        )
+    return result
+
+
+def _why_silent(result: MixResult) -> str:
+    if result.measures and not any(math.isfinite(one.mixed_lufs) for one in result.measures.stems.values()):
+        return "no strip lets its stem through"
+    return "the stems cancel each other"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..console.equalizer import response_db
-from ..console.mixing_console import equalizer_settings
 from ..console.params import ConsoleParams
+from ..console.signal_path import equalizer_settings
 from ..console.specs import ParamSpec
 from ..console.table import EQ_BANDS
 from .parts import Lock

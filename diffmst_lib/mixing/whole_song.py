@@ -7,24 +7,16 @@ length and level are cut into such windows, and the consoles of the windows are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from tqdm.auto import tqdm
 
-from ..audio.loudness import (
-    BALANCES,
-    MIX_LUFS,
-    level_stems,
-    loudest_window,
-    normalize_loudness,
-    normalize_tracks,
-    stem_gains_db,
-)
+from ..audio.loudness import MIX_LUFS, level_stems, normalize_loudness, normalize_tracks, stem_gains_db
 from ..audio.multitrack import Multitrack, check_song
 from ..audio.spreading import spread_pans
-from ..console.mixing_console import MixingConsole
+from ..console.mixing_console import MixingConsole, check_console
 from ..console.params import ConsoleParams
 from ..console.table import SECTIONS, knob_index, param_table
 from ..inputs import InputError, note
@@ -32,23 +24,17 @@ from ..network.config import ModelConfig
 from ..network.controller import Controller, start_logits
 from ..network.encoder import ReferenceStyle
 from ..network.modes import evaluating
+from ..options import BALANCES
 from ..style.own_features import OwnFeatures
 from .bus import console_tracks, hold_bus, plain_sum
+from .going_back import go_back
 from .keeping import KEEP, limit_lean
 from .optimize import fit_console
-from .parts import blend, check_amount, check_keep, check_locks, hold
-from .result import MixResult, Reference, check_reference, distance_of_plain_sum, render_mix, tell_if_farther
+from .parts import blend, check_amount, check_fit, check_locks, hold
+from .result import MixResult, Reference, check_mix, check_reference, render_mix, tell_if_farther
 from .start import start_params
 from .unsteady import Unsteady, still_unsteady, unsteady_knobs
-
-SHARES = (
-    0.5,
-    0.25,
-    0.125,
-    0.0,
-)  # of the way that a network's console goes where it leads away from the record
-ROUNDING = 1.0005  # of two ways to compute the loss of the same mix
-MOST_WINDOWS = 12  # of a song and of a record: a dozen of the loudest say as much as all of them
+from .windows import loudest_part, loudest_windows
 
 
 class Network(Protocol):
@@ -137,17 +123,16 @@ def mix_song(
     progress: bool = False,
 ) -> MixResult:
     """Mix a song in the style of a reference: `DiffMST.mix`, with its arguments and errors."""
-    if refine_steps < 0:
-        raise ValueError(f"refine_steps must be 0 or more, got {refine_steps}")
-    check_keep(keep)
+    check_fit(keep, fit_seconds, refine_steps=refine_steps)
     levels, record = _check(model, song, reference, features)
-    console, preset = model.console, model.config.console
+    console, preset = check_console(model.console), model.config.console
     locked = check_locks(lock, console_tracks(song, preset)[0], preset)
     shares = check_amount(amount)
     start = start_params(song, balance, center, preset=preset, levels=levels)
     params, unsteady = _mean_console(model, song, record.audio, balance, center, levels, progress)
     if model.config.stems and keep:
-        params = limit_lean(console, params, _loudest_part(song, fit_seconds), locked)
+        stems = loudest_part(song.audio, fit_seconds, sample_rate=song.sample_rate)
+        params = limit_lean(console, params, stems, locked)
     params = hold(start, params, locked)
     history = None
     if refine_steps:
@@ -166,50 +151,14 @@ def mix_song(
     result = render_mix(song, found, console=console, reference=record, history=history, levels=levels)
     if refine_steps or not keep or not any(shares.values()):
         tell_if_farther(result, record)
-        way = 1.0
+        share_left = 1.0
     else:
-        result, way = _go_back(result, start, found, record, fit_seconds)
+        result, share_left = go_back(result, start, found, record, fit_seconds)
+    check_mix(result)
     if not refine_steps:
-        shares = {aspect: way * share for aspect, share in shares.items()}
+        shares = {aspect: share_left * share for aspect, share in shares.items()}
         result.unsteady = still_unsteady(unsteady, start.names, locked, shares)
     return result
-
-
-def _go_back(
-    result: MixResult, start: ConsoleParams, found: ConsoleParams, record: Reference, seconds: float
-) -> tuple[MixResult, float]:
-    """Go from a network's console towards its start until the mix is no farther from its record than the plain sum.
-
-    Returns:
-        The mix, and how much of the way is left, 0 to 1.
-    """
-    song, console = result.song, result.console
-    plain = result.plain_loss = distance_of_plain_sum(song, record)
-    first, farthest = result.total, ROUNDING * plain
-    if first <= farthest:
-        return result, 1.0
-    part = replace(song, audio=_loudest_part(song, seconds))
-    plain_part = distance_of_plain_sum(part, record)
-    for way in SHARES:
-        params = blend(start, found, way)
-        # The loudest part tells, in a tenth of the time, which shares are worth a whole song.
-        mixed = render_mix(part, params, console=console, reference=record) if way else None
-        if mixed is None or mixed.total <= plain_part:
-            result = render_mix(song, params, console=console, reference=record)
-            result.plain_loss = plain
-            if result.total <= farthest:
-                break
-    far = f"it goes {way:g} of its way" if way else "the song stays as it starts"
-    note(
-        "the network's console led farther from the record than the plain sum of the stems is: audio-feature "
-        f"loss {first:.4f} against {plain:.4f}, so {far}"
-    )
-    return result, way
-
-
-def _loudest_part(song: Multitrack, seconds: float) -> torch.Tensor:
-    first = loudest_window(song.audio, seconds, sample_rate=song.sample_rate)
-    return song.audio[..., first : first + max(1, round(seconds * song.sample_rate))]
 
 
 def analyze_song(
@@ -235,10 +184,10 @@ def attention_maps(
     levels, record = _check(model, song, reference)
     seconds, rate = model.config.window_seconds, model.config.sample_rate
     tracks = song_tracks(model.config, song, "delivered", None, levels)
-    first = loudest_window(tracks.audio, seconds, sample_rate=rate)
+    loudest = loudest_part(tracks.audio, seconds, sample_rate=rate)
     with torch.no_grad(), evaluating(model.modules()):
         style = reference_style(model, record.audio)
-        window = level_window(model, tracks, tracks.audio[..., first : first + round(seconds * rate)])
+        window = level_window(model, tracks, loudest)
         compared, of_stems = style, None
         if model.config.passes:
             power = model.stem_power(window.tracks)
@@ -325,26 +274,6 @@ def _mean_console(
     params = ConsoleParams.from_unit(*(mean.clamp(0.0, 1.0) for mean in means), **kind)
     unsteady = unsteady_knobs(ConsoleParams.from_unit(strips, fx_buses, master_buses, **kind), energy)
     return (hold_bus(model.console, song, params) if config.stems else params), unsteady
-
-
-def loudest_windows(audio: torch.Tensor, seconds: float, sample_rate: int) -> list[torch.Tensor]:
-    """Cut a sound (..., T) into windows, one after another, and keep the loudest, at most a dozen.
-
-    The last window ends with the sound. Quiet windows mislead: what an intro needs is not what the song needs.
-    """
-    length, total = round(seconds * sample_rate), audio.shape[-1]
-    starts = [*range(0, max(1, total - length), length), *[total - length] * (total > length)]
-    windows = [audio[..., start : start + length] for start in starts]
-    if len(windows) <= MOST_WINDOWS:
-        return windows
-    energy = [_energy(window) for window in windows]
-    loudest = sorted(range(len(windows)), key=energy.__getitem__)[-MOST_WINDOWS:]
-    return [windows[i] for i in sorted(loudest)]
-
-
-def _energy(window: torch.Tensor) -> float:
-    total = window.flatten(0, -2).sum(dim=0) if window.ndim == 2 else window.sum(dim=0)
-    return total.square().sum().item()
 
 
 def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:

@@ -13,8 +13,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..audio.loudness import SAMPLE_RATE
 from ..console import effects
+from ..options import SAMPLE_RATE
 from .figure import COLORS, new_figure
 
 

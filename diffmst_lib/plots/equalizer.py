@@ -14,10 +14,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..audio.loudness import SAMPLE_RATE
 from ..console import effects
 from ..console.params import ConsoleParams
 from ..console.table import EQ_BANDS
+from ..options import SAMPLE_RATE
 from .figure import COLORS, frequency_axis, new_figure
 
 EQ_KEYS = ("gain_db", "frequency_hz", "q")  # the settings of a band

@@ -13,7 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..audio.loudness import SAMPLE_RATE
+from ..options import SAMPLE_RATE
 from ..style.features import DB_PER_NEPER, bark_edges_hz, bark_spectrum
 from .figure import COLORS, frequency_axis, new_figure
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from audio_helpers import one_line
 from console_settings import unit
 
 from diffmst_lib import ConsoleParams, MixingConsole, param_table
@@ -252,18 +253,39 @@ def without(data, *path):
         (lambda d: without(d, "sample_rate"), "'sample_rate' is missing"),
         (lambda d: without(d, "tracks"), "'tracks' is missing"),
         (lambda d: without(d, "fx_bus"), "'fx_bus' is missing"),
-        (lambda d: without(d, "tracks", "kick", "pan"), "'pan' is missing"),
-        (lambda d: without(d, "master_bus", "ratio"), "'ratio' is missing"),
+        (lambda d: without(d, "tracks", "kick", "pan"), "'pan' of kick is missing"),
+        (lambda d: without(d, "master_bus", "ratio"), "'ratio' of master_bus is missing"),
         (lambda d: d["tracks"]["kick"].update(fadr_db=3), "kick has no parameter 'fadr_db'"),
         (lambda d: d["fx_bus"].update(ratio=3), "fx_bus has no parameter 'ratio'"),
         (lambda d: d.update(preset="loud"), "no console is registered as 'loud' (known: default, reference"),
         (lambda d: d.update(preset=["default"]), "no console is registered as ['default']"),
-        (lambda d: d.update(sample_rate="44100"), "wrong kind"),
-        (lambda d: d.update(sample_rate=0), "0 Hz"),
-        (lambda d: d.update(tracks=[1, 2]), "wrong kind"),
-        (lambda d: d.update(tracks=None), "wrong kind"),
-        (lambda d: d.update(fx_bus=[1, 2]), "wrong kind"),
-        (lambda d: d["tracks"].update(kick=3), "wrong kind"),
+        (lambda d: without(d, "format"), "'format' is missing"),
+        (lambda d: d.update(format="diffmst-model"), "its format is 'diffmst-model', not diffmst-console"),
+        (lambda d: d.update(format=[[1]]), "its format is [[1]]"),
+        (lambda d: d.update(version=True), "version True, this library reads"),
+        (lambda d: d.update(version=3.0), "version 3.0, this library reads"),
+        (lambda d: d.update(version=10**400), "version inf, this library reads"),
+        (lambda d: d.update(sample_rate="44100"), "sample_rate cannot be '44100'"),
+        (lambda d: d.update(sample_rate=0), "sample_rate cannot be 0: a whole number of Hz, 4000 to 768000"),
+        (lambda d: d.update(sample_rate=True), "sample_rate cannot be True"),
+        (lambda d: d.update(sample_rate=None), "sample_rate cannot be None"),
+        (lambda d: d.update(sample_rate=math.nan), "sample_rate cannot be nan"),
+        (lambda d: d.update(sample_rate=math.inf), "sample_rate cannot be inf"),
+        (lambda d: d.update(sample_rate=10**400), "sample_rate cannot be inf"),
+        (lambda d: d.update(sample_rate=44100.5), "sample_rate cannot be 44100.5"),
+        (lambda d: d.update(sample_rate=10**9), "sample_rate cannot be 1000000000"),
+        (lambda d: d.update(preset="x" * 10**6), "(known: default, reference"),
+        (lambda d: d["tracks"]["kick"].update(pan=10**400), "kick: pan = inf is outside 0 to 1"),
+        (lambda d: d["tracks"]["kick"].update(pan=True), "kick: pan takes one number, got True"),
+        (lambda d: d["tracks"]["kick"].update(pan="0.5"), "kick: pan takes one number, got '0.5'"),
+        (lambda d: d["tracks"]["kick"].update(pan="a\nb" * 10**5), "kick: pan takes one number"),
+        (lambda d: d["tracks"].update({"a\nb": {"pan": 5}}), "of a b is missing"),
+        (lambda d: d["tracks"].update({"\ud800": {}}), "the name '\\ud800' of a track is no text"),
+        (lambda d: d.update(tracks=[1, 2]), "tracks is of the wrong kind: [1, 2]"),
+        (lambda d: d.update(tracks=None), "tracks is of the wrong kind: None"),
+        (lambda d: d.update(tracks="kick"), "tracks is of the wrong kind: 'kick'"),
+        (lambda d: d.update(fx_bus=[1, 2]), "fx_bus is of the wrong kind"),
+        (lambda d: d["tracks"].update(kick=3), "kick is of the wrong kind: 3"),
         (lambda d: d["tracks"]["kick"].update(pan="left"), "'left'"),
         (lambda d: d["tracks"]["kick"].update(pan=None), "kick: pan takes one number, got None"),
         (lambda d: d["tracks"]["kick"].update(pan={}), "kick: pan takes one number, got {}"),
@@ -283,12 +305,39 @@ def test_json_of_no_console(change, message):
         text.startswith(("not a console's JSON: ", "no console is registered"))
         and message in text
         and "\n" not in text
+        and len(text) < 400
     )
 
 
 @pytest.mark.parametrize("text", ["", "{", "kick: 1", "[]", "3", "null", '"text"', "{}"])
 def test_text_that_is_no_console(text):
     with pytest.raises(ValueError, match=r"^not a console's JSON: [^\n]+$"):
+        ConsoleParams.from_json(text)
+
+
+@pytest.mark.parametrize("deep", ["[" * 10**5, '{"a":' * 10**5, "[" * 500 + "]" * 500])
+def test_deep_brackets_anywhere(deep):
+    whole = ConsoleParams.neutral(["kick"]).to_json()
+    for text in (deep, whole.replace('"pan": 0.5', f'"pan": {deep}')):
+        with pytest.raises(ValueError) as caught:
+            ConsoleParams.from_json(text)
+        assert str(caught.value).startswith("not a console's JSON: ") and one_line(caught)
+
+
+def test_a_strip_that_stands_there_twice_is_not_lost_in_silence():
+    text = ConsoleParams.neutral(["kick", "bass"]).to_json().replace('"bass"', '"kick"')
+    with pytest.raises(ValueError, match=r"^not a console's JSON: 'kick' stands there twice$"):
+        ConsoleParams.from_json(text)
+
+
+def test_an_editor_may_leave_a_byte_order_mark():
+    params = ConsoleParams.neutral(["kick"])
+    assert ConsoleParams.from_json("\ufeff" + params.to_json()).to_json() == params.to_json()
+
+
+@pytest.mark.parametrize("text", [None, 3, {}, ConsoleParams.neutral(["kick"])])
+def test_what_is_no_text(text):
+    with pytest.raises(ValueError, match=r"^not a console's JSON: a text is needed, not a value of type"):
         ConsoleParams.from_json(text)
 
 

@@ -132,8 +132,8 @@ def test_both_channels_get_one_gain_of_the_compressor():
 def test_a_mono_stem_is_processed_once_with_the_same_result_as_twice():
     tracks, params = noise(3, 1, 5000).expand(-1, 2, -1).clone(), awake(3)
     console, seen = MixingConsole(RATE), []
-    plain = console._effects.equalizer
-    console._effects = console._effects._replace(
+    plain = console._path._effects.equalizer
+    console._path._effects = console._path._effects._replace(
         equalizer=lambda x, **options: (seen.append(tuple(x.shape)), plain(x, **options))[1]
     )
     once = console(tracks, params, master_bus=False).tracks
@@ -225,3 +225,49 @@ def test_the_slopes_of_a_strip_are_those_of_differences(channels):
         return CONSOLE(x, params, master_bus=False, fx_bus=False).tracks
 
     assert torch.autograd.gradcheck(strips, u.requires_grad_(), eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_a_meter_sees_every_compressor(preset):
+    seen = []
+    console = MixingConsole(44100, preset, meter=lambda *signals: seen.append(signals))
+    params = ConsoleParams.neutral(["a", "b"], preset=preset)
+    params.track("b")["threshold_db"], params.track("b")["ratio"] = -50.0, 8.0
+    params.track("b")["makeup_gain_db"] = 3.0
+    tracks = 0.1 * torch.randn(*((2, 2) if preset == "default" else (2,)), 4410)
+    mix = console(tracks, params).mix
+    (before, after, makeup_db), (bus, _, _) = seen
+    assert before.shape == after.shape and before.shape[0] == 2 and bus.shape == (1, 2, 4410)
+    assert makeup_db.tolist() == [0.0, 3.0]
+    assert after[1].square().mean() < 0.5 * before[1].square().mean()
+    assert torch.equal(MixingConsole(44100, preset)(tracks, params).mix, mix)
+
+
+# Look-ahead
+
+
+@pytest.mark.parametrize("section", ["track", "master_bus"])
+@pytest.mark.parametrize("rate", [22050, 44100, 96000])
+def test_the_gain_falls_10_ms_before_a_hit_at_every_sample_rate(rate, section):
+    tracks = torch.full((1, 2, rate), 1e-3)
+    tracks[..., rate // 2 :] = 1.0
+    params = ConsoleParams.neutral(["a"], sample_rate=rate)
+    strip = params.track("a") if section == "track" else params.master_bus
+    strip["threshold_db"], strip["ratio"], strip["attack_ms"] = -24, 3, 5
+    mix = MixingConsole(rate)(tracks, params).mix[0]
+    fallen = (mix[: rate // 2] < 0.99 * mix[0]).nonzero()[0].item()
+    assert (rate // 2 - fallen) / rate == pytest.approx(0.010, abs=5e-4)
+
+
+def test_the_lookahead_of_the_released_code_is_in_samples_at_every_rate():
+    click = torch.zeros(1, 10_000)
+    click[0, 1000] = 1.0
+    for rate in (44100, 96000):
+        params = ConsoleParams.neutral(["a"], preset="reference", sample_rate=rate)
+        mix = MixingConsole(rate, preset="reference")(click, params).mix
+        assert mix[0].abs().argmax() == 1000 + 2048 + 1024
+
+
+def test_only_tracks_and_master_look_ahead():
+    with pytest.raises(ValueError, match="section must be one of track, master_bus, not 'fx_bus'"):
+        compressor_lookahead("fx_bus")

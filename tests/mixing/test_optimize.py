@@ -11,6 +11,7 @@ from diffmst_lib import (
     ConsoleParams,
     InputError,
     InputNote,
+    MixingConsole,
     Multitrack,
     audio_feature_loss,
     equal_loudness,
@@ -288,8 +289,11 @@ def test_a_fit_is_never_worse_than_its_start(song):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"steps": -1}, "steps must be"),
-        ({"fit_seconds": 0}, "fit_seconds above 0"),
+        ({"steps": -1}, "^steps must be a whole number of at least 0, got -1$"),
+        ({"steps": 2.5}, "^steps must be a whole number of at least 0, got 2.5$"),
+        ({"fit_seconds": 0}, "^fit_seconds must be a number above 0, got 0$"),
+        ({"console": 5}, "^console must be a MixingConsole, or one of a class derived from it, not 5$"),
+        ({"console": MixingConsole}, "^console must be a MixingConsole, .* not <class"),
         ({"keep": -1}, "keep must be"),
         ({"amount": 2}, "amount must be from 0 to 1"),
         ({"amount": math.nan}, "amount must be from 0 to 1"),

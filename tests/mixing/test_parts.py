@@ -1,14 +1,15 @@
-"""Parts of a console: what is locked, and how far an amount goes."""
+"""What users ask of a mix: what is locked, how far an amount goes, how long a fit takes."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from diffmst_lib import ConsoleParams, InputError, param_table
 from diffmst_lib.console.specs import ASPECTS
 from diffmst_lib.console.table import SECTIONS
-from diffmst_lib.mixing.parts import blend, check_amount, check_keep, check_locks, hold, locks_fader
+from diffmst_lib.mixing.parts import blend, check_amount, check_fit, check_locks, hold, locks_fader
 
 NAMES = ["kick", "drums.v1", "vox.pan", "vox"]
 
@@ -129,7 +130,7 @@ def test_a_blend_changes_neither_console():
 def test_amounts():
     assert check_amount(0.5) == dict.fromkeys(ASPECTS, 0.5)
     assert check_amount({"tone": 0}) == {"balance": 1.0, "tone": 0.0, "dynamics": 1.0, "image": 1.0}
-    for bad in (-0.1, 1.01, math.nan, "half", None, {"tone": 2}):
+    for bad in (-0.1, 1.01, math.nan, "half", None, True, {"tone": 2}, {"tone": True}):
         with pytest.raises(InputError, match="amount must be from 0 to 1"):
             check_amount(bad)
     with pytest.raises(
@@ -138,8 +139,14 @@ def test_amounts():
         check_amount({"color": 0.5})
 
 
-def test_pulls():
-    check_keep(0), check_keep(2.5)
-    for bad in (-1, math.nan, math.inf, "much", None):
-        with pytest.raises(ValueError, match="keep must be a number of at least 0"):
-            check_keep(bad)
+def test_pulls_windows_and_steps():
+    check_fit(0, 15), check_fit(2.5, 0.1, steps=0, refine_steps=np.int64(3))
+    for bad in (-1, math.nan, math.inf, "much", None, True):
+        with pytest.raises(ValueError, match="keep must be a number of at least 0, got"):
+            check_fit(bad, 15.0)
+    for bad in (0, -1.0, math.nan, math.inf, "long", None, True):
+        with pytest.raises(ValueError, match="fit_seconds must be a number above 0, got"):
+            check_fit(1.0, bad)
+    for bad in (-1, 2.5, 2.0, "many", None, True):
+        with pytest.raises(ValueError, match="refine_steps must be a whole number of at least 0, got"):
+            check_fit(1.0, 15.0, steps=1, refine_steps=bad)

@@ -2,17 +2,41 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from own_console import SATURATOR
 from report_helpers import RATE, mixed, square, stereo_song
 
-from diffmst_lib import InputError, Multitrack, audio_feature_loss, loudness, normalize_loudness
+from diffmst_lib import (
+    Effect,
+    InputError,
+    Multitrack,
+    ParamSpec,
+    audio_feature_loss,
+    loudness,
+    normalize_loudness,
+    register_console,
+)
 from diffmst_lib.audio.octaves import OCTAVES_HZ
 from diffmst_lib.mixing.report import MEASURES, STEM_COLUMNS, build_report
 from diffmst_lib.mixing.result import render_mix
 
 pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """A console with a saturator in strips and master, and a tilt, -6 to 6 dB, between left and right."""
+    tilt = ParamSpec("tilt_db", "tilt", "dB", -6.0, 6.0, "linear", 0.0, 3.0, aspect="image")
+    strip = [SATURATOR, Effect("tilt", (tilt,), tilted, after="fader")]
+    register_console("tilted", strip=strip, master=[replace(SATURATOR, after="width")])
+
+
+def tilted(x, sample_rate, tilt_db):
+    gain = 10 ** (tilt_db / 20)[:, None, None]
+    return torch.cat([x[:, :1] * gain, x[:, 1:] / gain], dim=1)
 
 
 def checks(report):
@@ -121,10 +145,38 @@ def test_the_lead_voice(song):
     assert build_report(mixed(song)).mix.loc["lead_voice_lu"].isna().all()
 
 
+def test_effects_of_a_users_own_are_told_where_they_are_turned(song):
+    settings = {("kick", "drive_db"): 6.0, ("kick", "tilt_db"): -1.5, ("bgvox_main", "drive_db"): 0.05}
+    report = build_report(mixed(song, settings | {("master_bus", "drive_db"): 1.25}, preset="tilted"))
+    assert report.effects.index.tolist() == ["kick", "master_bus"]
+    assert report.effects.columns.tolist() == ["drive_db", "tilt_db"]
+    assert report.to_dict()["effects"] == {
+        "kick": {"drive_db": 6.0, "tilt_db": -1.5},
+        "master_bus": {"drive_db": 1.25},
+    }
+    told = str(report).partition("own effects")[2].splitlines()
+    assert [line.split() for line in told[:3]] == [
+        ["drive_db", "tilt_db"],
+        ["kick", "6.00", "-1.50"],
+        ["master_bus", "1.25"],
+    ]
+    assert "own effects" in report._repr_html_()
+    ours = build_report(mixed(song))
+    assert ours.effects.empty and "own effects" not in str(ours)
+    untouched = build_report(mixed(song, preset="tilted"))
+    assert untouched.to_dict()["effects"] == {} and "own effects" not in str(untouched)
+
+
+def test_effects_of_the_papers_strips_are_told_by_channel(song):
+    report = build_report(mixed(song, {("kick.L", "drive_db"): 6.0}, preset="paper-warm"))
+    assert report.to_dict()["effects"] == {"kick.L": {"drive_db": 6.0}}
+
+
 def test_json_has_these_keys_and_only_plain_values(song, reference):
     result = mixed(song, {("kick", "fader_db"): -60.0}, reference=reference)
     values = build_report(result).to_dict()
-    assert list(values) == ["stems", "mix", "octaves", "warnings"]
+    assert list(values) == ["stems", "mix", "octaves", "effects", "warnings"]
+    assert values["effects"] == {}
     assert list(values["stems"]) == song.names
     assert {tuple(row) for row in values["stems"].values()} == {STEM_COLUMNS}
     assert STEM_COLUMNS == (

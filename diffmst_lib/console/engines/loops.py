@@ -7,15 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numba
 import torch
+from numba.core.caching import FunctionCache
+
+
+class _Cache(FunctionCache):
+    """numba's cache on disk, but that a damaged or full one only costs time: the function is compiled anew."""
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        try:
+            return super().load_overload(signature, context)
+        except Exception:  # unpickling what is damaged raises anything
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        with suppress(OSError):  # a full or read-only disk
+            super().save_overload(signature, data)
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Compile with `numba.njit`, without the GIL, and cache the result on disk where a folder is writable.
+
+    A damaged cache is dropped, and one that cannot be written is done without.
 
     Args:
         function: What to compile; None: return a decorator with these options.
@@ -33,10 +53,12 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """
     if function is None:
         return partial(compiled, **options)
-    try:
-        return numba.njit(function, cache=True, nogil=True, **options)
-    except RuntimeError:  # no writable folder, neither beside the file nor at home: compile at each start
-        return numba.njit(function, nogil=True, **options)
+    dispatcher = numba.njit(function, nogil=True, **options)
+    with suppress(
+        RuntimeError
+    ):  # no writable folder, neither beside the file nor at home: compile at each start
+        dispatcher._cache = _Cache(dispatcher.py_func)  # type: ignore[attr-defined]
+    return dispatcher
 
 
 def over_rows(kernel: Callable[..., Any], num_rows: int, *arguments: Any) -> None:

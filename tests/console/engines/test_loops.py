@@ -63,3 +63,55 @@ def test_import_where_nothing_can_be_written(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(place / "console" / "engines" / "equalizer.py")
+
+
+TWICE = """
+from diffmst_lib.console.engines.loops import compiled
+
+@compiled
+def twice(x):
+    return 2 * x
+
+if __name__ == "__main__":
+    print(twice(3), sum(twice.stats.cache_hits.values()))
+"""
+
+
+def run_twice(folder, limit=None):
+    """Run a compiled function in a new process: what it says, and how often its cache was of use."""
+    (folder / "twice.py").write_text(TWICE)
+    os.utime(folder / "twice.py", (1e9, 1e9))  # numba compiles anew when the file has changed
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    before = None
+    if limit is not None:
+        import resource
+
+        def before():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(
+        [sys.executable, "twice.py"],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        preexec_fn=before,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", [b"", b"\x80", b"no pickle at all", None])
+def test_a_damaged_cache_is_dropped_and_made_again(tmp_path, kind, damage):
+    assert run_twice(tmp_path) == ["6", "0"] and run_twice(tmp_path) == ["6", "1"]
+    (path,) = (tmp_path / "cache").rglob(f"twice.twice*.{kind}")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    assert run_twice(tmp_path) == ["6", "0"] and run_twice(tmp_path) == ["6", "1"]
+
+
+def test_a_full_disk_of_the_cache_is_no_error(tmp_path):
+    pytest.importorskip("resource")
+    assert run_twice(tmp_path, limit=100) == ["6", "0"] and run_twice(tmp_path) == ["6", "0"]
+    assert run_twice(tmp_path) == ["6", "1"]
