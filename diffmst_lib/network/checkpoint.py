@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import nn
 
+from ..console.reading import in_one_line, quoted
 from ..console.table import SECTIONS, param_table
 from ..disk import data_dir, output_folder, why, write_together
 from ..inputs import InputError
@@ -154,26 +155,31 @@ def _console(config: ModelConfig) -> dict[str, list[list[Any]]]:
 def _read_config(path: Path) -> ModelConfig:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
+    except RecursionError:
+        raise InputError(f"{path}: cannot be read as JSON (its brackets are nested too deeply)") from None
+    except (ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({why(error)})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{path}: not the configuration of a Diff-MST model")
-    if data.get("version") in range(1, VERSION):
+    version = data.get("version")
+    if type(version) is int and version in range(1, VERSION):
         raise InputError(
-            f"{path}: weights of the first edition (version {data['version']} of the format): train again, or use "
+            f"{path}: weights of the first edition (version {version} of the format): train again, or use "
             "diffmst_lib 0.2.0"
         )
-    if data.get("version") != VERSION:
-        raise InputError(f"{path}: version {data.get('version')} of the format, this library reads {VERSION}")
+    if type(version) is not int or version != VERSION:
+        raise InputError(f"{path}: version {quoted(version)} of the format, this library reads {VERSION}")
     values = data.get("config")
     if not isinstance(values, dict) or values.keys() != FIELDS:
         wrong = sorted(set(values) ^ FIELDS) if isinstance(values, dict) else ["config"]
-        raise InputError(f"{path}: from another version of diffmst_lib, it differs in {', '.join(wrong)}")
+        raise InputError(
+            in_one_line(f"{path}: from another version of diffmst_lib, it differs in {', '.join(wrong)}")
+        )
     try:
         config = ModelConfig(**values)
         same = data.get("console") == _console(config)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from None
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path}: {in_one_line(error)}") from None
     if not same:
         raise InputError(
             f"{path}: trained for a console with other knobs or ranges than this diffmst_lib has"

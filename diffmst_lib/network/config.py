@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ..console.reading import RATES_HZ
 from ..console.specs import CONSOLES, takes_stems
 from ..inputs import check_limits, limited, one_of
 from ..style.own_features import own_features
 from .encoder import PAPER_CHANNELS, PAPER_POOLS
 from .own_networks import CONTROLLERS, ENCODERS
 
-MOST = 1_000_000  # the highest size allowed, since a configuration may come from a stranger
+# The highest sizes allowed, since a configuration may come from a stranger.
+MOST, MOST_BLOCKS, MOST_FRAMES = 1_000_000, 100, 1_000_000
 
 
 def _size() -> Any:
@@ -34,9 +36,9 @@ class ModelConfig:
             learning rates.
         encoder: "cnn" (section 2.4 of the paper), "statistics" of the log-mel spectrum, or the name of an encoder
             of your own (`register_encoder`).
-        channels: Channels of each block of a CNN.
+        channels: Channels of each block of a CNN, of at most 100 blocks.
         pools: Pooling of each block of a CNN, (frequency, time).
-        hop: Hop of a CNN's spectrogram, in samples.
+        hop: Hop of a CNN's spectrogram, in samples; a window has at most a million frames.
         chunk: How many signals pass through a CNN at a time; None for all.
         bands: Bands of the log-mel spectrum.
         views: Whether the reference is encoded as "left/right" or as "mid/side".
@@ -52,14 +54,15 @@ class ModelConfig:
         track_lufs: Level of each mono channel when it is encoded and mixed, -100 to 0 LUFS. None for stems:
             they keep their balance, and their plain sum is at -20 LUFS.
         window_seconds: Length of the windows that the network gets, 0.1 to 600 s.
-        sample_rate: Sample rate in Hz.
+        sample_rate: Sample rate, 4,000 to 768,000 Hz.
         evidence: Whether each stem's token gets what it can read about its own setting
             (`network/evidence.py`).
         controller: "transformer" (section 2.5 of the paper), or the name of a controller of your own
             (`register_controller`).
         features: Names of registered features (`register_feature`) that the controller gets besides those of
             the paper.
-        name: Name for people. `dataclasses.replace` keeps it unless given another one.
+        name: Name for people, at most 100 letters of one line. `dataclasses.replace` keeps it unless given another
+            one.
 
     Raises:
         ValueError: For values out of these limits, or that do not fit each other; its subclass InputError for
@@ -89,7 +92,7 @@ class ModelConfig:
     console: str
     track_lufs: float | None = limited(-100, 0, optional=True)
     window_seconds: float = limited(0.1, 600)
-    sample_rate: int = limited(1, MOST, whole=True, default=44100)
+    sample_rate: int = limited(*RATES_HZ, whole=True, default=44100)
     evidence: bool = one_of((False, True), default=False)
     controller: str = "transformer"
     features: tuple[str, ...] = ()
@@ -106,7 +109,7 @@ class ModelConfig:
             parts.get(name)
         self._check_encoder(where)
         self._check_features(where)
-        if not isinstance(self.name, str):
+        if not isinstance(self.name, str) or len(self.name) > 100 or not self.name.isprintable():
             raise ValueError(f"name cannot be {self.name!r}{where}")
         if (self.track_lufs is None) != self.stems:
             wanted = "None, since stems keep their balance" if self.stems else "a level for each channel"
@@ -136,6 +139,14 @@ class ModelConfig:
             raise ValueError(f"channels and pools must be whole numbers from 1 on{where}")
         if len(self.channels) != len(self.pools) or any(len(pool) != 2 for pool in self.pools):
             raise ValueError(f"channels and pools must name the same number of blocks, a pair a pool{where}")
+        if len(self.channels) > MOST_BLOCKS:
+            raise ValueError(
+                f"channels cannot be of {len(self.channels)} blocks, at most {MOST_BLOCKS}{where}"
+            )
+        if self.encoder == "cnn" and self.window_seconds * self.sample_rate / self.hop > MOST_FRAMES:
+            raise ValueError(
+                f"hop cannot be {self.hop}{where}: windows would have more than {MOST_FRAMES:,} frames"
+            )
 
     def _check_features(self, where: str) -> None:
         """Check what the controller is told about the reference; a list becomes a tuple."""

@@ -17,8 +17,9 @@ from . import evidence
 from .arguments import check_examples
 from .building import make_controller, make_encoder
 from .config import ModelConfig
-from .encoder import ReferenceStyle, StyleFeatures, fit_constants, mid_and_side
+from .encoder import ReferenceStyle, fit_constants, mid_and_side
 from .powers import band_power, through_strips
+from .style_features import StyleFeatures
 
 if TYPE_CHECKING:
     import pandas as pd

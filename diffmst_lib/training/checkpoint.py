@@ -21,7 +21,7 @@ from ..data.names import few
 from ..data.songs import Song
 from ..disk import why, write_whole
 from ..inputs import InputError, note
-from ..network.checkpoint import check_weights
+from ..network.checkpoint import CONFIG, WEIGHTS, check_weights
 from ..style.own_features import own_features
 from .own_loss import qualified_name
 from .recipes import Recipe
@@ -82,9 +82,10 @@ class Progress:
     def check_skipped(self, precision: str) -> None:
         """Raise InputError when more than 1 % of the updates were skipped, and more than allowed at first."""
         if self.skipped > max(SKIPPED_AT_LEAST[precision], 0.01 * self.step):
+            way_out = "a lower learning rate" + (" or float32" if precision != "float32" else "")
             raise InputError(
-                f"{self.skipped} of {self.step} updates had gradients that are not finite: lower the "
-                "learning rate, or train in float32"
+                f"{self.skipped} of {self.step} updates had gradients that are not finite: {way_out} may keep "
+                "them finite"
             )
 
 
@@ -244,6 +245,8 @@ def load_checkpoint(
             for key in ("step", "exp_avg", "exp_avg_sq")
             if f"optimizer.{key}.{name}" in tensors
         }
+        if any(key != "step" and value.shape != parameter.shape for key, value in state.items()):
+            raise _useless(folder / CHECKPOINT, f"the state of the optimizer for {name} does not fit")
         if optimizer and state:
             optimizer.state[parameter] = {
                 key: value if key == "step" else value.to(parameter) for key, value in state.items()
@@ -257,13 +260,52 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
             found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except RecursionError:
+        raise _useless(path, "not a checkpoint, its brackets are nested too deeply") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a whole checkpoint ({why(error)})") from None
-    if about.get("format") == FORMAT and about.get("version") in range(1, VERSION):
+        raise _useless(path, f"not a whole checkpoint ({why(error)})") from None
+    about = about if isinstance(about, dict) else {}
+    version = about.get("version")
+    if about.get("format") == FORMAT and type(version) is int and version in range(1, VERSION):
         raise InputError(
             f"{path}: a training of the first edition, whose console had mono channels: begin anew in "
             "another folder"
         )
-    if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
-        raise InputError(f"{path}: not a checkpoint of a training by this version of diffmst_lib")
+    if about.get("format") != FORMAT or type(version) is not int or version != VERSION:
+        raise _useless(path, "not a checkpoint of a training by this version of diffmst_lib")
+    if wrong := _wrong_field(about):
+        raise _useless(path, f"not a checkpoint of a training, its {wrong} is missing or of a wrong kind")
     return about, found
+
+
+def _wrong_field(about: dict[str, Any]) -> str | None:
+    """Find what a checkpoint says about itself that no training would say; None when all is well."""
+    identity, progress = about.get("identity"), about.get("progress")
+    if not isinstance(identity, dict) or not isinstance(progress, dict):
+        return "identity" if isinstance(progress, dict) else "progress"
+    for name, kind in (("model", dict), ("steps", int), ("devices", int)):
+        if type(identity.get(name)) is not kind:
+            return f"identity.{name}"
+    if unknown := progress.keys() ^ {one.name for one in fields(Progress)}:
+        return f"progress.{min(unknown)}"
+    numbers = {name: progress[name] for name in ("step", "skipped")}
+    fits = {name: type(value) is int and 0 <= value < 1e15 for name, value in numbers.items()}
+    fits["seconds"] = _is_number(progress["seconds"]) and 0 <= progress["seconds"] < 1e15
+    fits["losses"] = isinstance(progress["losses"], list) and all(map(_is_number, progress["losses"]))
+    scaler = progress["scaler"]
+    fits["scaler"] = isinstance(scaler, dict) and all(map(_is_number, scaler.values()))
+    return next((f"progress.{name}" for name, good in fits.items() if not good), None)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 1e15)
+
+
+def _useless(path: Path, what: str) -> InputError:
+    """Say what is wrong with a checkpoint, and how to go on without it."""
+    folder = path.parent
+    if (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file():
+        way_out = f"begin anew in another folder; --init {folder} or init= starts from the weights beside it"
+    else:
+        way_out = "remove it or name another folder, and begin anew"
+    return InputError(f"{path}: {what}: {way_out}")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..inputs import check_limits, limited, one_of
-
-ACCELERATORS = ("auto", "cpu", "cuda")
-PRECISIONS = ("float32", "bf16", "fp16")
+from ..options import ACCELERATORS, PRECISIONS
 
 
 @dataclass(frozen=True)

@@ -8,29 +8,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import torch
 
 from ..data.batches import Batch
 from ..data.index import SongIndex
-from ..data.names import few
 from ..inputs import InputError
 from ..mixing.bus import plain_sum
 from ..model import DiffMST, NotFinite
-from .checkpoint import Identity, Progress, differences, identity_of, load_checkpoint, steps_done
+from .checkpoint import Identity, Progress, identity_of, load_checkpoint, steps_done
 from .examples import examples_of, examples_to_judge_by, note_mono, read_batches
-from .first_look import new_model
+from .first_look import check_init, new_model, untrained
 from .hardware import Hardware
 from .logs import LOG, VALIDATION, rows_until
 from .losses import step_loss, task_loss
 from .output import training_folder
 from .recipes import Recipe
 from .recorder import Recorder
+from .seeding import seeded
 from .stopping import Stopped, stop_request
 from .tasks import make_task
 from .validation import HeldOut
@@ -116,63 +115,63 @@ def train(
     from .devices import any_process  # importing lightning takes a second
 
     _check(recipe, init, hardware, validation_examples)
-    folder, resumed = training_folder(output, resume=resume)
-    if recipe.starts_from and init is None and not resumed:
-        raise InputError(
-            f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init"
+    with training_folder(output, resume=resume) as (folder, resumed):
+        if recipe.starts_from and init is None and not resumed:
+            raise InputError(
+                f"{recipe.name} goes on from a model trained as {recipe.starts_from}: give it as init"
+            )
+        songs = [*index, *(references or [])]
+        identity = identity_of(recipe, seed, songs, hardware.devices * hardware.num_nodes)
+        if resumed and steps_done(folder, recipe, identity) == recipe.steps:
+            return finished_run(recipe, folder, init)
+        training = _set_up(
+            recipe,
+            index,
+            folder,
+            references=references,
+            init=init,
+            resumed=resumed,
+            identity=identity,
+            seed=seed,
+            hardware=hardware,
+            validation_examples=validation_examples,
+            progress=progress,
         )
-    songs = [*index, *(references or [])]
-    identity = identity_of(recipe, seed, songs, hardware.devices * hardware.num_nodes)
-    if resumed and steps_done(folder, recipe, identity) == recipe.steps:
-        return finished_run(recipe, folder, init)
-    training = _set_up(
-        recipe,
-        index,
-        folder,
-        references=references,
-        init=init,
-        resumed=resumed,
-        identity=identity,
-        seed=seed,
-        hardware=hardware,
-        validation_examples=validation_examples,
-        progress=progress,
-    )
-    fabric, state, recorder = training.fabric, training.state, training.recorder
-    first = state.step
-    try:
-        with stop_request() as stop:
-            recorder.start()
-            for step in range(state.step, recipe.steps):
-                if any_process(fabric, stop.is_set()):
-                    recorder.save()
-                    raise Stopped(f"stopped after step {step} of {recipe.steps}; {folder} can be resumed")
-                began = time.perf_counter()
-                loss, norm = update(
-                    fabric, training.network, training.optimizer, recipe, training.batches, step, seed
-                )
-                if step == first:
-                    _check_finite(loss, recipe, f"in step {step + 1}")
-                state.add(loss, norm, time.perf_counter() - began)
-                recorder.log(norm)
-                if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
-                    recorder.validate()
-                    recorder.save()
-                state.check_skipped(hardware.precision)
-    except NotFinite as error:
-        raise InputError(
-            f"step {state.step + 1}: {error}; a lower learning rate may keep it finite"
-        ) from None
-    except RuntimeError:
-        if not stop.is_set():
-            raise  # otherwise the signal has ended the processes that read ahead, perhaps during an update
-        raise Stopped(
-            f"stopped in step {state.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint"
-        ) from None
-    finally:
-        training.batches.close()  # and with them the processes that read ahead
-        recorder.close()
-    return Run(training.model.eval(), recorder.frame(LOG), recorder.frame(VALIDATION), folder)
+        fabric, state, recorder = training.fabric, training.state, training.recorder
+        first = state.step
+        try:
+            with stop_request() as stop:
+                recorder.start()
+                for step in range(state.step, recipe.steps):
+                    if any_process(fabric, stop.is_set()):
+                        recorder.save()
+                        raise Stopped(f"stopped after step {step} of {recipe.steps}; {folder} can be resumed")
+                    began = time.perf_counter()
+                    loss, norm = update(
+                        fabric, training.network, training.optimizer, recipe, training.batches, step, seed
+                    )
+                    if step == first:
+                        _check_finite(loss, recipe, f"in step {step + 1}")
+                    state.add(loss, norm, time.perf_counter() - began)
+                    recorder.log(norm)
+                    if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                        recorder.validate()
+                        recorder.save()
+                    state.check_skipped(hardware.precision)
+        except NotFinite as error:
+            raise InputError(
+                f"step {state.step + 1}: {error}; a lower learning rate may keep it finite"
+            ) from None
+        except RuntimeError:
+            if not stop.is_set():
+                raise  # otherwise the signal has ended the processes that read ahead, perhaps during an update
+            raise Stopped(
+                f"stopped in step {state.step + 1} of {recipe.steps}; {folder} can be resumed from the checkpoint"
+            ) from None
+        finally:
+            training.batches.close()  # and with them the processes that read ahead
+            recorder.close()
+        return Run(training.model.eval(), recorder.frame(LOG), recorder.frame(VALIDATION), folder)
 
 
 def update(
@@ -212,9 +211,8 @@ def update(
         more = part + 1 < recipe.accumulate
         with (
             fabric.no_backward_sync(network, enabled=more and fabric.world_size > 1),
-            torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []),
+            seeded(seed, step, part, fabric.global_rank, device=fabric.device),
         ):
-            torch.manual_seed(_seed(seed, step, part, fabric.global_rank))
             loss = step_loss(network, task, recipe, passes) / recipe.accumulate
             fabric.backward(loss)
         total += loss.item()
@@ -224,11 +222,6 @@ def update(
     if math.isfinite(norm) or scaled:
         optimizer.step()
     return total, norm
-
-
-def _seed(*numbers: int) -> int:
-    """Make one seed of several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 @dataclass
@@ -323,8 +316,7 @@ def finished_run(recipe: Recipe, folder: Path, init: DiffMST | None = None) -> R
     Returns:
         The model and the logs.
     """
-    with torch.random.fork_rng(devices=[]):
-        model = init or DiffMST(recipe.config)
+    model = init or untrained(recipe)
     state = load_checkpoint(folder, model)
     model.eval().save_pretrained(folder)
     log, validation = (pd.DataFrame(rows_until(folder / name, state.step)) for name in (LOG, VALIDATION))
@@ -338,8 +330,4 @@ def _check(recipe: Recipe, init: DiffMST | None, hardware: Hardware, validation_
         )
     if hardware.compiled and recipe.config.encoder != "cnn":
         raise ValueError(f"compiled is for CNN encoders, not for {recipe.config.encoder}")
-    if init is not None and not isinstance(init, DiffMST):
-        raise ValueError(f"init must be a model, as DiffMST.from_pretrained gives it, not {init!r}")
-    if init and init.config != recipe.config:
-        differs = few(differences(asdict(init.config), asdict(recipe.config)))
-        raise ValueError(f"init is a model of another configuration than the recipe's: {differs}")
+    check_init(init, recipe)

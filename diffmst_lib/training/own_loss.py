@@ -1,5 +1,8 @@
 """A user's own loss: how it is called, what it must return, and the name by which a checkpoint knows it.
 
+`Recipe(loss=function)` puts it where the audio-feature loss stands in `step_loss`. What else is minimized there
+stays, unless the recipe has known=0, pull=0, keep=0.
+
 Chapter: Training at scale.
 """
 
@@ -35,8 +38,8 @@ def own_loss(function: Loss, mix: torch.Tensor, target: torch.Tensor, sample_rat
 
     Args:
         function: The loss: function(mix, target, sample_rate) -> scalar.
-        mix: (B, 2, T), at -16 LUFS.
-        target: (B, 2, T), at -16 LUFS.
+        mix: (B, 2, T), at -16 LUFS unless `Recipe.normalize` is off.
+        target: (B, 2, T), likewise.
         sample_rate: Sample rate in Hz.
 
     Returns:

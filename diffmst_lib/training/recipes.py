@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ..audio.loudness import BALANCES
 from ..data.sampling import Sampling
 from ..inputs import PRESETS, check_limits, limited, note, one_of
 from ..network.config import ModelConfig
+from ..options import BALANCES, SCHEDULES
 from ..style.losses import term_weights
 from ..style.own_features import OwnFeatures
 from .own_loss import Loss, qualified_name
@@ -25,7 +25,7 @@ VARIANTS = {
     "mrstft+af-16": (1, "af", 16, "mrstft-16"),
     "af-16": (2, "af", 16, None),
 }
-LOSSES, SCHEDULES = ("mrstft", "af"), ("constant", "cosine")
+LOSSES = ("mrstft", "af")
 GAIN_DB = 12.0  # the faders of our random mixes move within +-12 dB
 # 80 steps of `tiny` with a pull of 0, 0.0003, 0.001: loss 0.083, 0.088, 0.095 with the right record, 0.091,
 # 0.094, 0.095 with a wrong one, and a squared distance of 89, 5.5, 2.0 moves.
@@ -42,7 +42,9 @@ class Recipe:
         method: 1, the reference is a random mix of the same tracks; 2, it is a real song.
         loss: "mrstft" (method 1 only), "af", or an own one: a function(mix, target, sample_rate) -> scalar of
             sounds (B, 2, T), at -16 LUFS with `normalize`. A checkpoint knows it by the name of its module
-            and its own.
+            and its own. It takes the place of "af" and no more: `pull` and `keep` are added to it, and tasks
+            with a known answer, a quarter of the batches of "small", have a loss of their own. With
+            `known=0, pull=0, keep=0` a model is trained on the own loss alone.
         max_tracks: Maximum of tracks in an example: of stems, or of channels for a model of mono channels.
         steps: Number of updates of the weights. Each takes `accumulate` batches of `batch_size` examples on
             every device.

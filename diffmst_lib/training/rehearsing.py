@@ -1,4 +1,7 @@
-"""The loop of a rehearsal: songs are heard once, then a model learns from their powers. Chapter: Method 1."""
+"""The loop of a rehearsal: songs are heard once, then a model learns from their powers.
+
+Chapters: Method 1, Training at scale.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,20 @@ from tqdm.auto import tqdm
 from ..data.index import SongIndex
 from ..inputs import InputError
 from ..model import DiffMST, NotFinite
+from ..options import MOMENTS, REHEARSAL_STEPS
 from .checkpoint import Progress, identity_of, load_checkpoint, save_checkpoint, steps_done
 from .examples import note_mono
-from .hearing import MOMENTS, hear
+from .first_look import check_init, untrained
+from .hearing import hear
 from .logs import LOG, rows_until
 from .loop import Run, finished_run
 from .output import training_folder
 from .recipes import Recipe
 from .rehearsal import KNOWN, Rehearsal, check_config
+from .seeding import seeded
 from .stopping import Stopped, stop_request
 
-STEPS, BATCH = 1500, 32
+BATCH = 32
 LOG_EVERY, SAVE_EVERY = 100, 500
 
 
@@ -35,30 +41,34 @@ def rehearse(
     output: str | Path,
     *,
     references: SongIndex | None = None,
-    steps: int = STEPS,
+    init: DiffMST | None = None,
+    steps: int = REHEARSAL_STEPS,
     moments: int = MOMENTS,
     resume: bool = False,
     seed: int = 0,
     progress: bool = False,
 ) -> Run:
-    """Teach a new model without sound, before `train` goes on from it with sound.
+    """Teach a model without sound, before `train` goes on from it with sound.
 
     Songs and records of the "train" split are heard first, which takes minutes, and again when a rehearsal is
     resumed. Apart from that, one that was stopped anywhere and resumed gives the same weights and the same losses
     as one that was not. After Ctrl-C or SIGTERM the current step is finished and a checkpoint is saved.
 
     Args:
-        like: The recipe of the training to come: its model, length of segments, learning rate, schedule,
-            clipping, pull, keep and soft limit hold here as well; its loss does not.
+        like: The recipe of the training to come: its model, learning rate, schedule, clipping, pull, keep and
+            soft limit hold here as well; its loss does not. Moments last three times as long as its segments.
         index: Songs with stems, and finished songs as references.
         output: Folder for config.json and model.safetensors (`DiffMST.from_pretrained` loads the folder),
             log.csv and the checkpoint.
         references: A separate index of the references; None: those of `index`.
+        init: As in `train`: the model to start from, changed in place, with the input constants that it has;
+            None: `like.model` with random weights, and constants from what is heard. A model of a class of
+            your own is given here, and again when its rehearsal is resumed.
         steps: Number of updates, each of 32 tasks.
         moments: Pairs of moments of each song that are heard, 1 or more.
         resume: Whether to continue from the checkpoint in `output`, if there is one. There may be more steps
             than before.
-        seed: Seed of the weights and of all random choices.
+        seed: Seed of the weights and of all random choices, also those of parts of your own.
         progress: Whether to show progress bars.
 
     Returns:
@@ -67,7 +77,7 @@ def rehearse(
     Raises:
         InputError: In one line, for a folder that holds something else, for a model or data that a rehearsal
             cannot use, and for losses that run away.
-        ValueError: For numbers out of range.
+        ValueError: For numbers out of range, and for an `init` that is not the recipe's model.
         Stopped: After Ctrl-C or SIGTERM.
 
     Example:
@@ -80,43 +90,45 @@ def rehearse(
         ['step', 'seconds', 'known', 'record']
     """
     check_config(like.config)
+    check_init(init, like)
     if moments < 1:
         raise ValueError(f"moments cannot be {moments}")
     recipe = replace(
         like, name="rehearsal", steps=steps, batch_size=BATCH, accumulate=1, known=KNOWN, starts_from=None
     )
-    folder, resumed = training_folder(output, resume=resume)
-    identity = identity_of(recipe, seed, [*index, *(references or [])], 1) | {"moments": moments}
-    if resumed and steps_done(folder, recipe, identity) == steps:
-        return finished_run(recipe, folder)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = DiffMST(recipe.config).train()
-    note_mono(recipe, index)
-    heard = hear(model, recipe, index, references, seed=seed, moments=moments, progress=progress)
-    rehearsal = Rehearsal(model, *heard)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    state = load_checkpoint(folder, model, optimizer) if resumed else Progress()
-    rows = rows_until(folder / LOG, state.step)
-    with (
-        stop_request() as stop,
-        tqdm(total=steps, initial=state.step, desc="rehearse", unit="step", disable=not progress) as bar,
-    ):
-        while state.step < steps:
-            _update(rehearsal, optimizer, recipe, state, seed)
-            if state.step % LOG_EVERY == 0 or state.step == steps:
-                rows.append(_row(state))
-                pd.DataFrame(rows[-1:]).to_csv(folder / LOG, mode="a", index=False, header=len(rows) == 1)
-                bar.set_postfix(known=rows[-1]["known"], record=rows[-1]["record"], refresh=False)
-            bar.update()
-            if state.step % SAVE_EVERY == 0 or state.step == steps or stop.is_set():
-                save_checkpoint(folder, model, optimizer, identity, state)
-                model.save_pretrained(folder)
-            if stop.is_set() and state.step < steps:
-                raise Stopped(f"stopped after step {state.step} of {steps}; {folder} can be resumed")
-    return Run(model.eval(), pd.DataFrame(rows), pd.DataFrame(), folder)
+    with training_folder(output, resume=resume) as (folder, resumed):
+        identity = identity_of(recipe, seed, [*index, *(references or [])], 1) | {"moments": moments}
+        if resumed and steps_done(folder, recipe, identity) == steps:
+            return finished_run(recipe, folder, init)
+        model = (init or untrained(recipe, seed)).train()
+        note_mono(recipe, index)
+        heard = hear(model, recipe, index, references, seed=seed, moments=moments, progress=progress)
+        constants = {name: value.clone() for name, value in model.named_buffers()}
+        rehearsal = Rehearsal(model, *heard)  # which standardizes the model on what was heard
+        if init:
+            model.load_state_dict(constants, strict=False)  # weights of another training fit these
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        state = load_checkpoint(folder, model, optimizer) if resumed else Progress()
+        rows = rows_until(folder / LOG, state.step)
+        with (
+            stop_request() as stop,
+            tqdm(total=steps, initial=state.step, desc="rehearse", unit="step", disable=not progress) as bar,
+        ):
+            while state.step < steps:
+                _update(rehearsal, optimizer, recipe, state, seed)
+                if state.step % LOG_EVERY == 0 or state.step == steps:
+                    rows.append(_row(state))
+                    pd.DataFrame(rows[-1:]).to_csv(folder / LOG, mode="a", index=False, header=len(rows) == 1)
+                    bar.set_postfix(known=rows[-1]["known"], record=rows[-1]["record"], refresh=False)
+                bar.update()
+                if state.step % SAVE_EVERY == 0 or state.step == steps or stop.is_set():
+                    save_checkpoint(folder, model, optimizer, identity, state)
+                    model.save_pretrained(folder)
+                if stop.is_set() and state.step < steps:
+                    raise Stopped(f"stopped after step {state.step} of {steps}; {folder} can be resumed")
+        return Run(model.eval(), pd.DataFrame(rows), pd.DataFrame(), folder)
 
 
 def _update(
@@ -128,12 +140,13 @@ def _update(
         group["lr"] = recipe.rate(step)
     tasks = rehearsal.draw(BATCH, np.random.default_rng([seed, 3, step]))
     passes = 1 + step % max(1, recipe.config.passes)
+    optimizer.zero_grad()
     try:
-        losses = rehearsal.losses(tasks, recipe, passes)
+        with seeded(seed, step):
+            losses = rehearsal.losses(tasks, recipe, passes)
+            losses.mean().backward()
     except NotFinite as error:
         raise InputError(f"step {step + 1}: {error}; a lower learning rate may keep it finite") from None
-    optimizer.zero_grad()
-    losses.mean().backward()
     longest = recipe.clip_norm or math.inf
     norm = float(torch.nn.utils.clip_grad_norm_(rehearsal.model.parameters(), longest))
     if math.isfinite(norm):

@@ -139,7 +139,11 @@ def test_weights_that_are_not_finite(saved, tmp_path):
     ("values", "message"),
     [
         ({"version": 5}, "version 5 of the format, this library reads 4"),
-        ({"version": "4"}, "version 4 of the format"),
+        ({"version": "4"}, "version '4' of the format"),
+        ({"version": 4.0}, "version 4.0 of the format"),
+        ({"version": 10**400}, "version 1000"),
+        ({"version": [[4]]}, "version .* of the format"),
+        ({"config": {"x" * 10**6: 1}}, "another version of diffmst_lib"),
         ({"version": 0}, "version 0 of the format"),
         ({"version": None}, "version None"),
         ({"format": "other"}, "not the configuration of a Diff-MST model"),
@@ -186,17 +190,27 @@ def test_configurations_of_another_version(saved, values, message):
         ({"style": "false"}, "style"),
         ({"chunk": 0}, "chunk"),
         ({"name": 5}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": "x" * 10**6}, "name"),
         ({"sample_rate": 0}, "sample_rate"),
+        ({"sample_rate": 10**6}, "sample_rate"),
+        ({"layers": 10**400}, "layers"),
+        ({"window_seconds": 10**400}, "window_seconds"),
+        ({"window_seconds": True}, "window_seconds"),
+        ({"name": ["deep", [[[[[[[[["x" * 1000]]]]]]]]]]}, "name"),
+        ({"features": ["rms"] * 10**5}, "features"),
+        ({"channels": [4] * 101, "pools": [[1, 1]] * 101}, "channels cannot be of 101 blocks, at most 100"),
+        ({"encoder": "cnn", "channels": [4], "pools": [[1, 1]], "hop": 1, "window_seconds": 600}, "hop"),
     ],
 )
 def test_configurations_that_make_no_sense(saved, values, message):
     change(saved[1], config=json.loads((saved[1] / "config.json").read_text())["config"] | values)
     with pytest.raises(InputError, match=message) as error:
         dm.DiffMST.from_pretrained(saved[1])
-    assert "config.json" in str(error.value) and "\n" not in str(error.value)
+    assert one_line(error, "config.json") and len(str(error.value)) < 1000
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00", "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00", "[" * 100_000, "9" * 5000])
 def test_configurations_that_are_none(saved, text):
     (saved[1] / "config.json").write_text(text)
     with pytest.raises(InputError, match=r"config.json"):

@@ -3,17 +3,14 @@
 import pytest
 import torch
 
-from diffmst_lib.audio.loudness import normalize_loudness
 from diffmst_lib.network.encoder import (
     SpectrogramEncoder,
     Standardize,
     StatisticsEncoder,
-    StyleFeatures,
     fit_constants,
     log_mel,
     magnitude,
 )
-from diffmst_lib.style.features import audio_features
 
 SMALL_CNN = {"channels": (4, 8, 8), "pools": ((4, 4), (4, 4), (4, 2)), "hop": 512}
 
@@ -196,22 +193,6 @@ def test_statistics_do_not_count_silence(noise):
     )  # the bands, with the frames at the edge
     assert 0.45 < padded[-1] < 0.55 < whole[-1] == 1.0
     torch.testing.assert_close(padded[-3], whole[-3] - 3.0, rtol=0, atol=0.1)  # the level does
-
-
-def test_style_features_are_the_losses_features(noise):
-    x = noise(2, 2, 40_000) * torch.tensor([1.0, 0.3])[:, None]
-    style = StyleFeatures()
-    raw = style.features(x)
-    found = audio_features(x)
-    assert raw.shape == (2, style.size) and style.size == sum(value[0].numel() for value in found.values())
-    assert torch.equal(raw[:, :2], found["rms"]) and torch.equal(raw[:, 5], found["stereo_imbalance"])
-    assert torch.equal(raw[:, 6:30], found["bark_spectrum"][..., 0])
-    assert torch.equal(style(x), style.standardize(raw))
-
-
-def test_untrained_style_features_are_standardized_about_right(reference):
-    record = normalize_loudness(reference)[None]
-    assert StyleFeatures()(record).abs().mean() < 1.5
 
 
 def test_only_encoders_with_statistics_have_constants(noise):

@@ -5,22 +5,9 @@ import torch
 from model_helpers import TWIN, model
 
 import diffmst_lib as dm
-from diffmst_lib.audio.loudness import level_stems
 from diffmst_lib.console.table import knob_index
 from diffmst_lib.mixing.bus import plain_sum
 from diffmst_lib.network.evidence import SIZE
-
-
-@pytest.fixture(scope="module")
-def stems(song):
-    """(3, 2, T), their sum at -20 LUFS."""
-    return level_stems(song.audio)[0]
-
-
-@pytest.fixture(scope="module")
-def record(reference):
-    """(2, T), at -16 LUFS."""
-    return dm.normalize_loudness(reference)
 
 
 def test_constants_are_those_of_the_examples_and_kept_with_the_weights(noise):

@@ -119,7 +119,76 @@ def test_a_broken_checkpoint(index, unbroken, tmp_path):
         (tmp_path / "checkpoint.safetensors").write_bytes(broken)
         with pytest.raises(InputError) as caught:
             train(short(), index, tmp_path, resume=True, **OPTIONS)
-        assert one_line(caught, "checkpoint.safetensors")
+        assert one_line(caught, "checkpoint.safetensors", "remove it or name another folder")
+    (tmp_path / "checkpoint.safetensors").unlink()  # which is the advice
+    train(short(steps=1, validate_every=1), index, tmp_path, resume=True, **OPTIONS)
+
+
+def test_the_way_out_of_a_truncated_checkpoint_leads_on(index, unbroken, tmp_path):
+    shutil.copytree(unbroken.folder, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError) as caught:
+        train(short(), index, path.parent, resume=True, **OPTIONS)
+    assert one_line(
+        caught, f"{path}: not a whole checkpoint", f"--init {path.parent} or init=", "another folder"
+    )
+    init = dm.DiffMST.from_pretrained(path.parent)
+    train(short(steps=1, validate_every=1), index, tmp_path / "new", init=init, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"identity": None}, "identity"),
+        ({"identity": {}}, "identity.model"),
+        ({"identity": {"model": {}, "steps": "6", "devices": 1}}, "identity.steps"),
+        ({"progress": None}, "progress"),
+        ({"progress": {"step": 3}}, "progress.losses"),
+        ({"step": "3"}, "progress.step"),
+        ({"step": -1}, "progress.step"),
+        ({"step": True}, "progress.step"),
+        ({"step": 10**400}, "progress.step"),
+        ({"seconds": float("nan")}, "progress.seconds"),
+        ({"seconds": [1]}, "progress.seconds"),
+        ({"skipped": None}, "progress.skipped"),
+        ({"losses": 0.1}, "progress.losses"),
+        ({"losses": ["x"]}, "progress.losses"),
+        ({"scaler": []}, "progress.scaler"),
+        ({"import": "os"}, "progress.import"),
+    ],
+)
+def test_what_a_strange_checkpoint_says_about_itself(index, unbroken, tmp_path, changes, field):
+    def change(about):
+        outer = changes.keys() <= {"identity", "progress"}
+        (about if outer else about["progress"]).update(changes)
+
+    path = changed_checkpoint(unbroken, tmp_path, change)
+    with pytest.raises(InputError) as caught:
+        train(short(), index, tmp_path, resume=True, **OPTIONS)
+    assert one_line(caught, path, f"its {field} is missing or of a wrong kind", "begin anew")
+
+
+@pytest.mark.parametrize("about", [None, "", "[]", "3", "null", "[" * 10**5, "9" * 5000, '{"format": [[1]]}'])
+def test_a_checkpoint_that_says_nothing_about_itself(index, unbroken, tmp_path, about):
+    path = tmp_path / "checkpoint.safetensors"
+    metadata = None if about is None else {"about": about}
+    save_file({"model.lift": torch.zeros(1)}, path, metadata)
+    with pytest.raises(InputError) as caught:
+        train(short(), index, tmp_path, resume=True, **OPTIONS)
+    assert one_line(caught, path, "begin anew")
+
+
+def test_a_state_of_the_optimizer_that_does_not_fit(index, unbroken, tmp_path):
+    path = changed_checkpoint(
+        unbroken,
+        tmp_path,
+        lambda about: about["progress"].update(step=3),
+        lambda tensors: tensors.update({"optimizer.exp_avg.controller.side": torch.zeros(7)}),
+    )
+    with pytest.raises(InputError) as caught:
+        train(short(), index, tmp_path, resume=True, **OPTIONS)
+    assert one_line(caught, path, "the state of the optimizer for controller.side does not fit")
 
 
 class Lifted(dm.DiffMST):
@@ -144,13 +213,14 @@ def test_the_training_of_a_class_of_ones_own_goes_on_with_that_class(index, unbr
     assert type(run.model) is Lifted and type(Lifted.from_pretrained(tmp_path)) is Lifted
 
 
-def changed_checkpoint(run, folder, change):
-    """Copy a run's checkpoint into a folder, with a change of what it says about itself."""
+def changed_checkpoint(run, folder, change, change_tensors=lambda tensors: None):
+    """Copy a run's checkpoint into a folder, with a change of what it says about itself or of its tensors."""
     path = folder / "checkpoint.safetensors"
     with safe_open(run.folder / path.name, "pt") as file:
         about = json.loads(file.metadata()["about"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     change(about)
+    change_tensors(tensors)
     save_file(tensors, path, {"about": json.dumps(about)})
     return path
 
@@ -181,8 +251,9 @@ def test_more_than_one_percent_of_skipped_updates_stops(step, skipped, precision
     for number in range(step):
         progress.add(0.1, float("nan") if number < skipped else 1.0, 0.5)
     if stops:
-        with pytest.raises(InputError, match=f"^{skipped} of {step} updates"):
+        with pytest.raises(InputError, match=f"^{skipped} of {step} updates") as caught:
             progress.check_skipped(precision)
+        assert ("float32" in str(caught.value)) == (precision != "float32")
     else:
         progress.check_skipped(precision)
 

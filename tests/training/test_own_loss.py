@@ -58,6 +58,27 @@ def test_an_own_loss_from_training_to_a_whole_song(index, unbroken, tmp_path):
     assert dm.loudness(mix.audio) == pytest.approx(-16, abs=0.5)
 
 
+ALONE = {"known": 0.0, "pull": 0.0, "keep": 0.0}
+
+
+@pytest.mark.parametrize("more", [{}, {"known": 0.5}, {"pull": 0.1}, {"keep": 1.0}])
+def test_a_recipe_trains_on_the_own_loss_alone_or_with_what_holds_the_song(long_index, tmp_path, more):
+    """The loss of a step is what the function returned, unless known answers, pull or keep are asked for."""
+    returned = []
+
+    def recorded(mix, target, sample_rate):
+        loss = log_spectrum(mix, target, sample_rate)
+        returned.append(loss.item())
+        return loss
+
+    own = short(loss=recorded, learning_rate=0.03, schedule="constant", **ALONE | more)
+    log = train(own, long_index, tmp_path, **OPTIONS).log
+    of_steps = returned[1:]  # the first time it is tried on a plain sum
+    assert len(of_steps) == (3 if "known" in more else 6)
+    alone = log["loss"].tolist() == pytest.approx([sum(of_steps) / len(of_steps)], rel=1e-5)
+    assert alone == (more == {}), (log, of_steps)
+
+
 def test_it_learns_by_its_own_loss(index, tmp_path):
     run = train(short(steps=40, validate_every=40, loss=log_spectrum), index, tmp_path, **OPTIONS)
     assert run.log["loss"].iloc[-1] < 0.9 * run.log["loss"].iloc[0], run.log

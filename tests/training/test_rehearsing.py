@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from audio_helpers import one_line
-from training_helpers import OPTIONS, interrupted, same, short, small_cnn, weights
+from training_helpers import OPTIONS, interrupted, moved, same, short, small_cnn, weights
 
 import diffmst_lib as dm
 from diffmst_lib.data.index import SongIndex
@@ -51,12 +51,8 @@ def test_a_run(rehearsed):
     """Weights that load and that moved, constants, a log that the folder has as well."""
     loaded = dm.DiffMST.from_pretrained(rehearsed.folder)
     assert loaded.config == LIKE.config and not loaded.training and not rehearsed.model.training
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        untrained = dm.DiffMST("tiny").state_dict()
-    moved = {name for name, value in loaded.state_dict().items() if not torch.equal(value, untrained[name])}
     wanted = ("controller.heads.track.2.weight", "style.standardize.mean", "track_encoder.standardize.mean")
-    assert moved.issuperset(wanted)
+    assert moved(loaded).issuperset(wanted)
     assert rehearsed.log["step"].tolist() == [2, 4, 5] and len(rehearsed.validation) == 0
     assert list(rehearsed.log.columns) == ["step", "seconds", "known", "record"]
     assert (losses(rehearsed)[["known", "record"]] > 0).all(axis=None)
@@ -170,6 +166,66 @@ def test_models_that_cannot_rehearse_are_refused_before_anything_is_made(long_in
     with pytest.raises(InputError) as caught:
         rehearse(like, long_index, tmp_path / "out", **FEW)
     assert one_line(caught, "a rehearsal is for models") and not (tmp_path / "out").exists()
+
+
+class Tired(dm.DiffMST):
+    """A class of one's own, half of whose embeddings are forgotten while it is trained."""
+
+    def controller_logits(self, embeddings, style, **options):
+        embeddings = torch.nn.functional.dropout(embeddings, 0.5, self.training)
+        return super().controller_logits(embeddings, style, **options)
+
+
+def tired():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Tired("tiny")
+
+
+def test_a_class_of_ones_own_stopped_and_resumed(rehearsed, long_index, tmp_path):
+    """What its dropout forgets follows from the seed, whoever has drawn random numbers before."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        whole = rehearse(LIKE, long_index, tmp_path / "whole", init=tired(), **FEW)
+        torch.manual_seed(2)
+        with pytest.raises(Stopped):
+            rehearse(interrupted(LIKE, 2), long_index, tmp_path / "parts", init=tired(), **FEW)
+        parts = rehearse(LIKE, long_index, tmp_path / "parts", init=tired(), resume=True, **FEW)
+        other = rehearse(LIKE, long_index, tmp_path / "other", init=tired(), **FEW | {"seed": 1})
+    assert isinstance(parts.model, Tired) and not same(weights(whole), weights(rehearsed))
+    assert same(weights(parts), weights(whole)) and not same(weights(other), weights(whole))
+    with pytest.warns(InputNote, match="finished"):
+        again = rehearse(LIKE, long_index, tmp_path / "parts", init=tired(), resume=True, **FEW)
+    assert isinstance(again.model, Tired) and same(weights(again), weights(whole))
+
+
+def test_it_goes_on_from_a_model_with_its_constants(rehearsed, long_index, tmp_path):
+    """Its weights have learned from inputs that these constants standardize, whatever is heard now."""
+    init = dm.DiffMST.from_pretrained(rehearsed.folder)
+    init.style.standardize.mean += 0.5
+    before = {name: value.clone() for name, value in init.state_dict().items()}
+    run = rehearse(LIKE, long_index, tmp_path, init=init, **FEW)
+    assert run.model is init
+    constants = [name for name in before if ".standardize." in name]
+    assert len(constants) == 6 and all(torch.equal(weights(run)[name], before[name]) for name in constants)
+    assert not same(weights(run), before)
+
+
+@pytest.mark.parametrize(
+    ("init", "why"),
+    [
+        (
+            dataclasses.replace(LIKE.config, width=16),
+            "another configuration than the recipe's: width 16, now 32",
+        ),
+        ("tiny", "init must be a model"),
+    ],
+)
+def test_what_is_no_start(long_index, tmp_path, init, why):
+    init = init if isinstance(init, str) else dm.DiffMST(init)
+    with pytest.raises(ValueError, match=why):
+        rehearse(LIKE, long_index, tmp_path / "out", init=init, **FEW)
+    assert not (tmp_path / "out").exists()
 
 
 def test_numbers_out_of_range(long_index, tmp_path):
