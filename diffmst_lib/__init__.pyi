@@ -3,12 +3,12 @@ from . import data as data
 from . import plots as plots
 from . import training as training
 from .audio.loading import load_audio as load_audio
-from .audio.loading import load_multitrack as load_multitrack
 from .audio.loading import save_audio as save_audio
 from .audio.loudness import loudness as loudness
 from .audio.loudness import normalize_loudness as normalize_loudness
 from .audio.loudness import normalize_tracks as normalize_tracks
 from .audio.multitrack import Multitrack as Multitrack
+from .audio.stems import load_multitrack as load_multitrack
 from .console import effects as effects
 from .console import params as params
 from .console import released as released

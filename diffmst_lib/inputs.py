@@ -10,9 +10,10 @@ from dataclasses import MISSING, field, fields
 from numbers import Real
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PRESETS = ("default", "reference")  # of the console, the features and the losses
 # The console with mono strips of the first edition, whose files of settings are read.
@@ -61,6 +62,8 @@ def check_preset(preset: str) -> None:
 
 def check_dtype(x: torch.Tensor) -> None:
     """Raise ValueError unless audio is a tensor of float32 or float64."""
+    import torch  # here, so that a command can refuse what it gets without it
+
     if not isinstance(x, torch.Tensor):
         raise ValueError(f"audio must be a torch tensor, got {type(x).__name__}")
     if x.dtype not in (torch.float32, torch.float64):

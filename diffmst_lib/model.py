@@ -21,7 +21,7 @@ from typing import Self
 import torch
 
 from .audio.multitrack import Multitrack
-from .console.mixing_console import MixingConsole
+from .console.mixing_console import MixingConsole, check_console, check_finite
 from .console.params import ConsoleParams
 from .console.table import knob_index
 from .mixing import whole_song
@@ -97,7 +97,7 @@ class DiffMST(Listener):
         The sum of stems is held at -20 LUFS before the master bus.
         """
         with torch.autocast(tracks.device.type, enabled=False):
-            return run_console(self.console, tracks, params, mask=mask)
+            return run_console(check_console(self.console), tracks, params, mask=mask)
 
     def predict(
         self,
@@ -125,7 +125,8 @@ class DiffMST(Listener):
 
         Raises:
             ValueError: For shapes and types that do not fit, and for a number of passes that the model cannot
-                do; its subclass `NotFinite` when the network gives NaN (which is not checked on a GPU).
+                do; its subclasses `NotFinite` when the network gives NaN, and InputError when the console
+                does (neither is checked on a GPU).
         """
         check_types(tracks, reference, mask)
         if pans is not None:
@@ -189,6 +190,7 @@ class DiffMST(Listener):
                         mix = plain_sum(tracks, pans, mask)
                     else:
                         mix = self.run_console(tracks, params, mask)
+                        check_finite(self.console, mix, tracks)
                     compared, of_stems = self.compare(style, mix, power, params)
                 answer = self.controller_logits(embeddings, compared, pans=pans, evidence=of_stems, mask=mask)
                 if logits:
@@ -230,7 +232,8 @@ class DiffMST(Listener):
         The network hears windows of `config.window_seconds`, the dozen loudest of a song. Every window gives a
         console; their mean, weighted by the energy of each stem, is the song's. `model.console` renders it, also
         one of a class of your own. Without refine steps, a console that leads farther from the record than the
-        plain sum of the stems is led back by halves, unless `keep` is 0.
+        plain sum of the stems goes back by halves, and a note says so. With `keep=0` it is taken as it is: that
+        is for networks that were trained with a loss of their own.
 
         Args:
             song: The stems.
@@ -238,7 +241,8 @@ class DiffMST(Listener):
             refine_steps: Steps of `optimize_mix` that start from the network's console, 0 or more.
             balance: "delivered" or "equal", as in `optimize_mix`, and so are the others.
             center: Stems of a mono song that stay in the middle.
-            keep: Weight of what holds the song during the refine steps, 0 or more.
+            keep: Weight of what holds the song during the refine steps, 0 or more. 0 also takes the console that
+                the network found as it is.
             lock: Strips and knobs that stay as they were delivered.
             amount: How far to go from the song as delivered to what was found, 0 to 1, also by aspect.
             fit_seconds: Length of the window that the refine steps fit, in seconds.
@@ -313,7 +317,8 @@ class DiffMST(Listener):
     def from_pretrained(cls, name: str | Path) -> Self:
         """Load a trained model, in eval mode. Nothing is unpickled, and nothing that it names is imported.
 
-        A subclass gives that subclass, and is built from the configuration alone. Own encoders, controllers, consoles and features must be registered.
+        A subclass gives that subclass, and is built from the configuration alone. Own encoders, controllers,
+        consoles and features must be registered.
 
         Args:
             name: A folder made by `save_pretrained`, or "small", which comes with the library.

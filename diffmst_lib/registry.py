@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from .inputs import InputError
@@ -84,7 +85,7 @@ def same_entry(one: Any, other: Any) -> bool:
     """Tell whether two entries are the same, or the same definition that was run again.
 
     Functions and classes count as the same when they are defined under the same name in the same module.
-    Functions inside functions, lambdas among them, must have the same code and the same values around it.
+    Functions inside functions, lambdas among them, must have the same code, defaults and values around it.
     Everything else must be equal, part by part.
 
     Args:
@@ -106,11 +107,14 @@ def same_entry(one: Any, other: Any) -> bool:
     if is_dataclass(one) and not isinstance(one, type):
         values = [[getattr(x, field.name, None) for field in fields(one)] for x in (one, other)]
         return _place(type(one)) == _place(type(other)) and same_entry(*values)
+    if isinstance(one, partial):
+        parts = [(x.func, x.args, sorted(x.keywords.items())) for x in (one, other) if isinstance(x, partial)]
+        return len(parts) == 2 and same_entry(*parts)
     if _place(one) is not None:
         return _place(one) == _place(other) and (
-            "<" not in one.__qualname__ or _inside(one) == _inside(other)
+            "<" not in one.__qualname__ or all(map(_equal, _inside(one), _inside(other)))
         )
-    return type(one) is type(other) and bool(one == other)
+    return _equal(one, other)
 
 
 def _place(definition: Any) -> tuple[str, str] | None:
@@ -120,7 +124,20 @@ def _place(definition: Any) -> tuple[str, str] | None:
     return definition.__module__, definition.__qualname__
 
 
-def _inside(function: Any) -> tuple:
-    """A function's code, and the values that it takes from around it."""
-    cells = getattr(function, "__closure__", None) or ()
-    return getattr(function, "__code__", None), tuple(cell.cell_contents for cell in cells)
+def _inside(function: Any) -> list[Any]:
+    """A function's code and defaults, and the values that it takes from around it."""
+    kept = [getattr(function, name, None) for name in ("__code__", "__defaults__", "__kwdefaults__")]
+    return [*kept, *(cell.cell_contents for cell in getattr(function, "__closure__", None) or ())]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal; tensors and arrays as a whole, but not within other values."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or getattr(one, "shape", None) != getattr(other, "shape", None):
+        return False
+    try:
+        equal = one == other
+        return bool(equal.all() if hasattr(equal, "all") else equal)
+    except (RuntimeError, ValueError):  # of lists with tensors in them: no one number
+        return False

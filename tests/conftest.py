@@ -10,6 +10,7 @@ import torch
 from hypothesis import settings
 
 import diffmst_lib as dm
+from diffmst_lib.audio.loudness import level_stems
 
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None
@@ -32,6 +33,18 @@ def song(data) -> dm.Multitrack:
 @pytest.fixture(scope="session")
 def reference(data) -> torch.Tensor:
     return dm.load_audio(data / "references" / "vibe_ace.ogg")[:, : 3 * 44100]
+
+
+@pytest.fixture(scope="session")
+def stems(song):
+    """(3, 2, T), their sum at -20 LUFS."""
+    return level_stems(song.audio)[0]
+
+
+@pytest.fixture(scope="session")
+def record(reference):
+    """(2, T), at -16 LUFS."""
+    return dm.normalize_loudness(reference)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from hanging import HANGS_S
 from layout import BOOK, ROOT, chapters, files, title
 
 import diffmst_lib
+from diffmst_lib.command.main import VERBS
 
 LIBRARY = ROOT / "diffmst_lib"
 FLOORS = [  # from top to bottom: a room imports from its own floor and those below it
@@ -24,7 +25,7 @@ FLOORS = [  # from top to bottom: a room imports from its own floor and those be
     ["audio", "network", "plots"],
     ["console", "style"],
     ["disk"],
-    ["inputs", "registry"],
+    ["inputs", "options", "registry"],
     ["__init__"],  # loads nothing, and is loaded before everything
 ]
 HEIGHT = {room: -depth for depth, rooms in enumerate(FLOORS) for room in rooms}
@@ -275,28 +276,48 @@ def python(code: str, **environment: str) -> str:
     return result.stdout
 
 
-HEAVY = [
-    "anywidget",
-    "ipywidgets",
-    "librosa",
-    "lightning",
-    "matplotlib",
-    "numba",
-    "numpy",
-    "pandas",
-    "scipy",
-    "soundfile",
-    "torch",
-]
+def foreign(code: str) -> set[str]:
+    """The packages that a piece of code loads in a fresh process, but for Python's own."""
+    found = "{name.partition('.')[0] for name in sys.modules.keys() - before} - sys.stdlib_module_names"
+    printed = python(f"import sys\nbefore = set(sys.modules)\n{code}\nprint(*{found})")
+    return set(printed.rpartition("\n")[0].rpartition("\n")[2].split())
+
+
+def test_packages_that_are_loaded_are_found():
+    assert "numpy" in foreign("import numpy.fft") and foreign("import json") == set()
 
 
 @pytest.mark.parametrize(
-    "code", ["import diffmst_lib", "from diffmst_lib.command.main import build_parser; build_parser('mix')"]
+    "code",
+    [
+        "import diffmst_lib",
+        "from diffmst_lib import training, data, plots, bench",
+        "import diffmst_lib as dm; dm.data_dir(); dm.InputError",
+    ],
 )
-def test_nothing_heavy_is_loaded_before_it_is_used(code):
-    assert (
-        python(f"{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])").split() == []
+def test_nothing_is_loaded_before_it_is_used(code):
+    assert foreign(code) == {"diffmst_lib", "lazy_loader"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--help", "--version"]
+    + [f"{verb} --help" for verb in VERBS]
+    + [f"data {what} --help" for what in ("index", "cache", "open", "shard")]
+    + [
+        "mix stems",
+        "train --recipe mine",
+        "rehearse --preset huge",
+        "data index songs --layout none",
+        "bench 3",
+    ],
+)
+def test_help_and_wrong_options_load_nothing(words):
+    code = (
+        "from contextlib import suppress\nfrom diffmst_lib.command.main import main\n"
+        f"with suppress(SystemExit):\n    main({words.split()})\n    raise AssertionError"
     )
+    assert foreign(code) == {"diffmst_lib", "lazy_loader"}
 
 
 def test_every_public_name_is_there():

@@ -9,7 +9,6 @@ from model_helpers import TWIN, model
 
 import diffmst_lib as dm
 from diffmst_lib import InputError, Multitrack
-from diffmst_lib.audio.loudness import level_stems
 from diffmst_lib.audio.spreading import spread_pans
 from diffmst_lib.console.table import knob_index
 from diffmst_lib.mixing.bus import plain_sum
@@ -23,18 +22,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:the mix is farther from its reco
 @pytest.fixture(scope="module")
 def tiny():
     return model()
-
-
-@pytest.fixture(scope="module")
-def stems(song):
-    """(3, 2, T), their sum at -20 LUFS."""
-    return level_stems(song.audio)[0]
-
-
-@pytest.fixture(scope="module")
-def record(reference):
-    """(2, T), at -16 LUFS."""
-    return dm.normalize_loudness(reference)
 
 
 def same_console(ours, theirs, atol=1e-6):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from training_helpers import OPTIONS, miniature, short
 
 import diffmst_lib as dm
 from diffmst_lib.console.table import knob_index
+from diffmst_lib.mixing.optimize import fit_console
+from diffmst_lib.mixing.result import check_reference
 from diffmst_lib.mixing.start import start_params
 from diffmst_lib.training.loop import train
 from diffmst_lib.training.random_consoles import random_params
@@ -163,6 +166,71 @@ def test_a_console_that_does_not_fit_its_settings(song, reference):
             dm.optimize_mix(song, reference, init=params, console=console)
     with pytest.raises(ValueError, match="no console is registered as 'unheard'"):
         dm.optimize_mix(song, reference, console="unheard")
+
+
+class Broken(dm.MixingConsole):
+    """A console whose master bus gives NaN from one call on, or whose gradient is NaN."""
+
+    fails_in, calls, gradient = 0, 0, 1.0
+
+    def master_bus(self, x, params):
+        y = super().master_bus(x, params)
+        self.calls += 1
+        y = y + (y - y).square().sum().sqrt() if math.isnan(self.gradient) else y
+        return y * math.nan if self.calls >= self.fails_in > 0 else y
+
+
+def broken(**how):
+    console = Broken(RATE)
+    vars(console).update(how)
+    return console
+
+
+GIVES_NAN = r"the console Broken\(44100, 'default'\) gives NaN or infinity, although tracks and settings are"
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_console_that_gives_nan_is_named(song, reference, steps):
+    network = model()
+    network.console = broken(fails_in=1)
+    with pytest.raises(dm.InputError, match=f"^{GIVES_NAN}"):
+        network.mix(song, reference, refine_steps=steps)
+    with pytest.raises(dm.InputError, match=f"^{GIVES_NAN}"):
+        dm.optimize_mix(song, reference, steps=steps, console=network.console)
+
+
+def test_a_network_that_listens_to_nan_names_the_console(noise):
+    network = model(passes=2)
+    network.console = broken(fails_in=1)
+    with pytest.raises(dm.InputError, match=f"^{GIVES_NAN}"):
+        network.predict(noise(1, 2, 2, 20_000), noise(1, 2, 20_000))
+
+
+def test_a_fit_that_comes_to_nan_keeps_the_best_and_says_why(song, reference):
+    console = broken(fails_in=5)  # the start, the start off its ends, and two steps are finite
+    with pytest.warns(dm.InputNote, match=f"^the fit ends in step 3: {GIVES_NAN}"):
+        params, history = fit_console(
+            song, check_reference(reference, sample_rate=RATE), start_params(song), console, steps=8
+        )
+    assert len(history) == 4 and history["total"][:3].notna().all() and history["total"][3:].isna().all()
+    params.check()
+
+
+def test_a_console_without_a_finite_gradient_is_named(song, reference):
+    console = broken(gradient=math.nan)
+    with pytest.raises(dm.InputError, match=r"^the gradient is not finite through the console Broken\("):
+        dm.optimize_mix(song, reference, steps=2, console=console)
+
+
+@pytest.mark.parametrize("console", [5, None, "warm", dm.MixingConsole])
+def test_a_model_whose_console_is_none(song, reference, noise, console):
+    network = model()
+    network.console = console
+    for use in (network.mix, network.analyze):
+        with pytest.raises(dm.InputError, match=r"^console must be a MixingConsole, "):
+            use(song, reference)
+    with pytest.raises(dm.InputError, match=r"^console must be a MixingConsole, "):
+        network(noise(1, 2, 2, 20_000), noise(1, 2, 20_000))
 
 
 def test_the_papers_console_is_fitted_by_its_name(song, reference):

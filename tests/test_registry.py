@@ -45,6 +45,9 @@ def test_a_name_is_a_word(name):
 
 CELL = """
 from dataclasses import dataclass
+from functools import partial
+
+import torch
 
 @dataclass(frozen=True)
 class Effect:
@@ -59,6 +62,9 @@ def make(k):
 
 effect = Effect("drive", drive)
 inner = make({number})
+default = lambda x, k={number}: k * x
+sums = make(torch.full((2,), {number}))
+part = partial(drive, k={number})
 """
 
 
@@ -71,14 +77,15 @@ def run_cell(number: int) -> dict:
 def test_a_cell_that_is_run_again_registers_the_same():
     first, again, edited = run_cell(2), run_cell(2), run_cell(3)
     assert first["drive"] is not again["drive"] and first["effect"] != again["effect"]
-    for name in ("drive", "Effect", "effect", "inner"):
+    for name in ("drive", "Effect", "effect", "inner", "default", "sums", "part"):
         assert same_entry(first[name], again[name])
         assert same_entry([first[name], 1], [again[name], 1])
     parts = Registry("feature", own={})
     parts.register("mine", first["drive"])
     parts.register("mine", edited["drive"])
     assert parts.get("mine")(1) == 3  # what is written there now
-    assert not same_entry(first["inner"], edited["inner"])  # another number, made by the same function
+    for name in ("inner", "default", "sums", "part"):  # another number, in the same code
+        assert not same_entry(first[name], edited[name])
 
 
 def test_different_entries_are_told_apart():

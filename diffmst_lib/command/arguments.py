@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import unicodedata
 
 
 def count(text: str, least: int = 1) -> int:
@@ -78,7 +79,7 @@ def stem_names(text: str) -> str:
     """Read names of stems or knobs, which only the song can tell apart. They are empty like a folder's."""
     if not text.strip(" ,"):
         raise argparse.ArgumentTypeError("is empty: name stems or knobs")
-    return text
+    return unicodedata.normalize("NFC", text)
 
 
 def folder(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..options import MODELS
 from .arguments import count, seconds
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `diffmst bench` to its parser."""
-    from ..network.config import PRESETS
-
     parser.add_argument(
         "--tracks",
         type=count,
@@ -37,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--model",
         nargs="+",
-        choices=tuple(PRESETS),
+        choices=MODELS,
         metavar="PRESET",
         help="the network of these presets (tiny, small, paper) beside its console instead",
     )
     what.add_argument(
         "--train",
-        choices=tuple(PRESETS),
+        choices=MODELS,
         metavar="PRESET",
         help="a training step of this preset through both consoles instead",
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..options import KINDS, LAYOUTS, SAMPLE_RATE, SPLITS
 from .arguments import count, folder
 
 if TYPE_CHECKING:
@@ -50,15 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_index(parser: argparse.ArgumentParser) -> None:
-    from ..data.layouts.finding import LAYOUTS
-
     add = parser.add_argument
     add("folder", metavar="DIR", help="multitracks, in one of the layouts, or finished songs")
     add(
         "--layout",
         choices=LAYOUTS,
         default="auto",
-        help="default: recognized by names; albums of finished songs need `songs`",
+        help="default: recognized by names. `instruments`: folders in a song's are its instruments; `folders`: "
+        "they are songs; albums of finished songs need `songs`",
     )
     add("--references", metavar="DIR", nargs="+", default=[], help="folders of finished songs besides")
     add(
@@ -67,13 +67,16 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
         help="JSON {song: {split, artist, title, license, attribution}}, where you know better; "
         "give it again each time",
     )
+    add(
+        "--timestamps",
+        action="store_true",
+        help="place stems where the time stamps of their files say (Broadcast WAV), not all at 0",
+    )
     add("--output", metavar="FILE", help="where to write the index (default: DIR/index.json)")
     parser.set_defaults(run=run_index)
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:
-    from ..audio.loudness import SAMPLE_RATE
-
     add = parser.add_argument
     add("--sample-rate", type=count, default=SAMPLE_RATE, metavar="HZ", help=f"default: {SAMPLE_RATE}")
     add("index", metavar="INDEX", help="index.json or its folder")
@@ -97,9 +100,6 @@ def _add_open(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_shard(parser: argparse.ArgumentParser) -> None:
-    from ..data.scale.shards import KINDS
-    from ..data.songs import SPLITS
-
     add = parser.add_argument
     add("index", metavar="INDEX", help="index.json or its folder")
     add("--output", type=folder, metavar="DIR", required=True, help="folder for the shards")
@@ -123,6 +123,7 @@ def run_index(options: argparse.Namespace) -> None:
     """
     from ..data.building import build_index, with_facts
     from ..data.layouts.finding import find_songs
+    from ..data.placing import place_stems
     from ..data.songs import refuse_stems
 
     output = options.output or options.folder
@@ -136,6 +137,7 @@ def run_index(options: argparse.Namespace) -> None:
         problems = problems + others
     if options.about:
         songs = with_facts(songs, options.about)
+    songs = place_stems(songs, timestamps=options.timestamps)
     index = build_index(songs, output, problems=problems, workers=options.workers, progress=not options.quiet)
     if not options.quiet:
         report(index)
@@ -233,7 +235,7 @@ def run_shard(options: argparse.Namespace) -> None:
     """
     from ..data.index import SongIndex
     from ..data.sampling import Sampling
-    from ..data.scale.shards import KINDS, write_shards
+    from ..data.scale.shards import write_shards
     from ..data.songs import Problem
     from ..inputs import InputError
 
@@ -273,8 +275,6 @@ def run_shard(options: argparse.Namespace) -> None:
 def report(index: SongIndex) -> None:
     """Print the number and hours of songs by split, then the files and folders that were left out."""
     import pandas as pd
-
-    from ..data.songs import SPLITS
 
     rows = {}
     for split in SPLITS:

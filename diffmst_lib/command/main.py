@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from .. import __version__
+from .stopping import ignore_stops, open_streams, stoppable
 
 VERBS = {  # the commands, each in a module of its own, and their texts in `diffmst --help`
     "mix": "stems and a reference in, a stereo mix and console settings out",
@@ -46,36 +48,49 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: Words after `diffmst`. Default: those of the shell.
+        arguments: Words after `diffmst`. Default: those of the shell, and the process ends with the command.
 
     Returns:
-        Exit code: 0 for success, 2 for bad input, 130 when stopped. For bad options, argparse exits with 2.
+        Exit code: 0 for success, 2 for bad input, 128 and the signal's number when stopped: 130 by Ctrl-C. For
+        bad options, argparse exits with 2.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # names may have letters that the terminal cannot show
-    try:
-        verb = next((word for word in words if not word.startswith("-")), None)
-        return _run(build_parser(verb).parse_args(words))
-    except BrokenPipeError:  # the reader of the report has closed the pipe; the files are complete
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt as stopped:
-        return _say(str(stopped) or "stopped", 130)
+    with stoppable(at_once=arguments is None) as stops, open_streams():
+        try:
+            code = _run(words, stops)
+        except BaseException as error:
+            # Libraries turn the interrupt into errors of their own.
+            if not isinstance(error, KeyboardInterrupt) and (isinstance(error, SystemExit) or not stops):
+                raise
+            ignore_stops()
+            message = str(error) if isinstance(error, KeyboardInterrupt) else ""
+            code = _say(message or "stopped", 128 + (stops or [signal.SIGINT])[0])
+            if arguments is None:
+                with suppress(OSError):
+                    sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)  # threads that still mix are not waited for
+    return code
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(words: list[str], stops: list[int]) -> int:
     from ..inputs import InputError
 
     try:
-        with _notes_on_stderr():
-            options.run(options)
-        sys.stdout.flush()
-    except InputError as error:
-        return _say(f"error: {error}", 2)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
+        try:
+            verb = next((word for word in words if not word.startswith("-")), None)
+            options = build_parser(verb).parse_args(words)
+            with _notes_on_stderr():
+                options.run(options)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the report has closed the pipe; the files are complete
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (InputError, OSError) as error:
+        if stops:
+            raise
+        if isinstance(error, InputError):
+            return _say(f"error: {error}", 2)
         return _say(f"error: {error.filename or 'output'}: {error.strerror or error}", 2)
     return 0
 

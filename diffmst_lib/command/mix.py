@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..options import SAMPLE_RATE
 from .arguments import amount, count, count_from_zero, folder, number_from_zero, seconds, stem_names
 
 if TYPE_CHECKING:
@@ -23,6 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `diffmst mix` to its parser."""
     add = parser.add_argument
     add("tracks", metavar="TRACKS_DIR", help="folder with one audio file a stem, mono or stereo")
+    add(
+        "--layout",
+        choices=("auto", "instruments", "folders"),
+        default="auto",
+        help="folders in TRACKS_DIR: instruments where their names say so (default), all are, or none is",
+    )
+    add(
+        "--timestamps",
+        action="store_true",
+        help="place stems where the time stamps of their files say (Broadcast WAV), not all at 0",
+    )
     add("--reference", metavar="FILE", help="stereo mix whose style to take")
     add(
         "--output",
@@ -55,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number_from_zero,
         metavar="PULL",
         help="how strongly the fit and --refine are pulled towards their start: 0 not at all, as in the paper, "
-        "2 twice as strongly as by default (default: 1)",
+        "2 twice as strongly as by default (default: 1). Of a network without --refine 0 takes the console as it "
+        "is, also where it leads farther from the reference than the plain sum of the stems",
     )
     add(
         "--lock",
@@ -86,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--stems", action="store_true", help="write DIR/stems as well: each stem as it reaches the master bus"
     )
+    add("--overwrite", action="store_true", help="replace the files of an earlier mix in DIR")
     add("--quiet", action="store_true", help="no progress bar and no report")
     parser.set_defaults(run=run)
 
@@ -99,8 +114,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         InputError: For bad input, in one line that begins with the name of the file.
     """
-    from ..audio.loading import load_audio, load_multitrack
-    from ..audio.loudness import SAMPLE_RATE
+    from ..audio.loading import load_audio
+    from ..audio.stems import load_multitrack
     from ..disk import output_folder
     from ..mixing.parts import check_amount
     from ..mixing.result import FILES
@@ -115,11 +130,17 @@ def run(options: argparse.Namespace) -> None:
     if method == "model":
         model = DiffMST.from_pretrained("small" if options.model is None else options.model)
     rate = model.config.sample_rate if model else SAMPLE_RATE
-    song = load_multitrack(options.tracks, sample_rate=rate)
+    song = load_multitrack(
+        options.tracks, sample_rate=rate, layout=options.layout, timestamps=options.timestamps
+    )
     reference = load_audio(options.reference, sample_rate=rate) if options.reference else None
+    _keep_earlier_stems(options, song)
     with output_folder(options.output, FILES) as output, _files_named(options, song):
+        if reference is not None:
+            _tell_odd_reference(options, song, reference)
         result = _mix(song, reference, method, model, options)
         report = result.report()
+        _keep_the_users_files(options)  # others may have written there in the meantime
         result.save(output, stems=options.stems, report=report)
     if not options.quiet:
         _print(result, report, output, options.stems)
@@ -187,20 +208,21 @@ def _method(options: argparse.Namespace) -> str:
         "refine": method == "model",
         "steps": method == "optimize",
         "fit-seconds": fits,
-        "keep": fits,
+        "keep": fits or (method == "model" and options.keep == 0),
         **dict.fromkeys(("lock", "amount", "balance", "center"), method != "equal-loudness"),
     }
     for name, allow in allowed.items():
         if getattr(options, name.replace("-", "_")) is not None and not allow:
             without = " without --refine" if name in ("fit-seconds", "keep") and method == "model" else ""
-            raise InputError(f"--{name} has no meaning with --method {method}{without}")
+            but = ", but for 0" if name == "keep" and without else ""
+            raise InputError(f"--{name} has no meaning with --method {method}{without}{but}")
     if not options.reference and method != "equal-loudness":
         raise InputError(f"--method {method} needs a --reference")
     return method
 
 
 def _keep_the_users_files(options: argparse.Namespace) -> None:
-    """Refuse an output folder in which the mix would overwrite a stem or the reference."""
+    """Refuse an output folder with an earlier mix, or in which a stem or the reference would be overwritten."""
     from ..inputs import InputError
     from ..mixing.result import FILES, STEMS
 
@@ -214,6 +236,53 @@ def _keep_the_users_files(options: argparse.Namespace) -> None:
             raise InputError(
                 f"{options.reference}: the reference would be overwritten, choose another output folder"
             )
+    _refuse_earlier(options, FILES)
+
+
+def _keep_earlier_stems(options: argparse.Namespace, song: Multitrack) -> None:
+    """Refuse a folder with stems of an earlier mix, or name those that stay beside a new mix."""
+    from ..audio.remarks import few
+    from ..inputs import note
+    from ..mixing.result import FX_RETURN, STEMS
+    from ..mixing.stem_files import file_names
+
+    files = [f"{name}.wav" for name in file_names([*song.names, FX_RETURN])] if options.stems else []
+    _refuse_earlier(options, [f"{STEMS}/{file}" for file in files])
+    there = sorted(path.name for path in Path(options.output, STEMS).glob("*.wav"))
+    if Path(options.output, "params.json").exists() and (
+        left := [file for file in there if file not in files]
+    ):
+        note(f"{Path(options.output, STEMS)}: stems that are not of this mix stay there: {few(left)}")
+
+
+def _refuse_earlier(options: argparse.Namespace, files: Sequence[str]) -> None:
+    from ..audio.remarks import few
+    from ..inputs import InputError
+
+    output = Path(options.output)
+    there = [file for file in files if os.path.lexists(output / file) and not (output / file).is_dir()]
+    if there and not options.overwrite:
+        raise InputError(
+            f"{output}: holds {few(there)}; replace with --overwrite, or name another folder for the mix"
+        )
+
+
+def _tell_odd_reference(options: argparse.Namespace, song: Multitrack, reference: torch.Tensor) -> None:
+    """Name a reference that is no record: a stem of the song, or a mix that was made here."""
+    import torch
+
+    from ..audio.song_folder import is_earlier_mix
+    from ..inputs import note
+
+    path = Path(options.reference)
+    if path.name == "mix.wav" and is_earlier_mix(os.listdir(path.parent)):
+        note(f"{path}: the reference is no record but an earlier mix: params.json lies beside it")
+    if reference.shape[0] > 2:
+        return
+    length = min(reference.shape[-1], song.audio.shape[-1])
+    for name, stem in song.stems.items():
+        if torch.equal(stem[:, :length], reference[:, :length].expand(2, -1)):
+            note(f"{path}: the reference is the stem {name} of the song, not a finished record")
 
 
 def _print(result: MixResult, report: Report, output: Path, stems: bool) -> None:

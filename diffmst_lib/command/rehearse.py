@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import count, count_from_zero
-from .training import add_folders, add_preset, indexes, preset_or_config
+from ..options import MOMENTS, REHEARSAL_STEPS
+from .arguments import count
+from .training import add_common, indexes, model_of, recipe_of, resumable
 
 if TYPE_CHECKING:
     from ..training.loop import Run
@@ -15,17 +15,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `diffmst rehearse` to its parser."""
-    from ..training.hearing import MOMENTS
-    from ..training.rehearsing import STEPS
-
     add = parser.add_argument
-    add_preset(add)
-    add_folders(add)
+    add_common(add)
     add(
         "--steps",
         type=count,
-        default=STEPS,
-        help=f"updates of the weights, each of 32 tasks (default: {STEPS})",
+        default=REHEARSAL_STEPS,
+        help=f"updates of the weights, each of 32 tasks (default: {REHEARSAL_STEPS})",
     )
     add(
         "--moments",
@@ -34,13 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"pairs of moments of each song that are heard (default: {MOMENTS})",
     )
-    add("--seed", type=count_from_zero, default=0, help="default: 0")
-    add("--quiet", action="store_true", help="no progress bar and no report")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Rehearse with a new model: index the data, hear it, learn, report.
+    """Rehearse: index the data, hear it, learn, report.
 
     Args:
         options: Options of `diffmst rehearse`.
@@ -49,13 +43,12 @@ def run(options: argparse.Namespace) -> None:
         InputError: For options and folders that do not fit.
         KeyboardInterrupt: When the rehearsal was stopped. The message says how to continue.
     """
-    from ..training.recipes import recipe
     from ..training.rehearsal import check_config
     from ..training.rehearsing import rehearse
-    from ..training.stopping import Stopped
 
-    like = recipe("af-16", preset_or_config(options.preset))
+    like = recipe_of(options, "af-16")
     check_config(like.config)
+    init = model_of(options, like)
     progress = not options.quiet
     index, references = indexes(options, progress)
     if progress:
@@ -64,25 +57,24 @@ def run(options: argparse.Namespace) -> None:
             f"{len(index.multitracks('train'))}, records: {len((references or index).references('train'))}",
             flush=True,
         )
-    try:
+    with resumable():
         finished = rehearse(
             like,
             index,
             options.output,
             references=references,
+            init=init,
             steps=options.steps,
             moments=options.moments,
             resume=options.resume,
             seed=options.seed,
             progress=progress,
         )
-    except Stopped as stopped:
-        raise KeyboardInterrupt(f"{stopped} with --resume") from None
     if progress:
-        _report(finished, options.output)
+        _report(finished, options.preset)
 
 
-def _report(finished: Run, output: str) -> None:
-    rows = sorted({0, len(finished.log) - 1})
-    print(finished.log.iloc[rows].round(4).to_string(index=False))
-    print(f"written: {Path(output)}; `diffmst train --init {Path(output)}` goes on from it with sound")
+def _report(finished: Run, preset: str) -> None:
+    log, folder = finished.log, finished.folder
+    print(log.iloc[sorted({0, len(log) - 1})].round(4).to_string(index=False))
+    print(f"written: {folder}; `diffmst train --preset {preset} --init {folder}` goes on from it with sound")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..options import ACCELERATORS, BALANCES, PRECISIONS, RECIPES, SCHEDULES
 from .arguments import count, count_from_zero, number_from_zero
-from .training import add_folders, add_preset, indexes, preset_or_config
+from .training import add_common, given, indexes, model_of, recipe_of, resumable
 
 if TYPE_CHECKING:
-    from ..model import DiffMST
     from ..training.loop import Run
     from ..training.recipes import Recipe
 
@@ -20,12 +20,10 @@ CHANGES = (  # options that change fields of the recipe
     "steps",
     "batch_size",
     "accumulate",
-    "learning_rate",
     "schedule",
     "clip_norm",
     "pull",
     "soft_limit",
-    "seconds",
     "balance",
     "random_gain_db",
     "mixed_songs",
@@ -38,6 +36,7 @@ MAY_BE_OFF = ("clip_norm", "soft_limit")  # at 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `diffmst train` to its parser."""
+    add_common(parser.add_argument)
     _add_what(parser.add_argument)
     _add_changes(parser.add_argument)
     _add_how(parser.add_argument)
@@ -45,14 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_what(add: Callable[..., object]) -> None:
-    from ..training.recipes import VARIANTS
-
-    add_preset(add)
-    add(
-        "--recipe",
-        choices=tuple(VARIANTS),
-        help="one of the paper's five variants, instead of the next three",
-    )
+    add("--recipe", choices=RECIPES, help="one of the paper's five variants, instead of the next three")
     add(
         "--method",
         type=int,
@@ -66,18 +58,12 @@ def _add_what(add: Callable[..., object]) -> None:
         action="store_true",
         help="train as the released code does: its losses, its levels, its random mixes, nothing that holds knobs",
     )
-    add_folders(add)
-    add("--init", metavar="small|DIR", help="start from these weights; fine-tuning needs it")
 
 
 def _add_changes(add: Callable[..., object]) -> None:
-    from ..audio.loudness import BALANCES
-    from ..training.recipes import SCHEDULES
-
     add("--steps", type=count, help="updates of the weights (default: the recipe's)")
     add("--batch-size", type=count, metavar="N", help="examples of a batch on each device")
     add("--accumulate", type=count, metavar="N", help="batches of an update")
-    add("--learning-rate", type=float, metavar="RATE", help="at its highest")
     add("--schedule", choices=SCHEDULES, help="of the learning rate: constant, or down to 0 along a cosine")
     add("--clip-norm", type=_limit, metavar="NORM", help="longest gradient; none: no limit")
     add("--pull", type=float, metavar="WEIGHT", help="how firmly knobs are held at neutral; 0: not at all")
@@ -87,7 +73,6 @@ def _add_changes(add: Callable[..., object]) -> None:
         metavar="LOSS",
         help="above it a loss counts for less, so that hopeless examples do not dominate; none: no limit",
     )
-    add("--seconds", type=float, help="length of a segment; method 1 halves it")
     add(
         "--balance",
         choices=BALANCES,
@@ -111,9 +96,6 @@ def _add_changes(add: Callable[..., object]) -> None:
 
 
 def _add_how(add: Callable[..., object]) -> None:
-    from ..training.hardware import ACCELERATORS, PRECISIONS
-
-    add("--seed", type=count_from_zero, default=0, help="default: 0")
     add(
         "--workers",
         type=count_from_zero,
@@ -137,7 +119,6 @@ def _add_how(add: Callable[..., object]) -> None:
         metavar="N",
         help="examples of a validation (default: 16)",
     )
-    add("--quiet", action="store_true", help="no progress bar and no report")
 
 
 def _limit(text: str) -> float:
@@ -160,11 +141,10 @@ def run(options: argparse.Namespace) -> None:
     """
     from ..training.hardware import Hardware
     from ..training.loop import train
-    from ..training.stopping import Stopped
 
     recipe = _recipe(options)
     _check_fit(options, recipe)
-    init = _init(options, recipe)
+    init = model_of(options, recipe)
     hardware = Hardware(
         accelerator=options.accelerator,
         devices=options.devices,
@@ -183,7 +163,7 @@ def run(options: argparse.Namespace) -> None:
             f"{len(index.multitracks('train'))}",
             flush=True,
         )
-    try:
+    with resumable():
         finished = train(
             recipe,
             index,
@@ -196,8 +176,6 @@ def run(options: argparse.Namespace) -> None:
             validation_examples=options.validation_examples,
             progress=progress,
         )
-    except Stopped as stopped:
-        raise KeyboardInterrupt(f"{stopped} with --resume") from None
     if progress and len(finished.validation):
         _report(finished, options.output)
 
@@ -215,14 +193,13 @@ def _report(finished: Run, output: str) -> None:
 def _recipe(options: argparse.Namespace) -> Recipe:
     """Return the recipe by its name, or by method, loss and number of tracks, with the options' changes."""
     from ..inputs import InputError
-    from ..training.recipes import recipe
 
     method = options.method or 2
     loss = options.loss or ("mrstft" if method == 1 else "af")
     name = options.recipe
     if name and (options.method or options.loss or options.max_tracks):
         raise InputError(f"--recipe {name} sets all of these: leave out --method, --loss and --max-tracks")
-    changes = {key: getattr(options, key) for key in CHANGES if getattr(options, key) is not None}
+    changes = given(options, CHANGES)
     changes |= {key: None for key in MAY_BE_OFF if changes.get(key) == 0}
     if not name:
         if method == 2 and loss == "mrstft":
@@ -233,11 +210,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
             name, changes["max_tracks"] = "af-16", options.max_tracks or 16
         else:
             name = f"mrstft{'+af' if loss == 'af' else ''}-{options.max_tracks or 16}"
-    model = preset_or_config(options.preset)
-    try:
-        return recipe(name, model, released=options.released, **changes)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    return recipe_of(options, name, options.released, **changes)
 
 
 def _check_fit(options: argparse.Namespace, recipe: Recipe) -> None:
@@ -259,21 +232,3 @@ def _check_fit(options: argparse.Namespace, recipe: Recipe) -> None:
         )
     if options.compile and recipe.config.encoder != "cnn":
         raise InputError(f"--compile is for CNN encoders, which {options.preset} does not have")
-
-
-def _init(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
-    """Load the model whose weights are the start."""
-    if not options.init:
-        return None
-    from dataclasses import asdict
-
-    from ..data.names import few
-    from ..inputs import InputError
-    from ..model import DiffMST
-    from ..training.checkpoint import differences
-
-    init = DiffMST.from_pretrained(options.init)
-    if init.config != recipe.config:
-        differs = few(differences(asdict(init.config), asdict(recipe.config)))
-        raise InputError(f"{options.init}: another model than --preset {options.preset}: {differs}")
-    return init

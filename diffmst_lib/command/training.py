@@ -1,22 +1,25 @@
-"""What the commands that train share: the model's preset, and the folders of songs. Chapter: Training at scale."""
+"""What the commands that train share: options, recipe, model, folders of songs. Chapter: Training at scale."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .arguments import folder
+from ..options import MODELS
+from .arguments import count_from_zero, folder
 
 if TYPE_CHECKING:
     from ..data.index import SongIndex
     from ..data.songs import FoundSong
-    from ..network.config import ModelConfig
+    from ..model import DiffMST
+    from ..training.recipes import Recipe
 
 
-def add_preset(add: Callable[..., object]) -> None:
-    """Add --preset to a parser.
+def add_common(add: Callable[..., object]) -> None:
+    """Add to a parser what `diffmst train` and `diffmst rehearse` share.
 
     Args:
         add: `add_argument` of the parser.
@@ -29,14 +32,6 @@ def add_preset(add: Callable[..., object]) -> None:
         help="size of the model, or a JSON file: a model's config.json, or what differs from a preset, such as "
         '{"base": "small", "width": 64, "name": "mine"} (default: small)',
     )
-
-
-def add_folders(add: Callable[..., object]) -> None:
-    """Add --tracks, --references, --output and --resume to a parser.
-
-    Args:
-        add: `add_argument` of the parser.
-    """
     add(
         "--tracks",
         metavar="DIR",
@@ -49,35 +44,95 @@ def add_folders(add: Callable[..., object]) -> None:
         help="folder of finished songs, or of their index (default: the references of --tracks)",
     )
     add("--output", type=folder, metavar="DIR", required=True, help="folder for weights, logs, checkpoint")
+    add("--init", metavar="small|DIR", help="start from these weights; fine-tuning needs it")
     add(
         "--resume",
         action="store_true",
         help="go on from the checkpoint in --output, if there is one; --steps may be more than before",
     )
+    add("--learning-rate", type=float, metavar="RATE", help="at its highest")
+    add(
+        "--seconds",
+        type=float,
+        help="length of a segment; method 1 halves it, a moment of a rehearsal lasts three times as long",
+    )
+    add("--seed", type=count_from_zero, default=0, help="default: 0")
+    add("--quiet", action="store_true", help="no progress bar and no report")
 
 
 def preset_or_file(text: str) -> str:
     """Read the name of a preset or of a JSON file."""
-    from ..network.config import PRESETS
-
-    if text not in PRESETS and not text.endswith(".json"):
-        raise argparse.ArgumentTypeError(f"must be one of {', '.join(PRESETS)}, or a JSON file, not {text}")
+    if text not in MODELS and not text.endswith(".json"):
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(MODELS)}, or a JSON file, not {text}")
     return text
 
 
-def preset_or_config(preset: str) -> str | ModelConfig:
-    """Return the name of a preset, or the configuration in a JSON file, as `recipe` takes it."""
-    from ..network.config import PRESETS
+def recipe_of(options: argparse.Namespace, name: str, released: bool = False, **changes: Any) -> Recipe:
+    """Make a recipe for the model of --preset.
+
+    Args:
+        options: Options of a command with those of `add_common`.
+        name: Name of the recipe.
+        released: Whether to train as the released code does.
+        **changes: Fields with other values. --learning-rate and --seconds are added to them.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InputError: In one line, for values that do not fit and for a file that makes no model.
+    """
+    from ..inputs import InputError
+    from ..training.recipes import recipe
     from .model_file import read_config
 
-    return preset if preset in PRESETS else read_config(preset)
+    changes |= given(options, ("learning_rate", "seconds"))
+    model = options.preset if options.preset in MODELS else read_config(options.preset)
+    try:
+        return recipe(name, model, released=released, **changes)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of some options that were given, by name."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def model_of(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
+    """Load the model of --init; None without it. InputError in one line when it is not that of --preset."""
+    if not options.init:
+        return None
+    from dataclasses import asdict
+
+    from ..data.names import few
+    from ..inputs import InputError
+    from ..model import DiffMST
+    from ..training.checkpoint import differences
+
+    init = DiffMST.from_pretrained(options.init)
+    if init.config != recipe.config:
+        differs = few(differences(asdict(init.config), asdict(recipe.config)))
+        raise InputError(f"{options.init}: another model than --preset {options.preset}: {differs}")
+    return init
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Say how to continue when the training inside is stopped, by a KeyboardInterrupt with that line."""
+    from ..training.stopping import Stopped
+
+    try:
+        yield
+    except Stopped as stopped:
+        raise KeyboardInterrupt(f"{stopped} with --resume") from None
 
 
 def indexes(options: argparse.Namespace, progress: bool) -> tuple[SongIndex, SongIndex | None]:
     """Read the songs and the references of a training, or measure them into its output folder.
 
     Args:
-        options: Options of a command with those of `add_folders`.
+        options: Options of a command with those of `add_common`.
         progress: Whether to show a progress bar.
 
     Returns:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..audio.loudness import MIX_LUFS, SAMPLE_RATE
+from ..audio.loudness import MIX_LUFS
 from ..audio.multitrack import check_stereo
 from ..inputs import check_rate
 from ..mixing.result import MixResult
+from ..options import SAMPLE_RATE
 from ..style.features import DB_PER_NEPER, audio_features, bark_edges_hz
 from ..style.losses import feature_distance, term_rows
 

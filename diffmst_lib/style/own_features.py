@@ -105,7 +105,7 @@ def own_features(features: OwnFeatures) -> dict[str, Feature]:
         return {name: _checked(name, pair) for name, pair in features.items()}
     if isinstance(features, str) or not isinstance(features, Sequence):
         raise InputError(f"features are [name, ...] or {{name: (function, weight)}}, not {features!r}")
-    if ours := [name for name in features if name in SHAPES]:
+    if ours := [name for name in features if isinstance(name, str) and name in SHAPES]:
         raise InputError(f"{', '.join(ours)} is in the loss already: name features of your own")
     return {name: FEATURES.get(name) for name in features}
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sound_files import music, write_sound
+from sound_files import music, stamp, write_sound
 
 from diffmst_lib.command.main import main
 from diffmst_lib.data.index import SongIndex
@@ -190,3 +190,32 @@ def test_bad_input(songs, capsys, monkeypatch, arguments, why):
     assert code == 2 and out == ""
     errors = [line for line in err.splitlines() if line.startswith("diffmst: error: ")]
     assert len(errors) == 1 and why in errors[0]
+
+
+def test_what_a_folder_was_taken_for_is_told(songs, capsys):
+    song = songs / "songs" / "one"
+    for name in ("Drums/tom.wav", "Vocals/lead.wav"):
+        write_sound(song / name, music(1))
+    _, out, err = run(capsys, "index", songs / "songs")
+    assert "taken for instruments of the song above them: one/Drums, one/Vocals" in err
+    assert "instruments (1)" in out and "folders (1)" in out
+    assert len(SongIndex.load(songs / "songs")["one"].stems) == 4
+    run(capsys, "index", songs / "songs", "--layout", "folders")
+    assert [one.name for one in SongIndex.load(songs / "songs")] == ["one", "one/Drums", "one/Vocals", "two"]
+    _, _, err = run(capsys, "index", song / "Drums", "--layout", "auto")
+    assert "taken for" not in err  # a single file
+    write_sound(song / "Drums" / "hat.wav", music(1))
+    _, _, err = run(capsys, "index", song / "Drums")
+    assert "2 files taken for finished songs; layout folders takes them" in err
+
+
+def test_timestamps(songs, capsys):
+    for name, start_s in (("kick.wav", 0), ("snare.wav", 1.5)):
+        stamp(write_sound(songs / "songs" / "one" / name, music(2)), start_s)
+    _, _, err = run(capsys, "index", songs / "songs")
+    assert "time stamps say that files begin at different times" in err and err.count("time stamps") == 1
+    run(capsys, "index", songs / "songs", "--timestamps")
+    stems = {stem.name: stem.duration_s for stem in SongIndex.load(songs / "songs")["one"].stems}
+    assert stems == {"kick": 2, "snare": 3.5, "vox": 2}
+    code, _, err = run(capsys, "index", songs / "records", "--timestamps")
+    assert code == 2 and "no file has a time stamp" in err

@@ -48,6 +48,16 @@ BAD_INPUT = {
         "mix twins --output out --method equal-loudness",
         "twins: the stems cancel, their sum is silent",
     ),
+    "a loud click": (
+        ("stems/kick.wav", torch.eye(1, 22050) * 1e30),
+        OPTIMIZE,
+        "stems: stem kick peaks at 1e+30 times full scale, too loud for any console",
+    ),
+    "a loud stem": (
+        ("stems/kick.wav", WAVE * 1e17),
+        "mix stems --output out --method equal-loudness",
+        "stems: stem kick peaks at 1e+17 times full scale",
+    ),
     "unknown lock": (None, OPTIMIZE + " --lock bas", "lock: no stem or knob 'bas': did you mean 'bass'?"),
     "unknown knob": (None, OPTIMIZE + " --lock keys.pam", "did you mean 'keys.pan'?"),
     "unknown lock of a model": (
@@ -86,6 +96,16 @@ BAD_INPUT = {
         ("r.wav", torch.zeros(2, 999)),
         MIX + "--reference r.wav",
         "r.wav: the reference is silent",
+    ),
+    "short reference": (
+        ("r.wav", torch.rand(2, 4000) - 0.5),
+        MIX + "--reference r.wav",
+        "r.wav: the reference is 0.091 s long, at least 0.1 s are needed",
+    ),
+    "reference without sound": (
+        ("r.wav", torch.full((2, 22050), 0.3)),
+        MIX + "--reference r.wav",
+        "r.wav: the reference is nothing but a DC offset",
     ),
     "reference with NaN": (
         ("r.wav", torch.full((2, 9), math.nan)),
@@ -135,7 +155,7 @@ def test_bad_input_costs_one_line_and_writes_nothing(
         path.is_dir() or path.write_bytes(b"this is not audio\n" * 99)
     if existing:
         Path("out").mkdir(exist_ok=True)
-        Path("out/params.json").write_text("mine")
+        Path("out/notes.txt").write_text("mine")
     before = tree(inputs)
     code, out, err = diffmst(arguments)
     assert (code, out) == (2, [])
@@ -216,7 +236,9 @@ def test_nothing_of_the_users_is_overwritten(inputs, diffmst, write, output, ref
     write("out/mix.wav", torch.rand(2, 8000) - 0.5)
     write("out/stems/kick.wav", torch.rand(2, 8000) - 0.5)
     before = tree(inputs)
-    code, _, err = diffmst("mix stems --stems --steps 1 --reference", reference, ["--output", output])
+    code, _, err = diffmst(
+        "mix stems --stems --overwrite --steps 1 --reference", reference, ["--output", output]
+    )
     assert code == 2 and words in err[-1]
     assert tree(inputs) == before
 
@@ -245,7 +267,7 @@ def test_control_c_while_saving_leaves_an_existing_folder_as_it_was(inputs, diff
     Path("out/deep").mkdir(parents=True)
     Path("out/mix.wav").write_text("earlier")
     before = tree(inputs)
-    assert diffmst("mix stems --reference ref.wav --steps 1 --quiet --output out")[0] == 130
+    assert diffmst("mix stems --reference ref.wav --steps 1 --quiet --overwrite --output out")[0] == 130
     assert tree(inputs) == before
 
 
@@ -256,6 +278,7 @@ def test_control_c_while_fitting(inputs, existing):
         Path("out/mix.wav").write_text("earlier")
     before = tree(inputs)
     command = [DIFFMST, "mix", "stems", "--reference", "ref.wav", "--output", "out", "--steps", "100000"]
+    command.append("--overwrite")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr.read(1)  # the progress bar: the fit has begun
         process.send_signal(signal.SIGINT)

@@ -1,13 +1,12 @@
 """`diffmst rehearse`: folders in, a model out for `diffmst train --init`; one line for bad input."""
 
 import json
-import os
 import re
-import signal
 import threading
-import time
 
 import pytest
+import torch
+from command_helpers import stop_when
 from safetensors import safe_open
 from sound_files import music, write_sound
 from training_helpers import miniature
@@ -17,6 +16,11 @@ from diffmst_lib.command.main import main
 from diffmst_lib.data.index import SongIndex
 
 SHORT = ["--preset", "tiny", "--steps", "2", "--moments", "2"]
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr("diffmst_lib.training.rehearsing.BATCH", 4)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,10 @@ def test_an_index_a_model_and_a_training_that_goes_on(root, tmp_path, capsys):
     first = tmp_path / "first"
     code, out, err = run(capsys, "rehearse", *SHORT, "--tracks", root, "--output", first)
     assert code == 0 and "rehearsal, tiny: 2 updates; songs to learn from: 2, records: 2" in out, err
-    assert re.search(r"step +seconds +known +record\n +2 ", out) and f"train --init {first}" in out
+    assert (
+        re.search(r"step +seconds +known +record\n +2 ", out)
+        and f"train --preset tiny --init {first}` goes on" in out
+    )
     assert all(bar in err for bar in ("hear songs", "hear records", "rehearse"))
     assert dm.DiffMST.from_pretrained(first).config.name == "tiny"
     train = (
@@ -70,11 +77,14 @@ def test_folders_of_audio(tmp_path, capsys):
 @pytest.mark.parametrize(
     "more, parts",
     [
-        (["--preset", "paper"], ["statistics and evidence", "not for paper"]),
+        (["--preset", "paper"], ["'statistics' and evidence", "the encoder 'cnn'"]),
         (["--preset", "nowhere.json"], ["nowhere.json: cannot be read"]),
         (["--references", "nowhere"], ["nowhere"]),
         (["--tracks", "nowhere"], ["nowhere"]),
-        (["--preset", "small"], ["heard 0 moments of songs", "rehearsal needs"]),  # moments of 9 s
+        (["--preset", "small"], ["heard 0 moments of songs", "two moments of 9 s", "--seconds"]),
+        (["--seconds", "0.5"], ["seconds cannot be 0.5"]),
+        (["--learning-rate", "-1"], ["learning_rate cannot be -1"]),
+        (["--init", "nowhere"], ["nowhere: no such folder with a model"]),
     ],
 )
 def test_bad_input(root, tmp_path, capsys, more, parts):
@@ -124,29 +134,30 @@ def test_options_that_argparse_refuses(root, tmp_path, capsys, arguments):
 
 def test_a_model_of_its_own_from_a_file(root, tmp_path, capsys):
     (tmp_path / "mine.json").write_text('{"base": "tiny", "width": 16, "name": "mine"}')
-    options = [
-        "--preset",
-        tmp_path / "mine.json",
-        *SHORT[2:],
-        "--tracks",
-        root,
-        "--output",
-        tmp_path / "model",
-    ]
+    options = ["--preset", tmp_path / "mine.json", *SHORT[2:], "--tracks", root, "--seconds", "2"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    code, _, err = run(capsys, "rehearse", *options, "--output", first)
+    assert code == 0 and "note: mine: trained with the settings of small" in err, err
+    assert dm.DiffMST.from_pretrained(first).config.width == 16
+    code, _, err = run(capsys, "rehearse", *options, "--init", first, "--output", second, "--quiet")
+    constants = [dm.DiffMST.from_pretrained(x).style.standardize.mean for x in (first, second)]
+    assert code == 0 and torch.equal(*constants), err
+    options = [*SHORT, "--tracks", root, "--init", first, "--output", tmp_path / "third", "--quiet"]
     code, _, err = run(capsys, "rehearse", *options)
-    assert "note: mine: trained with the settings of small" in err
-    # Those of small: moments of 6 s, for which these songs have hardly a place.
-    assert code == 2 and "rehearsal needs" in err
-    with pytest.raises(FileNotFoundError):
-        os.stat(tmp_path / "model" / "model.safetensors")
+    assert code == 2 and "another model than --preset tiny: width 16, now 32" in err
 
 
-def stop_when(there, stopped):
-    """Send SIGTERM to this process as soon as `there()`, unless `stopped` is set before."""
-    while not stopped.is_set():
-        if there():
-            return os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.01)
+def test_the_books_own_songs(data, tmp_path, capsys):
+    """They last 13 s: no two moments of 6 s have a place in them, and the refusal says what helps."""
+    options = [*SHORT, "--tracks", data, "--output", tmp_path / "model", "--quiet"]
+    code, _, err = run(capsys, "rehearse", *options)
+    assert code == 2 and "two moments of 6 s" in err and "--seconds" in err, err
+    code, _, err = run(capsys, "rehearse", *options, "--seconds", "1", "--learning-rate", "0.001")
+    assert code == 0, err
+    assert dm.DiffMST.from_pretrained(tmp_path / "model").config.name == "tiny"
+    with safe_open(tmp_path / "model" / "checkpoint.safetensors", "pt") as file:
+        identity = json.loads(file.metadata()["about"])["identity"]
+    assert (identity["seconds"], identity["learning_rate"]) == (1.0, 0.001)
 
 
 def test_stopping_says_how_to_go_on(root, tmp_path, capsys, monkeypatch):

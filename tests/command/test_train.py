@@ -1,13 +1,11 @@
 """`diffmst train`: folders in, a model out; one line for bad input."""
 
 import json
-import os
 import re
-import signal
 import threading
-import time
 
 import pytest
+from command_helpers import stop_when
 from safetensors import safe_open
 from sound_files import music, write_sound
 from training_helpers import miniature
@@ -266,14 +264,6 @@ def test_a_folder_without_songs(tmp_path, capsys):
     for folder in (tmp_path / "nothing", tmp_path / "set"):
         code, _, err = run(capsys, *SHORT, "--tracks", folder, "--output", tmp_path / "model", "--quiet")
         assert code == 2 and len(err.splitlines()) == 1, err
-
-
-def stop_when(there, stopped):
-    """Send SIGTERM to this process as soon as `there()`, unless `stopped` is set before."""
-    while not stopped.is_set():
-        if there():
-            return os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.01)
 
 
 def test_stopping_says_how_to_go_on(root, tmp_path, capsys):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ...audio.loudness import SAMPLE_RATE
 from ...console import effects
 from ...console.compressor import compressor_lookahead
+from ...options import SAMPLE_RATE
 from ...plots.compressor import draw_gain_reduction, draw_static_curves
 from ...plots.figure import new_figure
 from .base import FIGURE_WIDTH, Explorer, check_names, effect_specs, excerpt_of, sliders

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import torch
 
-from ...audio.loudness import SAMPLE_RATE
 from ...console import effects
 from ...console.table import EQ_BANDS
+from ...options import SAMPLE_RATE
 from ...plots.equalizer import draw_bands, six_bands
 from ...plots.figure import new_figure
 from ...plots.spectra import draw_spectra

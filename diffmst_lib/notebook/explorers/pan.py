@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ...audio.loudness import SAMPLE_RATE
 from ...console import effects
 from ...console.gain_and_pan import fader_gain
 from ...console.table import OFF_DB
+from ...options import SAMPLE_RATE
 from ...plots.figure import COLORS, new_figure
 from ...plots.panner import draw_pan_law, pan_db
 from ...plots.tracks import draw_waveform

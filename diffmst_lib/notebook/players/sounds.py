@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ...audio.loudness import SAMPLE_RATE, loudness
+from ...audio.loudness import loudness
+from ...options import SAMPLE_RATE
 from .encoding import FORMATS, as_samples, encode_samples, excerpt_span, headroom_gain
 
 if TYPE_CHECKING:
