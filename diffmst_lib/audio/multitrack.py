@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A peak this far above full scale is no loud mix: float files hold integers, such as 16-bit samples.
 INTEGER_PEAK = 100.0
+CONSTANT = 1e-3  # of its peak: what moves less is no sound
 LOUDEST_LUFS = 76.0  # of a song: trim and output gain of the console take away 96 dB
 
 
@@ -247,7 +248,7 @@ def check_stereo(
 
     Raises:
         InputError: About the "reference", in one line, when it is not a tensor, not floating point, not
-            stereo, silent or not finite.
+            stereo, silent, constant or not finite.
     """
     if not isinstance(audio, torch.Tensor):
         raise _unfit(f"{what} is a {type(audio).__name__}; a tensor (2, num_samples) is needed")
@@ -269,6 +270,8 @@ def check_stereo(
         raise _unfit(f"{what} holds NaN or infinite samples")
     if math.isinf(lufs):
         raise _unfit(f"{what} is silent")
+    if audio.std(dim=-1).max() < CONSTANT * audio.abs().max():
+        raise _unfit(f"{what} is nothing but a DC offset")
     if (offset := _offset(audio)) is not None:
         note(
             f"{what} has a DC offset of {offset:.2g}, which nobody hears but the features count; "

@@ -16,6 +16,7 @@ import torch
 
 from ..audio.loading import save_audio
 from ..audio.loudness import MIX_LUFS, loudness
+from ..audio.meters import stereo_powers
 from ..audio.multitrack import Multitrack, check_stereo
 from ..console.mixing_console import MixingConsole, uses_fx_bus
 from ..console.params import ConsoleParams
@@ -40,7 +41,6 @@ FILES = ("mix.wav", "params.json", "params.csv", "report.json")  # what a saved 
 STEMS = "stems"  # the folder in it with the stems, where they are wanted
 FX_RETURN = "fx_return"  # what the reverb returns, beside the stems
 SHORTEST_S = 0.1  # of a reference: less has no spectrum and no level
-CONSTANT = 1e-3  # of its peak: what moves less is no sound
 OFF_LU = 0.1  # a mix so far from its level is told
 
 
@@ -311,20 +311,14 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int, features: OwnF
             about="reference",
         )
     audio = audio.detach()
-    if audio.std(dim=-1).max() < CONSTANT * audio.abs().max():
-        raise InputError("the reference is nothing but a DC offset", about="reference")
-    left, right = audio.double()
-    powers = (left.square().sum() * right.square().sum()).sqrt().clamp(min=1e-30)
-    correlation = ((left * right).sum() / powers).item()
+    powers = stereo_powers(audio)
     if torch.equal(audio[0], audio[1]):
         note("the reference is mono: its two channels are equal, and so the mix will be narrow")
-    elif min(left.square().sum(), right.square().sum()) < SILENT * max(
-        left.square().sum(), right.square().sum()
-    ):
+    elif min(powers.left, powers.right) < SILENT * max(powers.left, powers.right):
         note("one channel of the reference is silent: no mix of these stems should lean that far")
-    elif correlation < NEGATIVE:
+    elif powers.correlation < NEGATIVE:
         note(
-            f"the reference has a correlation of {correlation:.2f}: its channels are more opposite than alike, "
+            f"the reference has a correlation of {powers.correlation:.2f}: its channels are more opposite than alike, "
             "and it loses in mono what no mix of these stems should"
         )
     at_mix_level = audio * 10.0 ** ((MIX_LUFS - lufs) / 20.0)

@@ -16,6 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from .figure import COLORS, frequency_axis, new_figure
+from .labels import plain, with_letters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,13 +68,13 @@ def plot_comparison(
     for axis in axes[1]:
         axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     axes[1, 0].set_ylabel("band level (dB, arbitrary zero)")
-    entries = [_plain(_short(label, 18)) for label in labels]
+    entries = [plain(_short(label, 18)) for label in labels]
     axes[1, 0].legend(axes[1, 0].lines, entries, frameon=False, fontsize=8)
     for axis, label, audio, color in zip(axes[2], labels, sounds, COLORS, strict=False):
         _draw_goniometer(axis, audio, color)
         correlation = _minus(f"correlation {features.loc['correlation', label]:+.2f}")
-        axis.set_title(f"{_plain(_short(label, 24))}\n{correlation}", fontsize=10)
-    return figure
+        axis.set_title(f"{plain(_short(label, 24))}\n{correlation}", fontsize=10)
+    return with_letters(figure)
 
 
 def _draw_numbers(axis: Axes, features: pd.DataFrame) -> None:
@@ -86,7 +87,7 @@ def _draw_numbers(axis: Axes, features: pd.DataFrame) -> None:
     table = axis.table(
         cellText=cells,
         rowLabels=names,
-        colLabels=[_plain(_two_lines(label)) for label in features.columns],
+        colLabels=[plain(_two_lines(label)) for label in features.columns],
         cellLoc="right",
         loc="center",
         edges="horizontal",
@@ -142,8 +143,3 @@ def _two_lines(label: str) -> str:
         short = _short(label, 20)
         lines = [short[:10], short[10:]]
     return "\n".join(lines)
-
-
-def _plain(label: str) -> str:
-    """Escape a label, so that matplotlib shows it in legends and reads no part of it as mathematics."""
-    return (" " if label.startswith("_") else "") + label.replace("$", r"\$")

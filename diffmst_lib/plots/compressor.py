@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from ..console import effects
 from ..options import SAMPLE_RATE
 from .figure import COLORS, new_figure
+from .labels import plain, with_letters
 
 
 def plot_static_curve(curves: dict[str, Mapping[str, float]]) -> Figure:
@@ -38,7 +39,7 @@ def plot_static_curve(curves: dict[str, Mapping[str, float]]) -> Figure:
     """
     figure, axis = new_figure(1, 3.6, width=4.4)
     draw_static_curves(axis, curves)
-    return figure
+    return with_letters(figure)
 
 
 def draw_static_curves(axis: Axes, curves: dict[str, Mapping[str, float]]) -> None:
@@ -59,7 +60,7 @@ def draw_static_curves(axis: Axes, curves: dict[str, Mapping[str, float]]) -> No
             raise ValueError(f"curve {label!r} lacks {', '.join(sorted(missing))}")
         curve = {name: float(settings[name]) for name in ("threshold_db", "ratio", "knee_db")}
         out = level + effects.gain_computer(level, **curve) + float(settings.get("makeup_gain_db", 0.0))
-        axis.plot(level, out, color=color, label=label)
+        axis.plot(level, out, color=color, label=plain(label))
         inside = (level - curve["threshold_db"]).abs() <= curve["knee_db"] / 2
         axis.plot(level[inside], out[inside], color=color, linewidth=4, solid_capstyle="butt")
     axis.set(xlim=(-60, 0), ylim=(-60, 6), aspect="equal")
@@ -86,7 +87,7 @@ def plot_gain_reduction(x: torch.Tensor, y: torch.Tensor, sample_rate: float = S
     """
     figure, axes = new_figure(2, 3.6, sharex=True)
     draw_gain_reduction(axes, x, y, sample_rate)
-    return figure
+    return with_letters(figure)
 
 
 def draw_gain_reduction(axes: Sequence[Axes], x: torch.Tensor, y: torch.Tensor, sample_rate: float) -> None:
@@ -118,7 +119,7 @@ def draw_gain_reduction(axes: Sequence[Axes], x: torch.Tensor, y: torch.Tensor, 
     time = np.arange(len(gain_db)) * step / sample_rate
     levels, gains = axes
     for label, peak, color in zip(("in", "out"), peaks, ("#888888", COLORS[0]), strict=True):
-        levels.plot(time, peak, color=color, linewidth=1, label=label)
+        levels.plot(time, peak, color=color, linewidth=1, label=plain(label))
     highest = max(float(peak.max()) for peak in peaks)
     levels.set(ylim=(-60, max(3.0, 3.0 + highest)), ylabel="peak level\n(dBFS)")
     levels.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)

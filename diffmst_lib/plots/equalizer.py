@@ -19,6 +19,7 @@ from ..console.params import ConsoleParams
 from ..console.table import EQ_BANDS
 from ..options import SAMPLE_RATE
 from .figure import COLORS, frequency_axis, new_figure
+from .labels import plain, with_letters
 
 EQ_KEYS = ("gain_db", "frequency_hz", "q")  # the settings of a band
 
@@ -38,10 +39,10 @@ def plot_eq(params: ConsoleParams, names: Sequence[str] | None = None) -> Figure
     for (label, strip), color in zip(strips.items(), cycle(COLORS)):
         settings = {key: [strip[f"{band}_{key}"] for band in EQ_BANDS] for key in EQ_KEYS}
         width = 2.5 if label == "master bus" else 1.2
-        draw_eq(axis, settings, params.sample_rate, color=color, label=label, linewidth=width)
+        draw_eq(axis, settings, params.sample_rate, color=color, label=plain(label), linewidth=width)
     _label_axes(axis)
     figure.legend(loc="outside right upper", frameon=False)
-    return figure
+    return with_letters(figure)
 
 
 def plot_eq_response(
@@ -72,10 +73,10 @@ def plot_eq_response(
         draw_bands(axis, settings, sample_rate)
     else:
         for (label, one), color in zip(settings, cycle(COLORS)):
-            draw_eq(axis, one, sample_rate, color=color, label=label)
+            draw_eq(axis, one, sample_rate, color=color, label=plain(label))
         _label_axes(axis)
     figure.legend(loc="outside right upper", frameon=False)
-    return figure
+    return with_letters(figure)
 
 
 def draw_bands(axis: Axes, settings: dict[str, Any], sample_rate: float) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .figure import COLORS, new_figure
+from .labels import plain, with_letters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ def plot_strip_test(table: pd.DataFrame) -> Figure:
     axis.set_xticks(positions, list(SYSTEMS.values()), fontsize=12)
     axis.set_ylabel("audio-feature loss", fontsize=12)
     axis.set(xlim=(-0.5, len(SYSTEMS) - 0.3), ylim=(0, None))
-    return figure
+    return with_letters(figure)
 
 
 def plot_balance(table: pd.DataFrame) -> Figure:
@@ -72,10 +73,10 @@ def plot_balance(table: pd.DataFrame) -> Figure:
     ):
         rms = float(np.sqrt(np.mean(values**2)))
         axis.plot(values, rows, marker, color=color, markersize=9, label=f"{name}, {rms:.1f} dB rms")
-    axis.set_yticks(rows, list(table.index), fontsize=11)
+    axis.set_yticks(rows, [plain(name) for name in table.index], fontsize=11)
     axis.set_xlabel("level of the stem, from where it belongs (dB)", fontsize=12)
     axis.set_ylim(len(table) - 0.5, -0.5)
     furthest = 1.08 * max(1.0, np.abs([disturbed, found]).max())
     axis.set_xlim(-furthest, furthest)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=12)
-    return figure
+    return with_letters(figure)

@@ -14,6 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 from .figure import COLORS, new_figure
+from .labels import plain, with_letters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,14 +33,14 @@ def plot_history(histories: dict[str, pd.DataFrame], *, goal: float | None = Non
     figure, axis = new_figure(1, 3.0)
     for (label, history), color in zip(histories.items(), cycle(COLORS)):
         step, last = history.index[-1], history["total"].iloc[-1]
-        axis.semilogy(history.index, history["total"], color=color, label=label)
+        axis.semilogy(history.index, history["total"], color=color, label=plain(label))
         axis.annotate(f" {last:.3g}", (step, last), color=color)
     if goal is not None:
         axis.axhline(goal, color="#888888", linestyle=":", linewidth=1, label=f"goal {goal:g}")
     axis.set(xlabel="gradient step", ylabel="audio-feature loss")
     axis.margins(x=0.1)
     axis.legend(frameon=False)
-    return figure
+    return with_letters(figure)
 
 
 def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]) -> Figure:
@@ -57,12 +58,14 @@ def plot_loss_terms(losses: dict[str, dict[str, torch.Tensor]]) -> Figure:
     width = 0.8 / len(losses)
     for i, ((label, terms), color) in enumerate(zip(losses.items(), cycle(COLORS))):
         heights = [max(float(terms.get(name, math.nan)), 1e-6) for name in names]
-        axis.bar(positions + (i + 0.5) * width - 0.4, heights, width, bottom=1e-6, color=color, label=label)
+        axis.bar(
+            positions + (i + 0.5) * width - 0.4, heights, width, bottom=1e-6, color=color, label=plain(label)
+        )
     axis.set_yscale("log")
-    axis.set_xticks(positions, [name.replace("_", "\n") for name in names])
+    axis.set_xticks(positions, [plain(name.replace("_", "\n")) for name in names])
     axis.set_ylabel("weighted term")
     axis.legend(frameon=False)
-    return figure
+    return with_letters(figure)
 
 
 def plot_gradients(table: pd.DataFrame) -> Figure:
@@ -86,13 +89,18 @@ def plot_gradients(table: pd.DataFrame) -> Figure:
     for label, values, color, marker in zip(table.columns, sizes.T, cycle(COLORS), cycle("osD^vPX")):
         finite = np.isfinite(values)
         style = {"color": color, "clip_on": False}
-        axis.plot(values[finite].clip(left), rows[finite], marker, label=label, markersize=5, **style)
+        axis.plot(values[finite].clip(left), rows[finite], marker, label=plain(label), markersize=5, **style)
         axis.plot(np.full((~finite).sum(), right), rows[~finite], "x", markersize=7, **style)
     for edge, text, shown in ((left, "0", sizes == 0), (right, "not finite", ~np.isfinite(sizes))):
         if shown.any():
             axis.annotate(text, (edge, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom")
     axis.set_xscale("log")
-    axis.set(yticks=rows, yticklabels=table.index, xlim=(left, right), xlabel="size of the gradient")
+    axis.set(
+        yticks=rows,
+        yticklabels=[plain(name) for name in table.index],
+        xlim=(left, right),
+        xlabel="size of the gradient",
+    )
     axis.invert_yaxis()
     figure.legend(loc="outside upper center", ncols=min(4, len(table.columns)), frameon=False)
-    return figure
+    return with_letters(figure)

@@ -16,6 +16,7 @@ from ..console import effects, released
 from ..console.params import ConsoleParams
 from ..inputs import check_preset
 from .figure import COLORS, new_figure
+from .labels import plain, with_letters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -47,13 +48,13 @@ def plot_mixer(params: ConsoleParams, *, start: ConsoleParams | None = None) -> 
         if label in before:
             axis.hlines(rows, before[label], knob, color="#bbbbbb", linewidth=1.5)
         axis.plot(knob, rows, "o", color=COLORS[0])
-        axis.set(yticks=rows, yticklabels=params.names, xlabel=label)
+        axis.set(yticks=rows, yticklabels=[plain(name) for name in params.names], xlabel=label)
         highest, neutral = AXES.get(label, (None, 0.0))
         axis.axvline(neutral, color="#dddddd", zorder=0)
         if highest is not None:
             axis.set_xlim(-0.03 * highest, 1.03 * highest)
     axes[0].invert_yaxis()
-    return figure
+    return with_letters(figure)
 
 
 def _mixer_values(params: ConsoleParams) -> dict[str, np.ndarray]:
@@ -82,7 +83,7 @@ def plot_pan_law(pan: float | None = None) -> Figure:
     """
     figure, axis = new_figure(1, 3.0)
     draw_pan_law(axis, pan)
-    return figure
+    return with_letters(figure)
 
 
 def draw_pan_law(axis: Axes, pan: float | None) -> None:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .figure import COLORS, new_figure
+from .labels import plain, with_letters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def plot_report(
     below.spines[["top", "right"]].set_visible(False)
     rows = np.arange(len(stems))
     for axis in axes[0]:
-        axis.set_yticks(rows, [_plain(str(name)) if axis is axes[0, 0] else "" for name in stems.index])
+        axis.set_yticks(rows, [plain(name) if axis is axes[0, 0] else "" for name in stems.index])
         axis.set_ylim(len(stems) - 0.4, -0.6)
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
@@ -76,7 +77,7 @@ def plot_report(
     figure.suptitle(
         "\n".join(_summary(name, mix[name]) for name in STYLES if mix[name].notna().any()), fontsize=9
     )
-    return figure
+    return with_letters(figure)
 
 
 def _colors(stems: pd.DataFrame, check: str, flagged: Collection[tuple[str, str]]) -> list[str]:
@@ -191,8 +192,3 @@ def _summary(name: str, values: pd.Series) -> str:
         if np.isfinite(values[key])
     ]
     return f"{name}: {', '.join(parts) or 'silent'}".replace("-", "\N{MINUS SIGN}")
-
-
-def _plain(label: str) -> str:
-    """Escape a label, so that matplotlib reads no part of it as mathematics."""
-    return label.replace("$", r"\$")

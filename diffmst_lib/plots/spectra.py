@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from ..options import SAMPLE_RATE
 from ..style.features import DB_PER_NEPER, bark_edges_hz, bark_spectrum
 from .figure import COLORS, frequency_axis, new_figure
+from .labels import plain, with_letters
 
 
 def plot_bark(sounds: dict[str, torch.Tensor], *, sample_rate: float = SAMPLE_RATE) -> Figure:
@@ -33,14 +34,14 @@ def plot_bark(sounds: dict[str, torch.Tensor], *, sample_rate: float = SAMPLE_RA
     for (label, audio), color in zip(sounds.items(), cycle(COLORS)):
         bands = bark_spectrum(audio.detach(), sample_rate=sample_rate) * DB_PER_NEPER
         for axis, values in zip(axes, bands.T, strict=True):
-            axis.plot(centers, values.cpu(), color=color, marker=".", label=label)
+            axis.plot(centers, values.cpu(), color=color, marker=".", label=plain(label))
     for axis, name in zip(axes, ("mid (L + R)", "side (L - R)"), strict=True):
         axis.set_title(name)
         frequency_axis(axis)
     axes[0].set_ylabel("band level (dB, arbitrary zero)")
     lines = axes[0].get_legend_handles_labels()
     figure.legend(*lines, loc="outside upper center", ncols=len(sounds), frameon=False)
-    return figure
+    return with_letters(figure)
 
 
 def plot_spectrum(sounds: dict[str, torch.Tensor], sample_rate: float = SAMPLE_RATE) -> Figure:
@@ -56,7 +57,7 @@ def plot_spectrum(sounds: dict[str, torch.Tensor], sample_rate: float = SAMPLE_R
     """
     figure, axis = new_figure(1, 3.0)
     draw_spectra(axis, sounds, sample_rate)
-    return figure
+    return with_letters(figure)
 
 
 def draw_spectra(axis: Axes, sounds: dict[str, torch.Tensor], sample_rate: float) -> None:
@@ -76,7 +77,7 @@ def draw_spectra(axis: Axes, sounds: dict[str, torch.Tensor], sample_rate: float
         power_below = np.append(0.0, density.mean(axis=0).cumsum() * freqs[1])
         centers = np.geomspace(20, min(20_000, 0.44 * sample_rate), 90)
         low, high = (np.interp(centers * 2 ** (side / 6), edges, power_below) for side in (-1, 1))
-        axis.plot(centers, 10 * np.log10(np.maximum(high - low, 1e-12)), color=color, label=label)
+        axis.plot(centers, 10 * np.log10(np.maximum(high - low, 1e-12)), color=color, label=plain(label))
     axis.set_ylabel("level (dBFS)")
     low, high = axis.get_ylim()
     axis.set_ylim(max(low, high - 80), high)

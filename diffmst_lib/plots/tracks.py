@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from ..audio.multitrack import Multitrack
 from .figure import COLORS, new_figure
+from .labels import plain, with_letters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,13 +39,13 @@ def plot_tracks(song: Multitrack) -> Figure:
     peak = max(song.audio.abs().max().item(), 1e-6)
     for axis, (name, stem), color in zip(axes[:, 0], stems.items(), cycle(COLORS)):
         draw_waveform(axis, stem, song.sample_rate, color)
-        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+        axis.set_ylabel(plain(name), rotation=0, ha="right", va="center")
         axis.set(ylim=(-peak, peak), yticks=[], xlim=(0, song.duration_s))
         axis.spines[["left", "bottom"]].set_visible(False)
         axis.tick_params(bottom=axis is axes[-1, 0])
     axes[-1, 0].spines["bottom"].set_visible(True)
     axes[-1, 0].set_xlabel("time (s)")
-    return figure
+    return with_letters(figure)
 
 
 def draw_waveform(axis: Axes, audio: torch.Tensor, sample_rate: float, color: str) -> None:
@@ -78,6 +79,6 @@ def plot_levels(levels: pd.DataFrame) -> Figure:
     axis.hlines(rows, order["loudness_lufs"], order["peak_dbfs"], color="#bbbbbb", linewidth=1)
     axis.plot(order["loudness_lufs"], rows, "o", color=COLORS[0], label="loudness (LUFS)")
     axis.plot(order["peak_dbfs"], rows, "s", color=COLORS[1], label="peak (dBFS)", markersize=5)
-    axis.set(yticks=rows, yticklabels=order.index, xlabel="level (LUFS, dBFS)")
+    axis.set(yticks=rows, yticklabels=[plain(name) for name in order.index], xlabel="level (LUFS, dBFS)")
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    return figure
+    return with_letters(figure)

@@ -171,7 +171,7 @@ def test_an_offset_in_a_reference_is_told_and_others_pass_in_silence():
 
 
 def test_stems_with_an_offset_and_stems_of_integers_are_told(noise):
-    audio = torch.stack([noise(2, RATE), noise(2, RATE) + 0.2, 1e5 * noise(2, RATE), 0 * noise(2, RATE)])
+    audio = torch.stack([noise(2, RATE), noise(2, RATE) + 0.2, 1e4 * noise(2, RATE), 0 * noise(2, RATE)])
     with pytest.warns(InputNote) as notes:
         check_song(Multitrack(["a", "b", "c", "d"], audio))
     offset, integers = (str(one.message) for one in notes)

@@ -79,7 +79,7 @@ BAD_INPUT = {
     ),
     "no reference": (None, MIX, "--method optimize needs a --reference"),
     "no such reference": (None, MIX + "--reference r.wav", "r.wav: no such file"),
-    "folder as reference": (None, MIX + "--reference stems", "stems: no such file"),
+    "folder as reference": (None, MIX + "--reference stems", "stems: a folder, not a file"),
     "garbage reference": ("r.wav", MIX + "--reference r.wav", "r.wav: not an audio file"),
     "empty reference": (("r.wav", torch.zeros(2, 0)), MIX + "--reference r.wav", "r.wav: no audio in it"),
     "mono reference": (

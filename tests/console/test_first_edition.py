@@ -162,7 +162,7 @@ def test_the_names_of_version_1_are_needed_in_a_file_of_version_1():
     ):
         ConsoleParams.from_json(json.dumps(data))
     data["version"] = 2
-    with pytest.raises(ValueError, match=r"^not a console's JSON: '\w+' is missing$"):
+    with pytest.raises(ValueError, match=r"^not a console's JSON: '\w+' of \w+ is missing$"):
         ConsoleParams.from_json(json.dumps(data))
 
 

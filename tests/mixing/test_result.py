@@ -1,8 +1,10 @@
 """A finished mix: what it carries, its stems, remixed and saved."""
 
+import dataclasses
 import json
 import math
 import os
+import warnings
 
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from model_helpers import TWIN, model
 from diffmst_lib import (
     ConsoleParams,
     InputError,
+    InputNote,
     MixingConsole,
     MixResult,
     Multitrack,
@@ -24,6 +27,8 @@ from diffmst_lib import (
     normalize_loudness,
     unity,
 )
+from diffmst_lib.console.table import knob_index
+from diffmst_lib.mixing.result import check_mix
 
 FILES = ["mix.wav", "params.csv", "params.json", "report.json"]
 
@@ -276,3 +281,59 @@ def test_a_mix_that_is_not_finite_is_not_saved(song, tmp_path):
     with pytest.raises(InputError, match="NaN"):
         result.save(tmp_path / "new")
     assert os.listdir(tmp_path) == []
+
+
+# What is checked before it is written
+
+
+def changed(result, audio):
+    return dataclasses.replace(result, audio=audio)
+
+
+def test_a_finished_mix_sounds_and_is_finite(song):
+    result = equal_loudness(song)
+    assert check_mix(result) is result
+    with pytest.raises(
+        InputError, match=r"^caesium: nothing is left of it, the mix is silent: the stems cancel"
+    ):
+        check_mix(changed(result, 0 * result.audio))
+    with pytest.raises(InputError, match=r"^caesium: the mix holds NaN or infinite samples$") as caught:
+        check_mix(changed(result, result.audio / 0))
+    assert caught.value.about == "song"
+
+
+def test_a_mix_without_a_strip_that_sounds_says_so(song):
+    result = equal_loudness(song)
+    result.params.tracks[:, knob_index("fader_db")] = -60.0
+    with pytest.raises(InputError, match=r"no strip lets its stem through$"):
+        check_mix(result.remix())
+
+
+def test_a_mix_that_is_not_at_its_level_is_named(song):
+    result = equal_loudness(song)
+    with pytest.warns(
+        InputNote, match=r"^the mix is at -18.0 LUFS, not at -16: the master's output gain ends"
+    ):
+        check_mix(changed(result, result.audio * 10 ** (-2 / 20)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_mix(changed(result, result.audio * 10 ** (-0.05 / 20)))
+        check_mix(unity(song, lufs=-30.0), -30.0)
+
+
+@pytest.mark.filterwarnings("ignore:peaks far above")
+def test_levels_that_a_console_does_not_reach_are_refused(song):
+    assert unity(dataclasses.replace(song, audio=1e4 * song.audio)).loudness_lufs == pytest.approx(
+        -16, abs=0.01
+    )
+    for factor in (1e6, 1e17, 1e30, 1e37):
+        with pytest.raises(InputError, match=r"^stem .* times full scale, too loud for any console"):
+            unity(dataclasses.replace(song, audio=factor * song.audio))
+
+
+def test_a_reference_is_long_enough_and_a_sound(song, reference):
+    assert math.isfinite(unity(song, reference=reference[:, :4410]).total)
+    with pytest.raises(InputError, match=r"^the reference is 0.100 s long, at least 0.1 s are needed$"):
+        unity(song, reference=reference[:, :4409])
+    with pytest.raises(InputError, match=r"^the reference is nothing but a DC offset$"):
+        unity(song, reference=torch.full((2, 44100), 0.3))

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from training_helpers import OPTIONS, Unsteady, interrupted, same, short, small_cnn, way_apart, weights
 
+from diffmst_lib.console.mixing_console import MixingConsole
 from diffmst_lib.inputs import InputError
 from diffmst_lib.training.examples import examples_of
 from diffmst_lib.training.first_look import new_model
@@ -70,23 +71,23 @@ def test_two_processes_are_one_with_twice_the_batch(index, unbroken, tmp_path, r
     assert validation["right"].to_numpy() == pytest.approx(unbroken.validation["right"].to_numpy(), abs=1e-4)
 
 
-class Watched:
+class Watched(MixingConsole):
     """A console that notes in which precision it is called."""
 
     def __init__(self, console):
-        self.console, self.calls = console, set()
-        self.preset, self.sample_rate = console.preset, console.sample_rate
+        super().__init__(console.sample_rate, console.preset)
+        self.calls = set()
 
     def note(self, audio, params):
         self.calls.add((audio.dtype, params.tracks.dtype, torch.is_autocast_enabled("cpu")))
 
     def __call__(self, tracks, params, **options):
         self.note(tracks, params)
-        return self.console(tracks, params, **options)
+        return super().__call__(tracks, params, **options)
 
     def master_bus(self, audio, params):
         self.note(audio, params)
-        return self.console.master_bus(audio, params)
+        return super().master_bus(audio, params)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

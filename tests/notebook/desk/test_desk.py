@@ -270,7 +270,7 @@ def out_of_range(song):
         (lambda song: setattr(dm.desk(song), "bypassed", [["vox", "reverb"]]), "cannot bypass"),
         (
             lambda song: setattr(dm.desk(song), "settings", {"tracks": {}}),
-            "not a console's JSON: 'version' is missing",
+            "not a console's JSON: 'format' is missing",
         ),
     ],
 )
