@@ -122,7 +122,7 @@ def test_odd_sounds_make_a_sheet(sound, reference):
 
 
 def test_a_constant_is_refused(reference):
-    with pytest.raises(ValueError, match="nothing but a DC offset$"):
+    with pytest.raises(ValueError, match=r"nothing but a DC offset$"):
         compare(torch.full((2, 9000), 0.1), reference)
 
 
