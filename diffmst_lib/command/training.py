@@ -105,7 +105,7 @@ def model_of(options: argparse.Namespace, recipe: Recipe) -> DiffMST | None:
         return None
     from dataclasses import asdict
 
-    from ..data.names import few
+    from ..audio.remarks import few
     from ..inputs import InputError
     from ..model import DiffMST
     from ..training.checkpoint import differences

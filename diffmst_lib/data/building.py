@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..audio.decoding import AudioFile
+from ..audio.remarks import few
 from ..audio.roles import side_of
 from ..audio.stem_sound import streams_in
 from ..disk import composed, why
@@ -23,7 +24,7 @@ from ..inputs import InputError, note
 from ..options import SPLITS
 from .index import VERSION, SongIndex, check_names, index_file
 from .measure import measure
-from .names import few, letters, split_of
+from .names import letters, split_of
 from .song_json import NOT_A_SONG, as_saved, parse_json, relative_path, song_from_json, song_to_json
 from .songs import FoundSong, Problem, Song, Source
 from .threads import thread_pool

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from torch.utils.data import Dataset
 
+from ..audio.remarks import few
 from ..inputs import InputError, note
 from .batches import Example
-from .names import few
 from .sampling import Sampling, SongWindows, draw
 from .songs import Song
 

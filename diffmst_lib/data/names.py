@@ -68,9 +68,3 @@ def same_song(one: Song, other: Song) -> bool:
 def _version_key(artist: str, title: str, name: str) -> tuple[str, str]:
     """Return a key that all versions of a song share; where the artist is unknown, it is the song's name."""
     return (letters(artist), letters(re.split(r"(?<=.)[(\[]", title)[0])) if artist else ("", name)
-
-
-def few(names: list[str], count: int = 5) -> str:
-    """Join the first names for a message: "a, b, c and 4 more"."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more

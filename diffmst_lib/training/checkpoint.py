@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
-from ..data.names import few
+from ..audio.remarks import few
 from ..data.songs import Song
 from ..disk import why, write_whole
 from ..inputs import InputError, note

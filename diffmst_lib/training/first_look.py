@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 import torch
 
+from ..audio.remarks import few
 from ..data.examples import Method1
-from ..data.names import few
 from ..model import DiffMST
 from ..network.encoder import Standardize
 from .checkpoint import differences

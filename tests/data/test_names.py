@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from diffmst_lib.data.names import few, letters, same_song, split_of
+from diffmst_lib.data.names import letters, same_song, split_of
 
 
 def test_proportions():
@@ -57,9 +57,3 @@ def test_versions_of_a_song():
     assert not same_song(first, song("b", "The Band", "Another Song"))
     assert not same_song(song("a"), song("b"))  # by nobody knows whom
     assert same_song(song("a"), song("a", "The Band", "A Song"))
-
-
-def test_a_few_names_of_many():
-    assert few(["a", "b"]) == "a, b"
-    assert few(list("abcdefg")) == "a, b, c, d, e and 2 more"
-    assert few(list("abcd"), 3) == "a, b, c and 1 more"

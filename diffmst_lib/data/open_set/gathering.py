@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ...audio.loading import AUDIO_SUFFIXES
+from ...audio.remarks import few
 from ...disk import data_dir, output_folder, printable, why, write_whole
 from ...inputs import InputError, note
-from ..names import few
 from ..songs import FoundSong, Problem, Source
 from .rendering import SOUNDFONTS, find_soundfont, missing_tools, render_songs
 
