@@ -302,8 +302,10 @@ class DiffMST(Listener):
         """
         return whole_song.attention_maps(self, song, reference)
 
-    def save_pretrained(self, folder: str | Path) -> Path:
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
         """Write model.safetensors and config.json into `folder`, both or neither; InputError if that fails.
+
+        With `half` the parameters take half the space, in half precision.
 
         Example:
             >>> import tempfile
@@ -311,7 +313,7 @@ class DiffMST(Listener):
             ...     DiffMST.from_pretrained(DiffMST("tiny").save_pretrained(folder)).config.name
             'tiny'
         """
-        return checkpoint.save(self, self.config, folder)
+        return checkpoint.save(self, self.config, folder, half=half)
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Self:
@@ -321,7 +323,8 @@ class DiffMST(Listener):
         consoles and features must be registered.
 
         Args:
-            name: A folder made by `save_pretrained`, or "small", which comes with the library.
+            name: A folder made by `save_pretrained`, or the name of weights that come with the library: "small",
+                or one of the paper's five variants in the size of `small`, from "mrstft-8" to "af-16".
 
         Raises:
             InputError: In one line, for a missing folder, a file that is truncated or of another kind,

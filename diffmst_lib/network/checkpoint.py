@@ -29,13 +29,15 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
+def save(model: nn.Module, config: ModelConfig, folder: str | Path, *, half: bool = False) -> Path:
     """Write model.safetensors and config.json into `folder`, both or neither.
 
     Args:
         model: The model.
         config: Its configuration.
         folder: Where to write; it is created if need be.
+        half: Whether to write the parameters in half precision, in half the space. The input constants keep
+            theirs, since a level in dB does not fit into half precision well.
 
     Returns:
         The folder.
@@ -44,6 +46,8 @@ def save(model: nn.Module, config: ModelConfig, folder: str | Path) -> Path:
         InputError: In one line, when nothing can be written there.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        weights |= {name: weights[name].half() for name, _ in model.named_parameters()}
     about = {"format": FORMAT, "version": VERSION, "config": asdict(config), "console": _console(config)}
     if not str(folder):
         raise InputError("an empty name is no folder for a model")
@@ -72,7 +76,8 @@ def load(make: Callable[[ModelConfig], Model], name: str | Path) -> Model:
         InputError: In one line, for anything that is not a whole model of this version.
     """
     folder = find(name)
-    config, weights = _read_config(folder / CONFIG), _read_weights(folder / WEIGHTS)
+    config = _read_config(folder / CONFIG)
+    weights = {key: in_single(tensor) for key, tensor in _read_weights(folder / WEIGHTS).items()}
     try:
         with torch.device("meta"):  # shapes without numbers cost nothing, whatever the configuration asks for
             empty = make(config)
@@ -86,6 +91,11 @@ def load(make: Callable[[ModelConfig], Model], name: str | Path) -> Model:
     model = make(config)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def in_single(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in single precision where it was stored in half, otherwise as it is."""
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def check_weights(path: Path, weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:
@@ -122,10 +132,11 @@ def find(name: str | Path) -> Path:
     """
     folder = Path(name)
     try:
-        if not (folder / CONFIG).exists() and str(name) in PRESETS:
-            folder = data_dir() / "weights" / str(name)
-            if not folder.exists():
-                have = ", ".join(sorted(p.name for p in folder.parent.glob("*/")))
+        if not (folder / CONFIG).exists():
+            ours = {path.parent.name: path.parent for path in data_dir().glob(f"weights/*/{CONFIG}")}
+            folder = ours.get(str(name), folder)
+            if str(name) in PRESETS and str(name) not in ours:
+                have = ", ".join(sorted(ours))
                 raise InputError(
                     f"no weights of {name!r} come with this version of diffmst_lib ({have or 'none do'}); "
                     "name a folder with a trained model"

@@ -42,6 +42,24 @@ def test_the_same_model_comes_back(saved, song, reference):
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_half_precision_takes_half_the_space_and_comes_back_in_single(saved, tmp_path):
+    model, whole = saved
+    halved = model.save_pretrained(tmp_path / "half", half=True)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, halved)]
+    assert sizes[1] < 0.6 * sizes[0]
+    again = dm.DiffMST.from_pretrained(halved)
+    for name, value in again.state_dict().items():
+        was = model.state_dict()[name]
+        assert value.dtype == was.dtype
+        torch.testing.assert_close(value, was, rtol=2**-11, atol=2**-24)  # half of float16's last digit
+    constants = [name for name, _ in again.named_buffers()]
+    assert constants and all(
+        torch.equal(again.state_dict()[name], model.state_dict()[name])
+        for name in constants
+        if name in again.state_dict()
+    )
+
+
 def test_variants_of_a_preset_come_back(tmp_path):
     config = dataclasses.replace(
         dm.ModelConfig.preset("tiny"), encoder="cnn", channels=(4, 8), pools=((4, 4), (8, 4)), hop=1024
