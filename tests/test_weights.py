@@ -4,6 +4,7 @@ What they must reach is written down here, for one song and three records that t
 on more of them is in `data/weights/README.md`.
 """
 
+import pandas as pd
 import pytest
 
 import diffmst_lib as dm
@@ -67,3 +68,15 @@ def test_it_mixes_and_does_not_only_master(small, song):
     """One mean strip for all stems keeps only a part of what the network gains over doing nothing."""
     table = dm.training.strip_test(small, [song], draws=4)
     assert dm.training.kept(table) < MOST_KEPT, table
+
+
+@pytest.mark.parametrize("name", dm.training.VARIANTS)
+def test_the_variants_of_the_paper_come_with_the_library_and_mix(name, song, data):
+    folder = data / "weights" / name
+    assert sum(p.stat().st_size for p in folder.iterdir()) < 2.5e6
+    model = dm.DiffMST.from_pretrained(name)
+    assert model.config.name == "small" and len(pd.read_csv(folder / "log.csv"))
+    record = dm.load_audio(data / "references" / "its_simple.ogg")
+    result = model.mix(song.excerpt(2, 5), record)
+    assert result.loudness_lufs == pytest.approx(-16, abs=0.1)
+    assert result.total < result.plain_loss
