@@ -16,6 +16,7 @@ from diffmst_lib.command.arguments import count
 from diffmst_lib.data.index import SongIndex
 
 LOGS = ("log.csv", "validation.csv")
+EXAMPLES = 8  # of a validation
 
 
 def settings(name: str, size: str, steps: int) -> dm.training.Recipe:
@@ -35,7 +36,7 @@ def train(name: str, index: SongIndex, folder: Path, size: str, steps: int) -> N
         init=init,
         resume=True,
         hardware=hardware,
-        validation_examples=8,
+        validation_examples=EXAMPLES,
         progress=True,
     )
     kept = run.model.save_pretrained(folder / "weights" / name, half=True)
