@@ -1,5 +1,6 @@
 from . import bench as bench
 from . import data as data
+from . import evaluation as evaluation
 from . import plots as plots
 from . import training as training
 from .audio.loading import load_audio as load_audio

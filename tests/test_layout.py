@@ -19,6 +19,7 @@ LIBRARY = ROOT / "diffmst_lib"
 FLOORS = [  # from top to bottom: a room imports from its own floor and those below it
     ["command", "__main__"],
     ["bench", "notebook"],
+    ["evaluation"],
     ["training"],
     ["model"],
     ["data", "mixing"],

@@ -18,6 +18,7 @@ CHUNK = 2**18  # samples decoded at once
 # Encodings that can be read from any sample on; FLAC is among PCM.
 SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 Name = bytes | str | io.BytesIO
+Converters = dict[tuple[str, str, int], av.AudioResampler]  # by kind of frame
 
 # Codecs whose sound begins with their first sample, or that always tell where it does.
 _TELL_START = ("pcm_", "adpcm_", "dsd_", "flac", "alac", "wavpack", "tta", "ape", "vorbis", "mlp", "truehd")
@@ -65,6 +66,11 @@ class SndfileDecoder:
         self.frames, self.remarks = self._file.frames, dict[str, str]()
         if self.frames > 2**62:
             raise soundfile.SoundFileRuntimeError("a file of unknown length")
+
+    @property
+    def expected(self) -> int:
+        """Number of samples that are likely to come."""
+        return self.frames
 
     def decode(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield chunks and where they begin, from `start` or before it to `stop` or the file's end."""
@@ -138,6 +144,11 @@ class FfmpegDecoder:
     def _open(self) -> av.container.InputContainer:
         name = self._name
         return av.open(io.BytesIO(name.getvalue()) if isinstance(name, io.BytesIO) else name, "r")
+
+    @property
+    def expected(self) -> int:
+        """Number of samples that are likely to come, 0 where nothing tells."""
+        return round((self._promised_s or 0.0) * self.sample_rate)
 
     def _length(self, container: av.container.InputContainer, audio: av.AudioStream) -> float | None:
         """Return the length that the file promises, in seconds."""
@@ -232,7 +243,7 @@ class FfmpegDecoder:
         """Yield samples, their rate and their time; None and a number of samples where they are damaged."""
         audio, usual, first = container.streams.audio[self._number], 0, True
         self._read, count, lost = 0, 0, self.format == "aac"
-        converters: dict[tuple[str, str, int], av.AudioResampler] = {}
+        converters: Converters = {}
         packets = container.demux(audio)
         while True:
             try:
@@ -260,13 +271,7 @@ class FfmpegDecoder:
             for frame in frames:
                 usual = frame.samples
                 time = None if frame.pts is None else float(frame.pts * frame.time_base)
-                kind = frame.format.name, frame.layout.name, frame.sample_rate
-                if frame.format.name == "fltp":
-                    yield frame.to_ndarray(), frame.sample_rate, time
-                    continue
-                if kind not in converters:
-                    converters[kind] = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
-                for converted in converters[kind].resample(frame):
+                for converted in _as_floats(frame, converters):
                     yield converted.to_ndarray(), frame.sample_rate, time
 
     def _lost_bytes(self) -> int:
@@ -276,3 +281,13 @@ class FfmpegDecoder:
 
     def close(self) -> None:
         """Do nothing: no file stays open between two reads."""
+
+
+def _as_floats(frame: av.AudioFrame, converters: Converters) -> list[av.AudioFrame]:
+    """Convert a frame to planes of float32, with a converter for each kind of frame."""
+    if frame.format.name == "fltp":
+        return [frame]
+    kind = frame.format.name, frame.layout.name, frame.sample_rate
+    if kind not in converters:
+        converters[kind] = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
+    return converters[kind].resample(frame)

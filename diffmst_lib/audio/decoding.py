@@ -18,6 +18,7 @@ import soxr
 from .boxes import has_no_index
 from .chunks import Claim, claimed_sound, read_chunks, size_of
 from .decoders import FfmpegDecoder, Name, SndfileDecoder
+from .growing import GrowingSound
 from .mpeg import MpegDecoder, looks_like_mpeg, mpeg_range
 from .ogg import read_pages
 from .remarks import CUT, LEFT_OUT, RATE, not_a_file, seconds
@@ -99,6 +100,11 @@ class AudioFile:
         """What was found so far that is not right with the file: details by kind, see `audio.remarks`."""
         return self._file.remarks
 
+    @property
+    def expected_s(self) -> float:
+        """The length that the file says it has, in seconds; 0 where it does not tell."""
+        return self._file.expected / self.sample_rate
+
     def _decoder(self, stream: int) -> SndfileDecoder | FfmpegDecoder | MpegDecoder:
         """Choose a decoder by the content."""
         with self._content() as file:
@@ -157,8 +163,11 @@ class AudioFile:
         Raises:
             ValueError: When the file breaks off.
         """
-        parts = list(self._decode(start, length))
-        return np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0), np.float32)
+        rest = self._file.expected - start
+        sound = GrowingSound(self.channels, rest if length is None else min(rest, length))
+        for part in self._decode(start, length):
+            sound.append(part)
+        return sound.whole()
 
     def blocks(self, length: int) -> Iterator[np.ndarray]:
         """Decode the whole file in blocks of `length` samples, the last one shorter.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from .decoding import AudioFile
 from .remarks import START, not_a_file, tell
 from .resampling import resample
 
-_PLAIN = {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
+_PLAIN = {".wav", ".wave", ".bwf", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac"}
 _LOSSY = {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma"}
 AUDIO_SUFFIXES = _PLAIN | _LOSSY
 
@@ -80,9 +81,14 @@ def read_sound(
         raise InputError(f"{path}: not an audio file that can be read here ({error})") from None
     if samples.shape[1] == 0:
         raise InputError(f"{path}: no audio in it (length 0)")
-    if not np.isfinite(samples).all():
+    if not _is_finite(samples):
         raise InputError(f"{path}: holds NaN or infinite samples")
     return torch.from_numpy(resample(samples, rate, sample_rate)), rate
+
+
+def _is_finite(samples: np.ndarray) -> bool:
+    """Tell whether all samples are finite, without a mask as long as the sound."""
+    return samples.size == 0 or all(math.isfinite(end) for end in torch.from_numpy(samples).aminmax())
 
 
 def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMPLE_RATE) -> Path:
@@ -106,7 +112,7 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
             f"save_audio writes (channels, num_samples) to a .wav file, got {tuple(audio.shape)}, {path.name}"
         )
     samples = audio.detach().cpu().float().numpy()
-    if not np.isfinite(samples).all():
+    if not _is_finite(samples):
         raise InputError(f"{path.name}: not written, the audio holds NaN or infinite samples")
     data = io.BytesIO()  # to be written by Python, which says why a write failed, as libsndfile does not
     soundfile.write(data, samples.T, sample_rate, subtype="FLOAT", format="WAV")

@@ -306,10 +306,19 @@ def loudest_window(audio: torch.Tensor, seconds: float, *, sample_rate: int = SA
     length, hop = int(seconds * sample_rate), sample_rate // 10
     if audio.shape[-1] <= length:
         return 0
-    energy = torch.zeros(audio.shape[-1] + 1, dtype=torch.float64, device=audio.device)
-    for start in range(0, audio.shape[-1], PIECE):  # a whole song in double precision is large
-        piece = audio[..., start : start + PIECE].double().square()
-        energy[start + 1 : start + 1 + PIECE] = piece.reshape(-1, piece.shape[-1]).sum(dim=0)
-    energy = energy.cumsum(0)
     starts = torch.arange(0, audio.shape[-1] - length + 1, hop)
-    return int(starts[(energy[starts + length] - energy[starts]).argmax()])
+    edges = torch.cat([starts, starts + length]).to(audio.device)
+    before, total = edges.new_zeros(len(edges), dtype=torch.float64), 0.0  # the energy before each edge
+    for first in range(0, audio.shape[-1], PIECE):  # a whole song in double precision is large
+        piece = (
+            audio[..., first : first + PIECE]
+            .double()
+            .square()
+            .reshape(-1, min(PIECE, audio.shape[-1] - first))
+        )
+        energy = total + torch.nn.functional.pad(piece.sum(dim=0).cumsum(0), (1, 0))
+        here = (edges > first) & (edges <= first + piece.shape[-1])
+        before[here] = energy[edges[here] - first]
+        total = energy[-1]
+    begin, end = before.chunk(2)
+    return int(starts[(end - begin).argmax()])

@@ -72,6 +72,11 @@ class Section:
         return sum(1 + frame.missing for frame in self.frames)
 
     @property
+    def samples(self) -> int:
+        """The number of samples, without what is dropped."""
+        return sum((1 + frame.missing) * frame.header.samples for frame in self.frames) - sum(self.trims)
+
+    @property
     def trims(self) -> tuple[int, int]:
         """How many samples to drop in front and behind, as far as the table tells and is right."""
         if self.delay is None:
@@ -200,6 +205,11 @@ class MpegDecoder:
         self.sample_rate, self.channels = first.kind[2], first.channels
         self._look()
 
+    @property
+    def expected(self) -> int:
+        """Number of samples that are likely to come."""
+        return sum(section.samples * self.sample_rate // section.rate for section in self._sections)
+
     def _look(self) -> None:
         """Compare the frames with what the tables say of them."""
         first, last = self._sections[0], self._sections[-1]
@@ -235,10 +245,7 @@ class MpegDecoder:
         """Yield all chunks and where they begin."""
         keeper, position, time = RateKeeper(self.sample_rate, self.channels), 0, 0.0
         for section in self._sections:
-            front, behind = section.trims
-            left = (
-                sum((1 + frame.missing) * frame.header.samples for frame in section.frames) - front - behind
-            )
+            front, left = section.trims[0], section.samples
             for samples, rate in self._decoded(section, time):
                 time += samples.shape[1] / rate
                 kept = samples[:, front : front + left]

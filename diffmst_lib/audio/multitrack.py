@@ -155,7 +155,7 @@ class Multitrack:
         rows = {}
         with np.errstate(divide="ignore", invalid="ignore"):
             for (name, stem), mono in zip(self.stems.items(), self.is_mono(), strict=True):
-                peak, power = stem.abs().max().item(), stem.square().mean().item()
+                peak, power = _peak(stem), stem.square().mean().item()
                 rows[name] = {
                     "channels": 1 if mono else 2,
                     "loudness_lufs": loudness(stem, sample_rate=self.sample_rate),
@@ -193,7 +193,7 @@ def check_song(song: Multitrack) -> list[float]:
     together = loudness(song.audio.sum(dim=0), sample_rate=song.sample_rate)
     if max(together, *levels) > LOUDEST_LUFS:
         name = song.names[levels.index(max(levels))]
-        peak = song.stems[name].abs().max().item()
+        peak = _peak(song.stems[name])
         raise InputError(
             f"stem {name} peaks at {peak:.2g} times full scale, too loud for any console: is its file damaged, "
             "or are its samples integers?",
@@ -213,7 +213,7 @@ def _tell_odd_levels(song: Multitrack) -> None:
     for name, stem in song.stems.items():
         if (offset := _offset(stem)) is not None:
             offsets.append(f"{name} ({offset:.2g})")
-        if (peak := stem.abs().max().item()) > INTEGER_PEAK:
+        if (peak := _peak(stem)) > INTEGER_PEAK:
             integers.append(f"{name} ({peak:.0f})")
     if offsets:
         note(f"with a DC offset, which takes headroom; a high-pass filter removes it: {few(offsets)}")
@@ -226,9 +226,15 @@ def _tell_odd_levels(song: Multitrack) -> None:
 def _offset(audio: torch.Tensor) -> float | None:
     """Return the DC offset of a sound (2, num_samples) that makes up over 1 % of a channel's power."""
     offset = audio.mean(dim=-1)
-    if bool((offset.square() > 0.01 * audio.square().mean(dim=-1)).any()):
+    power = torch.linalg.vector_norm(audio, dim=-1).square() / audio.shape[-1]  # needs no copy
+    if bool((offset.square() > 0.01 * power).any()):
         return offset.abs().max().item()
     return None
+
+
+def _peak(audio: torch.Tensor) -> float:
+    """Return the largest magnitude of a sound, without a copy of it."""
+    return torch.linalg.vector_norm(audio, ord=math.inf).item()
 
 
 def check_stereo(
@@ -270,7 +276,7 @@ def check_stereo(
         raise _unfit(f"{what} holds NaN or infinite samples")
     if math.isinf(lufs):
         raise _unfit(f"{what} is silent")
-    if audio.std(dim=-1).max() < CONSTANT * audio.abs().max():
+    if audio.std(dim=-1).max() < CONSTANT * _peak(audio):
         raise _unfit(f"{what} is nothing but a DC offset")
     if (offset := _offset(audio)) is not None:
         note(

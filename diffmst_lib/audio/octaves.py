@@ -99,12 +99,15 @@ def stereo_spectrum(audio: torch.Tensor, *, sample_rate: float) -> StereoSpectru
     audio = audio.detach().cpu()
     # Half a window of silence at both ends, so that every sample counts alike.
     window = torch.hann_window(size, dtype=audio.dtype)
-    padded = size // 2, size // 2 + (-audio.shape[-1]) % (size // 2)
-    frames = torch.nn.functional.pad(audio, padded).unfold(-1, size, size // 2)  # (2, frames, size)
+    hop, end = size // 2, audio.shape[-1]
+    count = -(-end // hop) + 1
     power = np.zeros((2, size // 2 + 1))
-    for some in frames.split(FRAMES, dim=1):
-        left, right = torch.fft.rfft(some * window)
+    for frame in range(0, count, FRAMES):  # a few at a time: a whole song with its silence would be a copy
+        start, stop = (frame - 1) * hop, min(frame + FRAMES, count) * hop
+        piece = audio[:, max(0, start) : min(stop, end)]
+        piece = torch.nn.functional.pad(piece, (max(0, -start), max(0, stop - end)))
+        left, right = torch.fft.rfft(piece.unfold(-1, size, hop) * window)  # (frames, bins) each
         for row, part in enumerate((left + right, left - right)):
             power[row] += part.abs().square().sum(dim=0, dtype=torch.float64).numpy()
-    power /= 4.0 * frames.shape[1]
+    power /= 4.0 * count
     return StereoSpectrum(np.fft.rfftfreq(size, 1.0 / sample_rate), *power)

@@ -30,8 +30,11 @@ def resample(samples: np.ndarray, sample_rate: float, target_rate: float) -> np.
         return samples
     length = math.ceil(samples.shape[-1] * target_rate / sample_rate)  # 1 s stays 1 s: divided last
     out = np.zeros((*samples.shape[:-1], length), samples.dtype)
-    sound = soxr.resample(samples.T, sample_rate, target_rate, quality=QUALITY).T[..., :length]
-    out[..., : sound.shape[-1]] = sound
+    for channel, row in zip(
+        np.atleast_2d(samples), np.atleast_2d(out), strict=True
+    ):  # alone they need less memory
+        sound = soxr.resample(channel, sample_rate, target_rate, quality=QUALITY)[:length]
+        row[: len(sound)] = sound
     return out
 
 

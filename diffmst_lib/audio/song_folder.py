@@ -14,7 +14,7 @@ from .remarks import few, not_a_file
 from .roles import is_instrument, side_of
 
 STEM_LAYOUTS = ("auto", "instruments", "folders")
-MIX_NAMES = ("mix", "mixture", "mixdown", "master")  # the first one that exists is the mix
+MIX_NAMES = ("human_mix", "mix", "mixture", "mixdown", "master")  # the first one that exists is the mix
 STEM_FOLDERS = {"stems", "tracks", "multitrack", "multitracks", "raw", "audio", "wav"}  # of the song above
 # What lies beside stems and is no sound: nobody misses it in a mix.
 _COMPANIONS_TEXT = """
@@ -26,7 +26,7 @@ _COMPANIONS = set(_COMPANIONS_TEXT.split())
 # Sounds and films with sound that are not read.
 _UNREAD_SUFFIXES_TEXT = """
 .mka .mkv .webm .mov .avi .m4b .m4v .3gp .ac3 .eac3 .dts .ape .wv .tta .tak .mpc .dsf .dff .ra .rm .amr
-.spx .snd .sd2 .rx2 .rex .mp2 .mp1 .aa .aax .m4p .raw .pcm .voc .oma .shn .bwf .band .logicx
+.spx .sd2 .rx2 .rex .mp2 .mp1 .aa .aax .m4p .raw .pcm .voc .oma .shn .band .logicx
 """
 UNREAD_SUFFIXES = set(_UNREAD_SUFFIXES_TEXT.split())
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ..disk import composed
 from ..inputs import InputError
 from ..options import SAMPLE_RATE
 from .roles import belongs_in_the_middle
@@ -55,6 +56,7 @@ def spread_pans(
     """
     if isinstance(center, str):
         raise InputError(f"center takes a list of names, as in center=[{center!r}]", about="song")
+    names, center = [composed(name) for name in names], center and [composed(name) for name in center]
     unknown = [name for name in center or () if name not in names]
     if unknown:
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from ..disk import printable
 from ..inputs import InputError, note
 from ..options import SAMPLE_RATE
+from .decoding import AudioFile
 from .loading import read_sound
 from .multitrack import Multitrack
 from .remarks import START, few, tell
@@ -63,33 +64,76 @@ def load_multitrack(
     if found.left_out:
         note(f"left out: {few(found.left_out)}")
     begins = _begins(folder, found, timestamps)
-    remarks: dict[str, dict[str, str]] = {name: {} for name in found.files}
-    with ThreadPoolExecutor(READERS) as pool:  # decoders release Python's lock
-        read = list(pool.map(read_sound, found.files.values(), repeat(sample_rate), remarks.values()))
-    if len(remarks) == 1:
-        remarks[next(iter(remarks))].pop(START, None)  # matters beside other stems only
-    tell({printable(str(path.relative_to(folder))): remarks[name] for name, path in found.files.items()})
-    sounds = {name: audio for name, (audio, _) in zip(found.files, read, strict=True)}
-    rates = {name: rate for name, (_, rate) in zip(found.files, read, strict=True)}
-    del read
-    for name, audio in sounds.items():
-        if audio.shape[0] > 2:
-            raise InputError(f"{found.files[name]}: {audio.shape[0]} channels; a stem is mono or stereo")
-    first = {name: round(begin * sample_rate) for name, begin in begins.items()}
-    ends = {name: first[name] + audio.shape[-1] for name, audio in sounds.items()}
-    longest = max(ends.values())
-    _tell_changes(found, rates, ends, sample_rate)
-    places = _places(found, {name: audio.shape[0] for name, audio in sounds.items()})
-
-    # From numpy, whose zeros take memory only where something is written: as a row is filled, its file is
-    # freed, so that a long song is in memory once and not twice.
+    places = _places(found)
     names = list(dict.fromkeys(stem for stem, _ in places.values()))
-    audio = np.zeros((len(names), 2, longest), np.float32)
-    for name in found.files:
-        stem, channels = places[name]
-        audio[names.index(stem), channels, first[name] : ends[name]] = sounds.pop(name)
+    audio, files = _read_files(found, places, begins, sample_rate)
+    if len(files) == 1:
+        files[next(iter(files))].remarks.pop(START, None)  # matters beside other stems only
+    tell(
+        {printable(str(found.files[name].relative_to(folder))): file.remarks for name, file in files.items()}
+    )
+    _tell_changes(found, files, sample_rate)
+    if joined := [f"{stem} ({', '.join(found.sides[stem])})" for stem in names if stem not in files]:
+        note(f"left and right of one stereo stem: {few(joined)}")
+    alone = [name for name in names if name in files and files[name].channels == 1 and side_of(name)]
+    if alone:
+        note(f"named like one side of a stereo stem, taken for a mono stem: {few(alone)}")
     _tell_one_sided(names, audio)
     return Multitrack(names, torch.from_numpy(audio), sample_rate, printable(folder.resolve().name))
+
+
+@dataclass
+class _File:
+    """What is known of a file once it was read: its rate in Hz, its channels, its last sample in the song."""
+
+    rate: int = 0
+    channels: int = 0
+    end: int = 0
+    remarks: dict[str, str] = field(default_factory=dict)
+
+
+def _read_files(
+    found: SongFolder, places: dict[str, tuple[str, slice]], begins: dict[str, float], sample_rate: int
+) -> tuple[np.ndarray, dict[str, _File]]:
+    """Read a few files at a time into the song (stems, 2, num_samples), so that it is in memory once."""
+    rows = {stem: row for row, stem in enumerate(dict.fromkeys(stem for stem, _ in places.values()))}
+    files = {name: _File() for name in found.files}
+    audio = np.zeros((len(rows), 2, 0), np.float32)  # takes memory only where something is written
+
+    def read(name: str) -> tuple[torch.Tensor, int]:
+        return read_sound(found.files[name], sample_rate, files[name].remarks)
+
+    # The largest first: likely the longest, so that the song needs to grow no more.
+    by_size = sorted(files, key=lambda name: _size(found.files[name]), reverse=True)
+    with ThreadPoolExecutor(READERS) as pool:  # decoders release Python's lock
+        for first in range(0, len(by_size), READERS):
+            some = by_size[first : first + READERS]
+            sounds = {}
+            for name, (sound, rate) in zip(some, pool.map(read, some), strict=True):
+                if sound.shape[0] > 2:
+                    raise InputError(
+                        f"{found.files[name]}: {sound.shape[0]} channels; a stem is mono or stereo"
+                    )
+                end = round(begins[name] * sample_rate) + sound.shape[-1]
+                files[name].rate, files[name].channels, files[name].end = rate, sound.shape[0], end
+                sounds[name] = sound
+            del sound
+            longest = max(file.end for file in files.values())
+            if longest > audio.shape[-1]:
+                longer = np.zeros((*audio.shape[:-1], longest), np.float32)
+                for row in {rows[places[name][0]] for name in by_size[:first]}:
+                    longer[row, :, : audio.shape[-1]] = audio[row]
+                audio = longer
+            for name in some:
+                stem, channels = places[name]
+                sound, end = sounds.pop(name), files[name].end
+                audio[rows[stem], channels, end - sound.shape[-1] : end] = sound
+                del sound
+    return audio, files
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _begins(folder: Path, found: SongFolder, timestamps: bool) -> dict[str, float]:
@@ -114,33 +158,36 @@ def _begins(folder: Path, found: SongFolder, timestamps: bool) -> dict[str, floa
         raise InputError(f"{printable(str(folder))}: {error}") from None
 
 
-def _tell_changes(found: SongFolder, rates: dict[str, int], ends: dict[str, int], sample_rate: int) -> None:
+def _tell_changes(found: SongFolder, files: dict[str, _File], sample_rate: int) -> None:
     called = {name: printable(path.name) for name, path in found.files.items()}
     several = {called[name]: count for name, path in found.files.items() if (count := streams_in(path)) > 1}
     if several:
-        files = few([f"{file} ({count} streams)" for file, count in several.items()])
-        note(f"only the first stream of a file is a stem, the others are left out: {files}")
-    if resampled := [f"{called[name]} ({rate} Hz)" for name, rate in rates.items() if rate != sample_rate]:
+        listed = few([f"{file} ({count} streams)" for file, count in several.items()])
+        note(f"only the first stream of a file is a stem, the others are left out: {listed}")
+    if resampled := [
+        f"{called[name]} ({file.rate} Hz)" for name, file in files.items() if file.rate != sample_rate
+    ]:
         note(f"resampled to {sample_rate} Hz: {few(resampled)}")
-    longest = max(ends.values())
-    if short := [called[name] for name, end in ends.items() if end < longest]:
+    longest = max(file.end for file in files.values())
+    if short := [called[name] for name, file in files.items() if file.end < longest]:
         note(f"padded with silence to {longest / sample_rate:.2f} s: {few(short)}")
 
 
-def _places(found: SongFolder, channels: dict[str, int]) -> dict[str, tuple[str, slice]]:
+def _places(found: SongFolder) -> dict[str, tuple[str, slice]]:
     """Return the stem of each file and the channels that it fills: both, or one for a side of a pair."""
     places = {name: (name, slice(0, 2)) for name in found.files}
-    joined = []
-    for stem, (left, right) in found.sides.items():
-        if channels[left] == channels[right] == 1:
-            joined.append(f"{stem} ({left}, {right})")
-            places[left], places[right] = (stem, slice(0, 1)), (stem, slice(1, 2))
-    if joined:
-        note(f"left and right of one stereo stem: {few(joined)}")
-    alone = [name for name in places if places[name][0] == name and channels[name] == 1 and side_of(name)]
-    if alone:
-        note(f"named like one side of a stereo stem, taken for a mono stem: {few(alone)}")
+    for stem, sides in found.sides.items():
+        if all(_is_mono(found.files[side]) for side in sides):
+            places |= {side: (stem, slice(i, i + 1)) for i, side in enumerate(sides)}
     return places
+
+
+def _is_mono(path: Path) -> bool:
+    try:
+        with AudioFile(path) as file:
+            return file.channels == 1
+    except (OSError, ValueError):  # which is told when it is read
+        return False
 
 
 def _tell_one_sided(names: list[str], audio: np.ndarray) -> None:

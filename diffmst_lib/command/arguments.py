@@ -83,7 +83,16 @@ def stem_names(text: str) -> str:
 
 
 def folder(text: str) -> str:
-    """Read the name of an output folder. It is empty where a variable of the shell is empty."""
+    """Read the name of a folder. It is empty where a variable of the shell is empty."""
+    return _named(text, "a folder")
+
+
+def file(text: str) -> str:
+    """Read the name of a file, as `folder` does."""
+    return _named(text, "a file")
+
+
+def _named(text: str, what: str) -> str:
     if not text:
-        raise argparse.ArgumentTypeError("is empty: name a folder")
+        raise argparse.ArgumentTypeError(f"is empty: name {what}")
     return text

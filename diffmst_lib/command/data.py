@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..options import KINDS, LAYOUTS, SAMPLE_RATE, SPLITS
-from .arguments import count, folder
+from .arguments import count, file, folder
 
 if TYPE_CHECKING:
     from ..data.index import SongIndex
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_index(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("folder", metavar="DIR", help="multitracks, in one of the layouts, or finished songs")
+    add("folder", type=folder, metavar="DIR", help="multitracks, in one of the layouts, or finished songs")
     add(
         "--layout",
         choices=LAYOUTS,
@@ -60,9 +60,17 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
         help="default: recognized by names. `instruments`: folders in a song's are its instruments; `folders`: "
         "they are songs; albums of finished songs need `songs`",
     )
-    add("--references", metavar="DIR", nargs="+", default=[], help="folders of finished songs besides")
+    add(
+        "--references",
+        type=folder,
+        metavar="DIR",
+        nargs="+",
+        default=[],
+        help="folders of finished songs besides",
+    )
     add(
         "--about",
+        type=file,
         metavar="FILE",
         help="JSON {song: {split, artist, title, license, attribution}}, where you know better; "
         "give it again each time",
@@ -72,14 +80,14 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="place stems where the time stamps of their files say (Broadcast WAV), not all at 0",
     )
-    add("--output", metavar="FILE", help="where to write the index (default: DIR/index.json)")
+    add("--output", type=file, metavar="FILE", help="where to write the index (default: DIR/index.json)")
     parser.set_defaults(run=run_index)
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--sample-rate", type=count, default=SAMPLE_RATE, metavar="HZ", help=f"default: {SAMPLE_RATE}")
-    add("index", metavar="INDEX", help="index.json or its folder")
+    add("index", type=folder, metavar="INDEX", help="index.json or its folder")
     add(
         "--output",
         type=folder,
@@ -92,16 +100,22 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
 
 def _add_open(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--source", metavar="DIR", required=True, help="folder that holds the songs, at any depth")
+    add(
+        "--source",
+        type=folder,
+        metavar="DIR",
+        required=True,
+        help="folder that holds the songs, at any depth",
+    )
     add("--output", type=folder, metavar="DIR", required=True, help="folder for the set and its index")
-    add("--midi", metavar="DIR", help="OpenMSX's MIDI files (default: where Debian puts them)")
-    add("--soundfont", metavar="FILE", help="SoundFont to render them with (default: the same)")
+    add("--midi", type=folder, metavar="DIR", help="OpenMSX's MIDI files (default: where Debian puts them)")
+    add("--soundfont", type=file, metavar="FILE", help="SoundFont to render them with (default: the same)")
     parser.set_defaults(run=run_open)
 
 
 def _add_shard(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("index", metavar="INDEX", help="index.json or its folder")
+    add("index", type=folder, metavar="INDEX", help="index.json or its folder")
     add("--output", type=folder, metavar="DIR", required=True, help="folder for the shards")
     add("--split", choices=SPLITS, default="train", help="default: train")
     add("--kind", choices=KINDS, help="default: both, where the split has them")
@@ -152,7 +166,7 @@ def _refuse_made_sets(output: str) -> None:
     path = index_file(output)
     if (path.parent / CACHE_MARK).exists():
         raise InputError(
-            f"{path.parent}: a cache, which has its index; index the songs that it was made from"
+            f"{path.parent}: a cache, which has its index; index the songs that it was made from, and cache them again"
         )
     songs = []
     with suppress(InputError):  # no index, or one that cannot be read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import warnings
@@ -14,12 +15,15 @@ from importlib import import_module
 from .. import __version__
 from .stopping import ignore_stops, open_streams, stoppable
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 VERBS = {  # the commands, each in a module of its own, and their texts in `diffmst --help`
     "mix": "stems and a reference in, a stereo mix and console settings out",
     "rehearse": "teach a model to mix without sound, in minutes, before it is trained",
     "train": "train a model on multitracks and reference songs",
+    "evaluate": "compare systems on songs and records: tables with intervals, and a figure",
     "data": "data sets: index folders of songs, cache, open set, shards",
     "bench": "speed and memory: console and loss beside the released code's, models",
+    "listen": "a listening test: one page from an evaluation's mixes, and the table of its ratings",
 }
 
 
@@ -51,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Words after `diffmst`. Default: those of the shell, and the process ends with the command.
 
     Returns:
-        Exit code: 0 for success, 2 for bad input, 128 and the signal's number when stopped: 130 by Ctrl-C. For
-        bad options, argparse exits with 2.
+        Exit code: 0 for success, 1 when a part of many has failed, 2 for bad input, 128 and the signal's number
+        when stopped: 130 by Ctrl-C. For bad options, argparse exits with 2.
     """
     words = sys.argv[1:] if arguments is None else arguments
     with stoppable(at_once=arguments is None) as stops, open_streams():
@@ -76,12 +80,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(words: list[str], stops: list[int]) -> int:
     from ..inputs import InputError
 
+    code = 0
     try:
         try:
             verb = next((word for word in words if not word.startswith("-")), None)
             options = build_parser(verb).parse_args(words)
             with _notes_on_stderr():
-                options.run(options)
+                code = options.run(options) or 0
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of the report has closed the pipe; the files are complete
@@ -92,11 +97,12 @@ def _run(words: list[str], stops: list[int]) -> int:
         if isinstance(error, InputError):
             return _say(f"error: {error}", 2)
         return _say(f"error: {error.filename or 'output'}: {error.strerror or error}", 2)
-    return 0
+    return code
 
 
 def _say(message: str, code: int) -> int:
-    print(f"diffmst: {message}", file=sys.stderr)
+    line = _CONTROLS.sub(lambda found: repr(found[0])[1:-1], message)  # names of files may have line breaks
+    print(f"diffmst: {line}", file=sys.stderr)
     return code
 
 

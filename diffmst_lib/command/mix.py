@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..options import SAMPLE_RATE
-from .arguments import amount, count, count_from_zero, folder, number_from_zero, seconds, stem_names
+from .arguments import amount, count, count_from_zero, file, folder, number_from_zero, seconds, stem_names
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `diffmst mix` to its parser."""
     add = parser.add_argument
-    add("tracks", metavar="TRACKS_DIR", help="folder with one audio file a stem, mono or stereo")
+    add("tracks", type=folder, metavar="TRACKS_DIR", help="folder with one audio file a stem, mono or stereo")
     add(
         "--layout",
         choices=("auto", "instruments", "folders"),
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="place stems where the time stamps of their files say (Broadcast WAV), not all at 0",
     )
-    add("--reference", metavar="FILE", help="stereo mix whose style to take")
+    add("--reference", type=file, metavar="FILE", help="stereo mix whose style to take")
     add(
         "--output",
         type=folder,
@@ -50,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask a network (default with --model), fit the console to the reference (default without), "
         "or the baseline without a reference",
     )
-    add("--model", metavar="small|PATH", help="the network: small, or a folder made by save_pretrained")
+    add(
+        "--model",
+        type=folder,
+        metavar="small|PATH",
+        help="the network: small, or a folder made by save_pretrained",
+    )
     add(
         "--refine",
         type=count_from_zero,
@@ -137,7 +142,7 @@ def run(options: argparse.Namespace) -> None:
     _keep_earlier_stems(options, song)
     with output_folder(options.output, FILES) as output, _files_named(options, song):
         if reference is not None:
-            _tell_odd_reference(options, song, reference)
+            _tell_earlier_mix(options.reference)
         result = _mix(song, reference, method, model, options)
         report = result.report()
         _keep_the_users_files(options)  # others may have written there in the meantime
@@ -226,12 +231,13 @@ def _keep_the_users_files(options: argparse.Namespace) -> None:
     from ..inputs import InputError
     from ..mixing.result import FILES, STEMS
 
-    output = Path(options.output).resolve()
+    # realpath, since resolve() fails on a link to itself
+    output = Path(os.path.realpath(options.output))
     stems = [output / STEMS] if options.stems else []
-    if Path(options.tracks).resolve() in [output, *stems]:
+    if Path(os.path.realpath(options.tracks)) in [output, *stems]:
         raise InputError(f"{options.tracks}: holds the stems, choose another folder for the mix")
     if options.reference:
-        reference = Path(options.reference).resolve()
+        reference = Path(os.path.realpath(options.reference))
         if reference in [output / name for name in FILES] or reference.parent in stems:
             raise InputError(
                 f"{options.reference}: the reference would be overwritten, choose another output folder"
@@ -267,22 +273,14 @@ def _refuse_earlier(options: argparse.Namespace, files: Sequence[str]) -> None:
         )
 
 
-def _tell_odd_reference(options: argparse.Namespace, song: Multitrack, reference: torch.Tensor) -> None:
-    """Name a reference that is no record: a stem of the song, or a mix that was made here."""
-    import torch
-
+def _tell_earlier_mix(reference: str) -> None:
+    """Name a reference that is no record but a mix that was made here."""
     from ..audio.song_folder import is_earlier_mix
     from ..inputs import note
 
-    path = Path(options.reference)
+    path = Path(reference)
     if path.name == "mix.wav" and is_earlier_mix(os.listdir(path.parent)):
         note(f"{path}: the reference is no record but an earlier mix: params.json lies beside it")
-    if reference.shape[0] > 2:
-        return
-    length = min(reference.shape[-1], song.audio.shape[-1])
-    for name, stem in song.stems.items():
-        if torch.equal(stem[:, :length], reference[:, :length].expand(2, -1)):
-            note(f"{path}: the reference is the stem {name} of the song, not a finished record")
 
 
 def _print(result: MixResult, report: Report, output: Path, stems: bool) -> None:

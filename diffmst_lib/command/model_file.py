@@ -6,6 +6,7 @@ import json
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
+from ..console.reading import in_one_line, quoted
 from ..disk import why
 from ..inputs import InputError
 from ..network.checkpoint import FORMAT, VERSION
@@ -33,13 +34,15 @@ def read_config(path: str | Path) -> ModelConfig:
         64
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({why(error)})") from None
+        values = json.loads(Path(path).read_text(encoding="utf-8"), parse_int=_number)
+    except RecursionError:
+        raise InputError(f"{path}: cannot be read as JSON (its brackets are nested too deeply)") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({in_one_line(why(error))})") from None
     if isinstance(values, dict) and values.get("format") == FORMAT:
         if values.get("version") != VERSION:
             raise InputError(
-                f"{path}: a model of version {values.get('version')}, only version {VERSION} can be trained"
+                f"{path}: a model of version {quoted(values.get('version'))}, only version {VERSION} can be trained"
             )
         values = values.get("config")
     if not isinstance(values, dict):
@@ -48,14 +51,21 @@ def read_config(path: str | Path) -> ModelConfig:
         )
     if (base := values.pop("base", None)) is not None:
         if not isinstance(base, str) or base not in PRESETS:
-            raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, not {base!r}")
+            raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, not {quoted(base)}")
         values = asdict(PRESETS[base]) | values
     if unknown := sorted(values.keys() - FIELDS):
-        raise InputError(f"{path}: a model's configuration has no {unknown[0]}")
+        raise InputError(f"{path}: a model's configuration has no {in_one_line(unknown[0])}")
     needed = {one.name for one in fields(ModelConfig) if one.default is MISSING}
     if missing := sorted(needed - values.keys()):
         raise InputError(f'{path}: lacks {", ".join(missing)}; or name a preset: "base": "small"')
     try:
         return ModelConfig(**values)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {why(error)}") from None
+        raise InputError(f"{path}: {in_one_line(error)}") from None
+    except RecursionError:
+        raise InputError(f"{path}: a value whose brackets are nested too deeply") from None
+
+
+def _number(digits: str) -> float:
+    """Read a whole number; one of hundreds of digits is infinite, and so outside every range."""
+    return int(digits) if len(digits) < 16 else float(digits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from ..options import MOMENTS, REHEARSAL_STEPS
@@ -71,10 +72,15 @@ def run(options: argparse.Namespace) -> None:
             progress=progress,
         )
     if progress:
-        _report(finished, options.preset)
+        _report(finished, options)
 
 
-def _report(finished: Run, preset: str) -> None:
+def _report(finished: Run, options: argparse.Namespace) -> None:
     log, folder = finished.log, finished.folder
     print(log.iloc[sorted({0, len(log) - 1})].round(4).to_string(index=False))
-    print(f"written: {folder}; `diffmst train --preset {preset} --init {folder}` goes on from it with sound")
+    words = ["--preset", options.preset, "--tracks", options.tracks, "--init", str(folder)]
+    words += ["--references", options.references] if options.references else []
+    print(
+        f"written: {folder}; `diffmst train {shlex.join(words)} --output MODEL` goes on from it with sound, into "
+        "a folder MODEL"
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,17 +36,19 @@ def add_common(add: Callable[..., object]) -> None:
     )
     add(
         "--tracks",
+        type=folder,
         metavar="DIR",
         required=True,
         help="folder of songs with stems, or of an index or cache made by `diffmst data`",
     )
     add(
         "--references",
+        type=folder,
         metavar="DIR",
         help="folder of finished songs, or of their index (default: the references of --tracks)",
     )
     add("--output", type=folder, metavar="DIR", required=True, help="folder for weights, logs, checkpoint")
-    add("--init", metavar="small|DIR", help="start from these weights; fine-tuning needs it")
+    add("--init", type=folder, metavar="small|DIR", help="start from these weights; fine-tuning needs it")
     add(
         "--resume",
         action="store_true",
@@ -144,10 +148,10 @@ def indexes(options: argparse.Namespace, progress: bool) -> tuple[SongIndex, Son
     from ..data.songs import refuse_stems
 
     output = Path(options.output)
-    index = _index(options.tracks, "auto", output / "tracks.json", progress)
+    index = _index(options.tracks, output / "tracks.json", progress, stems=True)
     if not options.references:
         return index, None
-    references = _index(options.references, "songs", output / "references.json", progress)
+    references = _index(options.references, output / "references.json", progress, stems=False)
     refuse_stems(
         (song.mix.source for song in references.references() if song.mix),
         (stem.source for song in index.multitracks() for stem in song.stems),
@@ -156,19 +160,34 @@ def indexes(options: argparse.Namespace, progress: bool) -> tuple[SongIndex, Son
     return index, references
 
 
-def _index(source: str, layout: str, output: Path, progress: bool) -> SongIndex:
+def _index(source: str, output: Path, progress: bool, *, stems: bool) -> SongIndex:
     """Load the index of a folder, or build one from its audio in the output folder; what is there is reused."""
     from ..data.building import build_index
     from ..data.index import SongIndex, index_file
     from ..data.layouts.finding import find_songs
+    from ..data.placing import place_stems
+    from ..inputs import InputNote
+    from ..training.advice import no_stems
 
     if index_file(source).is_file():
         return SongIndex.load(source)
-    songs, problems = find_songs(source, layout)
-    ours = output.parent.resolve()  # the sounds that a training writes are not songs
-    songs = [song for song in songs if not any(ours in path.resolve().parents for path in _paths(song))]
+    with warnings.catch_warnings(record=True) as notes:  # an error says it better
+        warnings.simplefilter("always", InputNote)
+        songs, problems = find_songs(source, "auto" if stems else "songs")
+    ours = _real(output.parent)  # the sounds that a training writes are not songs
+    songs = [song for song in songs if not any(ours in _real(path).parents for path in _paths(song))]
+    if songs and stems and not any(song.stems for song in songs):
+        raise no_stems(path for song in songs for path in _paths(song))
+    for note in notes:
+        warnings.warn_explicit(note.message, note.category, note.filename, note.lineno)
+    if stems:
+        songs = place_stems(songs, timestamps=False)
     return build_index(songs, output, problems=problems, progress=progress)
 
 
 def _paths(song: FoundSong) -> list[Path]:
-    return [source.path for source in (*song.stems.values(), song.mix) if source]
+    return [path for source in (*song.stems.values(), song.mix) if source for path in source.paths]
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # resolve() fails on a link to itself

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..disk import composed
 from ..inputs import FIRST_EDITION, InputError, note
 from .first_edition import VERSION_1_NAMES, channels_to_stems
 from .reading import FORMAT, VERSION, in_one_line, read_settings
@@ -105,7 +106,7 @@ class ConsoleParams:
         self.names = list(names) if names is not None else [f"track{i + 1}" for i in range(tracks.shape[-2])]
         if len(self.names) != tracks.shape[-2]:
             raise ValueError(f"{len(self.names)} names for {tracks.shape[-2]} tracks")
-        if len(set(self.names)) < len(self.names):
+        if len({composed(name) for name in self.names}) < len(self.names):
             raise ValueError(f"track names must differ: {', '.join(self.names)}")
 
     def _sections(self) -> dict[str, torch.Tensor]:
@@ -238,7 +239,7 @@ class ConsoleParams:
         """Return the strip of a track.
 
         Args:
-            name: Name of the track.
+            name: Name of the track, compared in NFC.
 
         Returns:
             The strip.
@@ -247,11 +248,13 @@ class ConsoleParams:
             KeyError: With the nearest name, when there is no such track.
         """
         self._check_one()
-        if name not in self.names:
-            close = difflib.get_close_matches(name, self.names, n=1)
+        names = [composed(name) for name in self.names]
+        if composed(name) not in names:
+            close = difflib.get_close_matches(composed(name), names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.names)}"
             raise KeyError(f"no track {name!r}: {hint}")
-        return Strip(name, self.tracks[self.names.index(name)], self.specs("track"))
+        row = names.index(composed(name))
+        return Strip(self.names[row], self.tracks[row], self.specs("track"))
 
     @property
     def fx_bus(self) -> Strip:
@@ -370,7 +373,7 @@ class ConsoleParams:
         old = data["version"] < VERSION and data["preset"] == "default"
         written = VERSION_1_NAMES if data["version"] == 1 else {}
         params = cls.neutral(
-            list(data["tracks"]),
+            [composed(name) for name in data["tracks"]],
             preset=FIRST_EDITION if old else data["preset"],
             sample_rate=data["sample_rate"],
         )

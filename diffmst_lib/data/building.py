@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from ..audio.decoding import AudioFile
 from ..audio.remarks import few
 from ..audio.roles import side_of
-from ..audio.stem_sound import streams_in
+from ..audio.stem_sound import SAME_S, streams_in
 from ..disk import composed, why
 from ..inputs import InputError, note
 from ..options import SPLITS
@@ -26,9 +26,14 @@ from .index import VERSION, SongIndex, check_names, index_file
 from .measure import measure
 from .names import letters, split_of
 from .song_json import NOT_A_SONG, as_saved, parse_json, relative_path, song_from_json, song_to_json
-from .songs import FoundSong, Problem, Song, Source
+from .songs import FoundSong, Problem, Song, Source, Track
 from .threads import thread_pool
 
+# What is told of the files of songs, once for all of them.
+STREAMS = "only the first stream of a file is used, the others are left out"
+SHORT = "padded with silence to the length of the other side of their stereo stem"
+ALONE = "named like one side of a stereo stem, taken for a mono stem"
+KINDS = (STREAMS, SHORT, ALONE)
 FACTS = ("title", "artist", "split", "license", "attribution")
 
 
@@ -64,7 +69,7 @@ def build_index(
     # The songs measured so far, so that an interrupted run can be continued.
     journal = output.with_name(f".{output.name}.part")
     known, indexed, problems = _known_songs(output, journal), [], list(problems)
-    told: list[str] = []  # files of several streams
+    told: dict[str, list[str]] = {kind: [] for kind in KINDS}
     _allow_open_files(4096)  # every stem of a song is open while it is measured
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +96,9 @@ def build_index(
     index = SongIndex(indexed, sorted(problems, key=lambda problem: problem.path))
     index.save(output)
     journal.unlink(missing_ok=True)
-    if told:
-        note(f"only the first stream of a file is used, the others are left out: {few(sorted(told))}")
+    for kind, names in told.items():
+        if names:
+            note(f"{kind}: {few(sorted(names))}")
     several = _artists_in_several_splits(index)
     if several:
         note(f"in more than one split, by a list: {few(several)}")
@@ -120,11 +126,11 @@ def _artists_in_several_splits(index: SongIndex) -> list[str]:
 
 
 def _measured_song(
-    song: FoundSong, known: dict[str, Song], root: Path, told: list[str]
+    song: FoundSong, known: dict[str, Song], root: Path, told: dict[str, list[str]]
 ) -> tuple[Song | None, list[Problem]]:
     """Measure a song, unless it is known. Return None where none of its files can be used.
 
-    Files with streams that are not used are added to `told`.
+    What is not quite as it seems is added to `told`, by its kind.
     """
     facts = {
         "name": song.name,
@@ -139,9 +145,11 @@ def _measured_song(
     signature = _signature(sources, root)
     if signature in known and not problems:
         return replace(known[signature], **facts), []
-    told += _several_streams(sources.values())
+    told[STREAMS] += _several_streams(sources.values())
+    told[SHORT] += _short_sides(sources.values())
     mix_source = sources.pop(None, None)
     stems, power_db, broken = measure(sources)
+    told[ALONE] += [str(one.source.path) for one in stems if one.channels == 1 and _is_side_alone(one)]
     mix, problems = None, problems + broken
     if mix_source:
         mixes, mix_power_db, broken = measure({"mix": mix_source})
@@ -208,6 +216,22 @@ def _several_streams(sources: Iterable[Source]) -> list[str]:
     """List the files with streams that no source uses."""
     used = Counter(path for source in sources for path in source.paths)
     return [str(path) for path, count in used.items() if streams_in(path) > count]
+
+
+def _short_sides(sources: Iterable[Source]) -> list[str]:
+    """List the files of stereo stems that are shorter than the other side, as their headers say."""
+    short = []
+    for source in sources:
+        if source.right:
+            with suppress(ValueError, OSError), ExitStack() as opened:
+                lengths = [opened.enter_context(AudioFile(path)).expected_s for path in source.paths]
+                if all(lengths) and abs(lengths[0] - lengths[1]) > SAME_S:
+                    short.append(str(source.paths[lengths.index(min(lengths))]))
+    return short
+
+
+def _is_side_alone(track: Track) -> bool:
+    return track.source.right is None and side_of(track.name) is not None
 
 
 def _signature(sources: dict[str | None, Source], root: Path) -> str:

@@ -135,11 +135,24 @@ def songs_that_fit(songs: list[Song], sampling: Sampling, min_tracks: int = 0) -
     fitting = [(song, w) for song, w in zip(songs, windows, strict=True) if len(w.starts)]
     without = [song.name for song, w in zip(songs, windows, strict=True) if not len(w.starts)]
     if not fitting:
-        needs = f" with {min_tracks} tracks that sound" if min_tracks else ""
-        raise InputError(
-            f"none of {len(songs)} songs has {sampling.moment_s:g} s of energy {sampling.energy:g}{needs}; "
-            "shorter segments (seconds) fit more often"
-        )
+        raise _none_fits(songs, sampling, min_tracks)
     if without:
         note(f"left out, no segment of {sampling.moment_s:g} s fits: {few(without)}")
     return fitting
+
+
+def _none_fits(songs: list[Song], sampling: Sampling, min_tracks: int) -> InputError:
+    """Say why no song has a place for a segment, and point to shorter ones where these would fit."""
+    most = max(song.num_channels if sampling.as_channels else len(song.stems) for song in songs)
+    kind = "channels of stems" if sampling.as_channels else "stems"
+    if most < min_tracks:
+        return InputError(
+            f"none of {len(songs)} songs has the {min_tracks} {kind} that are needed, but {most}"
+        )
+    shortest = replace(sampling, seconds=1.0 if sampling.nearby_s is None else 2.0)
+    fits = any(len(shortest.windows(song, min_tracks=min_tracks).starts) for song in songs)
+    needs = f" with {min_tracks} tracks that sound" if min_tracks else ""
+    way_out = "shorter segments (seconds) fit more often" if fits else "they are too quiet, or too short"
+    return InputError(
+        f"none of {len(songs)} songs has {sampling.moment_s:g} s of energy {sampling.energy:g}{needs}; {way_out}"
+    )

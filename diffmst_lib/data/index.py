@@ -162,9 +162,17 @@ class SongIndex:
         except InputError:
             raise
         except (OSError, *NOT_A_SONG) as error:
-            reason = f"{type(error).__name__}: {why(error)}"
-            raise InputError(f"{path}: not a song index ({reason[:200]})") from None
+            raise InputError(f"{path}: not a song index ({_reason(error)[:200]})") from None
         return cls(songs, problems)
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a file, without the words of Python for it."""
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    if isinstance(error, RecursionError):
+        return "its brackets are nested too deeply"
+    return "fields of a wrong kind" if isinstance(error, TypeError) else why(error)
 
 
 def check_names(songs: Sequence[Song] | Sequence[FoundSong]) -> None:

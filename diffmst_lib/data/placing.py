@@ -58,7 +58,7 @@ def place_stems(songs: list[FoundSong], *, timestamps: bool) -> list[FoundSong]:
     if differ and not timestamps:
         note(
             "time stamps say that files begin at different times; all are put at 0, "
-            f"timestamps places them: {few(differ)}"
+            f"timestamps places them: {few(differ)} (`diffmst data index --timestamps`)"
         )
     return placed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from ..audio.stem_sound import StemSound
 from ..disk import why
 from ..inputs import InputError
 from ..options import SAMPLE_RATE
+from .layouts.folders import CACHE_MARK
 from .measure import decibels
 from .songs import Song, Track
 
@@ -147,13 +149,19 @@ def read_segment(
         ends_s = start_s + samples.shape[1] / sample_rate
         raise InputError(
             f"{track.source.path}: ends at {ends_s:.1f} s, shorter than in the index "
-            f"({track.duration_s:.1f} s): the file has changed; index it again"
+            f"({track.duration_s:.1f} s): the file has changed; {_way_out(track.source.path)}"
         )
     if track.mono and len(samples) == 2:
         samples = samples.mean(axis=0, keepdims=True)
     audio = torch.zeros(len(samples), length)
     audio[:, : samples.shape[1]] = torch.from_numpy(samples * np.float32(track.gain))
     return audio
+
+
+def _way_out(path: Path) -> str:
+    if (path.parent.parent / CACHE_MARK).is_file():
+        return "remove it from the cache and build that again"
+    return "index it again"
 
 
 def _read_resampled(file: StemSound, start_s: float, seconds: float, sample_rate: int) -> np.ndarray:

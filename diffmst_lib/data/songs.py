@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,7 @@ def refuse_stems(records: Iterable[Source], stems: Iterable[Source], folder: str
         stems: Sources of the stems of all songs.
         folder: Folder of the records, for the message.
     """
-    paths = {path.resolve() for stem in stems for path in stem.paths}
-    if any(path.resolve() in paths for record in records for path in record.paths):
+    # realpath, since resolve() fails on a link to itself
+    paths = {os.path.realpath(path) for stem in stems for path in stem.paths}
+    if any(os.path.realpath(path) in paths for record in records for path in record.paths):
         raise InputError(f"{folder}: holds stems of the songs, which cannot be references")

@@ -10,6 +10,7 @@ import torch
 from ..audio.loudness import MIX_LUFS
 from ..audio.multitrack import Multitrack, check_song
 from ..console.table import knob_index
+from .odd_reference import note_stem_as_reference
 from .result import MixResult, Reference, check_mix, check_reference, render_mix
 from .start import neutral_params
 
@@ -79,5 +80,8 @@ def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor |
 def _check(song: Multitrack, reference: torch.Tensor | None) -> tuple[list[float], Reference | None]:
     """Check song and reference, and measure the stems and the reference."""
     levels = check_song(song)
-    record = None if reference is None else check_reference(reference, sample_rate=song.sample_rate)
+    if reference is None:
+        return levels, None
+    record = check_reference(reference, sample_rate=song.sample_rate)
+    note_stem_as_reference(song, record.audio)
     return levels, record

@@ -19,10 +19,12 @@ from ..console.mixing_console import ConsoleOutput, MixingConsole, check_console
 from ..console.params import ConsoleParams
 from ..console.specs import takes_stems
 from ..console.table import OFF_DB, knob_index
+from ..disk import composed
 from ..inputs import InputError, note
 from ..style.own_features import OwnFeatures
 from .bus import console_tracks, move_faders
 from .keeping import KEEP, Pull, limit_lean
+from .odd_reference import note_stem_as_reference
 from .parts import Lock, blend, check_amount, check_fit, check_locks, hold, locks_fader
 from .result import MixResult, Reference, check_mix, check_reference, render_mix, tell_if_farther
 from .start import start_params
@@ -110,6 +112,7 @@ def optimize_mix(
     """
     levels = check_song(song)
     record = check_reference(reference, sample_rate=song.sample_rate, features=features)
+    note_stem_as_reference(song, record.audio)
     check_fit(keep, fit_seconds, steps=steps)
     check_amount(amount)
     if console is None or isinstance(console, str):
@@ -120,10 +123,11 @@ def optimize_mix(
     else:
         init = init.clone()
         names = console_tracks(song, init.preset)[0]
-        if init.tracks.ndim != 2 or init.names != names:
+        if init.tracks.ndim != 2 or [*map(composed, init.names)] != [*map(composed, names)]:
             raise ValueError(
                 f"init is a console for {', '.join(init.names)}, the song has {', '.join(names)}"
             )
+        init.names = list(names)  # as the song spells them
     locked = check_locks(lock, init.names, init.preset)
     params, history = fit_console(
         song,

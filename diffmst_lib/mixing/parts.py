@@ -16,6 +16,7 @@ import torch
 from ..console.params import ConsoleParams
 from ..console.specs import ASPECTS
 from ..console.table import SECTIONS, denormalize, param_table
+from ..disk import composed
 from ..inputs import InputError
 
 Lock = tuple[int | str, str | None]  # a row of the strips or a bus; a knob or all of them
@@ -24,7 +25,7 @@ Lock = tuple[int | str, str | None]  # a row of the strips or a bus; a knob or a
 def check_locks(lock: Sequence[str], names: Sequence[str], preset: str = "default") -> list[Lock]:
     """Find the strips and knobs that `lock` names.
 
-    A name is first tried as a whole track: "drums.v1" may be one. Then the part after its last dot is a knob.
+    Names are compared in NFC. One is first tried as a whole track: "drums.v1" may be one. Then the part after its last dot is a knob.
 
     Args:
         lock: Names of tracks ("vox_lead"), of their knobs ("kick.pan"), "master_bus" or "master_bus.ratio".
@@ -45,6 +46,7 @@ def check_locks(lock: Sequence[str], names: Sequence[str], preset: str = "defaul
         raise InputError(f"lock takes a list of names, as in lock=[{lock!r}]")
     if not all(isinstance(name, str) for name in lock):
         raise InputError(f"lock takes names of stems and knobs, got {list(lock)!r}")
+    names = [composed(name) for name in names]
     strips = [*names, "master_bus"]
 
     def rows(name: str) -> list[int | str]:
@@ -52,7 +54,7 @@ def check_locks(lock: Sequence[str], names: Sequence[str], preset: str = "defaul
         return ["master_bus"] if name == "master_bus" else [i for i, n in enumerate(names) if n in sides]
 
     found: list[Lock] = []
-    for name in lock:
+    for name in map(composed, lock):
         whole, (strip, _, knob) = rows(name), name.rpartition(".")
         if whole:
             found += [(row, None) for row in whole]

@@ -258,8 +258,10 @@ def _measure_sound(audio: torch.Tensor, sample_rate: int) -> tuple[dict[str, flo
 
 @torch.no_grad()
 def _features(result: Mix, audio: torch.Tensor, lufs: float) -> dict[str, torch.Tensor]:
-    audio = audio.detach() * (10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else 1.0)
-    return audio_features(audio, sample_rate=result.song.sample_rate, features=result.features)
+    gain = 10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else 1.0
+    return audio_features(
+        audio.detach(), sample_rate=result.song.sample_rate, features=result.features, gain=gain
+    )
 
 
 def _make_report(

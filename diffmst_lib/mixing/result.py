@@ -280,8 +280,10 @@ class Reference:
     @torch.no_grad()
     def distance(self, mix: torch.Tensor, lufs: float, *, sample_rate: int) -> dict[str, float]:
         """Compute the audio-feature loss of a mix (2, num_samples) of known loudness, by term."""
-        at_mix_level = mix * 10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else mix
-        return {name: term.item() for name, term in self.terms(at_mix_level, sample_rate=sample_rate).items()}
+        gain = 10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else 1.0
+        features = audio_features(mix, sample_rate=sample_rate, features=self.own, gain=gain)
+        terms = feature_distance(features, self.features, features=self.own)
+        return {name: term.item() for name, term in terms.items()}
 
 
 def check_reference(reference: torch.Tensor, *, sample_rate: int, features: OwnFeatures = None) -> Reference:
@@ -321,8 +323,8 @@ def check_reference(reference: torch.Tensor, *, sample_rate: int, features: OwnF
             f"the reference has a correlation of {powers.correlation:.2f}: its channels are more opposite than alike, "
             "and it loses in mono what no mix of these stems should"
         )
-    at_mix_level = audio * 10.0 ** ((MIX_LUFS - lufs) / 20.0)
-    return Reference(audio, audio_features(at_mix_level, sample_rate=sample_rate, features=own), own)
+    gain = 10.0 ** ((MIX_LUFS - lufs) / 20.0)
+    return Reference(audio, audio_features(audio, sample_rate=sample_rate, features=own, gain=gain), own)
 
 
 def distance_of_plain_sum(song: Multitrack, reference: Reference) -> float:

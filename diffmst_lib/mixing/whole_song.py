@@ -29,6 +29,7 @@ from ..style.own_features import OwnFeatures
 from .bus import console_tracks, hold_bus, plain_sum
 from .going_back import go_back
 from .keeping import KEEP, limit_lean
+from .odd_reference import note_stem_as_reference
 from .optimize import fit_console
 from .parts import blend, check_amount, check_fit, check_locks, hold
 from .result import MixResult, Reference, check_mix, check_reference, render_mix, tell_if_farther
@@ -125,6 +126,7 @@ def mix_song(
     """Mix a song in the style of a reference: `DiffMST.mix`, with its arguments and errors."""
     check_fit(keep, fit_seconds, refine_steps=refine_steps)
     levels, record = _check(model, song, reference, features)
+    note_stem_as_reference(song, record.audio)
     console, preset = check_console(model.console), model.config.console
     locked = check_locks(lock, console_tracks(song, preset)[0], preset)
     shares = check_amount(amount)

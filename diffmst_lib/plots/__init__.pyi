@@ -1,11 +1,14 @@
+from .calibration import plot_hearing as plot_hearing
 from .compressor import plot_gain_reduction as plot_gain_reduction
 from .compressor import plot_static_curve as plot_static_curve
 from .equalizer import plot_eq as plot_eq
 from .equalizer import plot_eq_response as plot_eq_response
+from .evaluation import plot_evaluation as plot_evaluation
 from .exam import plot_balance as plot_balance
 from .exam import plot_strip_test as plot_strip_test
 from .figure import COLORS as COLORS
 from .figure import figure_html as figure_html
+from .listening import plot_listening as plot_listening
 from .losses import plot_gradients as plot_gradients
 from .losses import plot_history as plot_history
 from .losses import plot_loss_terms as plot_loss_terms

@@ -7,6 +7,7 @@ Chapter: Audio features.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -67,12 +68,10 @@ class _MeanMagnitude(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
-        window, half = hann_window(n_fft, x.device, x.dtype), n_fft // 2
+        half = n_fft // 2
         padded = torch.cat([x[:, 1 : half + 1].flip(-1), x, x[:, -half - 1 : -1].flip(-1)], dim=-1)
         total, parts = x.new_zeros(x.shape[0], half + 1), []
-        for frames in padded.unfold(-1, n_fft, hop).split(WINDOWS_AT_A_TIME, dim=1):  # (B, 8, n_fft)
-            spectrum = torch.fft.rfft(frames * window)
-            magnitude = (spectrum.real * spectrum.real).addcmul_(spectrum.imag, spectrum.imag).sqrt_()
+        for spectrum, magnitude in spectra(padded, n_fft, hop):
             total += magnitude.sum(dim=1)
             parts += [spectrum, magnitude] if ctx.needs_input_grad[0] else []
         ctx.save_for_backward(*parts)
@@ -103,6 +102,24 @@ class _MeanMagnitude(torch.autograd.Function):
         inner[:, 1 : half + 1] += out[:, :half].flip(-1)  # what was reflected
         inner[:, -half - 1 : -1] += out[:, -half:].flip(-1)
         return inner, None, None
+
+
+def spectra(x: torch.Tensor, n_fft: int, hop: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Transform the windows of a sound, a few at a time.
+
+    Args:
+        x: Audio (B, T), at least a window long.
+        n_fft: Length of a window in samples, even.
+        hop: Samples from one window to the next.
+
+    Yields:
+        Spectra and their magnitudes, (B, at most 8, n_fft // 2 + 1).
+    """
+    window = hann_window(n_fft, x.device, x.dtype)
+    for frames in x.unfold(-1, n_fft, hop).split(WINDOWS_AT_A_TIME, dim=1):  # (B, 8, n_fft)
+        spectrum = torch.fft.rfft(frames * window)
+        magnitude = (spectrum.real * spectrum.real).addcmul_(spectrum.imag, spectrum.imag).sqrt_()
+        yield spectrum, magnitude
 
 
 def mean_magnitude(x: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:

@@ -23,7 +23,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import torch
 
 from ..inputs import check_preset, check_rate
-from .averages import hann_window, mean_magnitude, mean_square
+from .averages import hann_window, mean_square
 from .bark import (
     BARK_BANDS,
     BARK_FFT,
@@ -35,6 +35,7 @@ from .bark import (
     kept_filterbank,
 )
 from .own_features import SHAPES, OwnFeatures, measure_own, own_features, own_size
+from .sound import Sound
 
 __all__ = [
     "audio_features",
@@ -108,7 +109,11 @@ def rms(x: torch.Tensor) -> torch.Tensor:
         >>> rms(0.5 * torch.ones(2, 100))
         tensor([0.5000, 0.5000])
     """
-    return torch.sqrt(mean_square(x).clamp(min=POWER_FLOOR))
+    return _rms(Sound(x))
+
+
+def _rms(sound: Sound) -> torch.Tensor:
+    return torch.sqrt(sound.average(mean_square).clamp(min=POWER_FLOOR))
 
 
 @_in_single_precision
@@ -134,9 +139,11 @@ def crest_factor(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
         tensor([0., 0.])
     """
     check_preset(preset)
-    level = rms(x)
-    at = x.detach().abs().argmax(dim=-1, keepdim=True)  # of equal peaks only the first gets the gradient
-    peak = x.gather(-1, at).abs().squeeze(-1)
+    return _crest_factor(Sound(x), preset)
+
+
+def _crest_factor(sound: Sound, preset: str) -> torch.Tensor:
+    level, peak = _rms(sound), sound.peak()
     # In "default" the peak has the same floor as the RMS, with the same rounding, so silence gives exactly 0.
     peak = peak.clamp(min=1e-8) if preset == "reference" else peak.square().clamp(min=POWER_FLOOR).sqrt()
     return 20.0 * torch.log10(peak / level)
@@ -177,24 +184,32 @@ def bark_spectrum(x: torch.Tensor, *, sample_rate: float = 44100, preset: str = 
     """
     check_preset(preset)
     check_rate(sample_rate)
-    left, right = x.unbind(dim=-2)
-    both = torch.stack([left + right, left - right], dim=-2)  # (B, 2, T)
-    flat = both.reshape(-1, both.shape[-1])  # (B 2, T)
-    if preset == "reference":
-        magnitude, n_fft, scale = _released_magnitude(flat), BARK_FFT, 1.0
-    else:
-        n_fft = bark_fft_size(sample_rate)
-        magnitude, scale = mean_magnitude(flat, n_fft, n_fft // 4), BARK_FFT / n_fft
-    bank = kept_filterbank(sample_rate, n_fft, preset, x.device, x.dtype)
-    bands = (scale * (magnitude @ bank)).view(*both.shape[:-1], BARK_BANDS)  # (B, 2, 24)
+    return _bark_spectrum(Sound(x), sample_rate, preset)
+
+
+def _bark_spectrum(sound: Sound, sample_rate: float, preset: str) -> torch.Tensor:
+    released = preset == "reference"
+    n_fft = (
+        BARK_FFT if released else bark_fft_size(sample_rate)
+    )  # the released window is the same at any rate
+    hop, scale = (BARK_HOP, 1.0) if released else (n_fft // 4, BARK_FFT / n_fft)
+    magnitude = sound.mean_magnitude(n_fft, hop, _mid_and_side, _released_magnitude if released else None)
+    bank = kept_filterbank(sample_rate, n_fft, preset, sound.device, sound.dtype)
+    bands = (scale * (magnitude @ bank)).view(*sound.shape[:-1], BARK_BANDS)  # (B, 2, 24)
     if preset == "default":
         mid, side = bands.unbind(dim=-2)
         bands = torch.stack([mid, torch.maximum(side, SIDE_FLOOR * mid)], dim=-2)
     return torch.log(bands + BARK_FLOOR[preset]).transpose(-1, -2)
 
 
+def _mid_and_side(x: torch.Tensor) -> torch.Tensor:
+    left, right = x.unbind(dim=-2)
+    both = torch.stack([left + right, left - right], dim=-2)  # (B, 2, T)
+    return both.reshape(-1, both.shape[-1])  # (B 2, T)
+
+
 def _released_magnitude(x: torch.Tensor) -> torch.Tensor:
-    """Average magnitudes by `torch.stft`, with the same window at every sample rate."""
+    """Average magnitudes by `torch.stft`."""
     x = torch.nn.functional.pad(x, (0, max(0, BARK_FFT // 2 + 1 - x.shape[-1])))
     window = hann_window(BARK_FFT, x.device, x.dtype)
     return torch.stft(x, BARK_FFT, BARK_HOP, window=window, return_complex=True).abs().mean(dim=-1)
@@ -223,13 +238,21 @@ def stereo_width(x: torch.Tensor, *, preset: str = "default") -> torch.Tensor:
         tensor(1.)
     """
     check_preset(preset)
-    left, right = x.unbind(dim=-2)
-    side, mid = mean_square(left - right), mean_square(left + right)
+    return _stereo_width(Sound(x), preset)
+
+
+def _stereo_width(sound: Sound, preset: str) -> torch.Tensor:
+    side, mid = sound.average(_powers_of_side_and_mid).unbind(dim=-1)
     width = side / mid.clamp(min=POWER_FLOOR)
     if preset == "reference":
         return width
     beyond = WIDTH_KNEE + WIDTH_KNEE * torch.log(width.clamp(min=WIDTH_KNEE) / WIDTH_KNEE)
     return torch.where(width > WIDTH_KNEE, beyond, width)
+
+
+def _powers_of_side_and_mid(x: torch.Tensor) -> torch.Tensor:
+    left, right = x.unbind(dim=-2)
+    return torch.stack([mean_square(left - right), mean_square(left + right)], dim=-1)
 
 
 @_in_single_precision
@@ -252,13 +275,22 @@ def stereo_imbalance(x: torch.Tensor) -> torch.Tensor:
         >>> stereo_imbalance(torch.tensor([[0.0], [1.0]]))
         tensor(1.)
     """
-    left, right = mean_square(x).unbind(dim=-1)
+    return _stereo_imbalance(Sound(x))
+
+
+def _stereo_imbalance(sound: Sound) -> torch.Tensor:
+    left, right = sound.average(mean_square).unbind(dim=-1)
     return (right - left) / (right + left).clamp(min=POWER_FLOOR)
 
 
 @_in_single_precision
 def audio_features(
-    x: torch.Tensor, *, sample_rate: float = 44100, preset: str = "default", features: OwnFeatures = None
+    x: torch.Tensor,
+    *,
+    sample_rate: float = 44100,
+    preset: str = "default",
+    features: OwnFeatures = None,
+    gain: float = 1.0,
 ) -> dict[str, torch.Tensor]:
     """Compute the five features by name, equations 3 to 7, and others that are asked for.
 
@@ -269,6 +301,7 @@ def audio_features(
         features: Features of your own: names given to `register_feature`, or {name: (function, weight)} with
             function(x, sample_rate) for x (B, 2, T). The name of one of the five replaces it. A weight of 0
             leaves a feature out.
+        gain: A factor for the sound, linear, which spares a copy of a long one at another level.
 
     Returns:
         {"rms": (B, 2), "crest_factor": (B, 2), "stereo_width": (B,), "stereo_imbalance": (B,),
@@ -285,19 +318,21 @@ def audio_features(
     """
     check_preset(preset)
     check_rate(sample_rate)
-    own = own_features(features)
+    own, sound = own_features(features), Sound(x, gain)
     ours = {
-        "rms": lambda: rms(x),
-        "crest_factor": lambda: crest_factor(x, preset=preset),
-        "stereo_width": lambda: stereo_width(x, preset=preset),
-        "stereo_imbalance": lambda: stereo_imbalance(x),
-        "bark_spectrum": lambda: bark_spectrum(x, sample_rate=sample_rate, preset=preset),
+        "rms": lambda: _rms(sound),
+        "crest_factor": lambda: _crest_factor(sound, preset),
+        "stereo_width": lambda: _stereo_width(sound, preset),
+        "stereo_imbalance": lambda: _stereo_imbalance(sound),
+        "bark_spectrum": lambda: _bark_spectrum(sound, sample_rate, preset),
     }
     measured = {}
     for name in ours | own:
         function, weight = own.get(name, (None, 1.0))
-        if weight:
-            measured[name] = ours[name]() if function is None else measure_own(name, function, x, sample_rate)
+        if weight and function is None:
+            measured[name] = ours[name]()
+        elif weight and function is not None:
+            measured[name] = measure_own(name, function, sound.whole(), sample_rate)
     return measured
 
 

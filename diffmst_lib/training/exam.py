@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from ..audio.loudness import level_stems, loudness, loudness_each, normalize_loudness
 from ..audio.multitrack import Multitrack
 from ..inputs import InputError, InputNote
+from ..mixing.costs import balance_cost, moved_db
 from ..mixing.result import MixResult
 from ..model import DiffMST
 from ..style.losses import audio_feature_loss
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DISTURBED_DB = 5.0  # rms of what is done to the stems, so that all draws are equally hard
-GATE_LUFS = -70.0  # a stem below it counts as this loud, or a fader that is off would be infinitely far off
 
 
 def balance_test(
@@ -183,20 +183,12 @@ def pair_task(
     """
     rate = song.sample_rate
     result = mix(model, song, record, refine_steps=refine_steps)
-    sounding = np.isfinite(loudness_each(song.audio, rate))
-    moved = moved_db(result)[sounding]
-    moved = np.abs(moved - np.median(moved))
-    leaned = np.abs(leaned_db(result))
     return {
         "stems": len(song.names),
         "plain": distance(song.audio.sum(dim=0), record, rate),
         "right": distance(result.audio, record, rate),
         "wrong": math.nan if wrong is None else distance(mix(model, song, wrong).audio, record, rate),
-        "moved_db": float(moved.mean()),
-        "worst_moved_db": float(moved.max()),
-        "leaned_db": float(leaned.mean()) if len(leaned) else math.nan,
-        "worst_leaned_db": float(leaned.max()) if len(leaned) else math.nan,
-    }
+    } | balance_cost(result)
 
 
 def mix(model: DiffMST, song: Multitrack, record: torch.Tensor, *, refine_steps: int = 0) -> MixResult:
@@ -210,22 +202,6 @@ def distance(audio: torch.Tensor, record: torch.Tensor, sample_rate: int) -> flo
     """Compute the audio-feature loss of a mix and a record (2, num_samples), both brought to -16 LUFS."""
     both = (normalize_loudness(x, sample_rate=sample_rate) for x in (audio, record))
     return audio_feature_loss(*both, sample_rate=sample_rate)["total"].item()
-
-
-def moved_db(result: MixResult) -> np.ndarray:
-    """Measure how much louder each stem leaves its strip than it came, in dB."""
-    assert result.measures is not None
-    levels = [(one.mixed_lufs, one.delivered_lufs) for one in result.measures.stems.values()]
-    mixed, delivered = np.maximum(levels, GATE_LUFS).T
-    return mixed - delivered
-
-
-def leaned_db(result: MixResult) -> np.ndarray:
-    """Measure how far stereo stems lean to the right of where they were delivered, in dB."""
-    assert result.measures is not None
-    stems = zip(result.measures.stems.values(), result.song.is_mono(), strict=True)
-    changes = np.array([one.mixed.lean_db - one.delivered.lean_db for one, mono in stems if not mono])
-    return changes[np.isfinite(changes)]
 
 
 def sounding_halves(song: Multitrack) -> tuple[Multitrack, Multitrack]:

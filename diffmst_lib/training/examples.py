@@ -5,7 +5,6 @@ Chapter: Training at scale.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,8 +14,10 @@ from ..data.examples import Alternating, Method1, Method2
 from ..data.index import SongIndex
 from ..data.songs import Song
 from ..inputs import InputError, note
+from .advice import no_records, no_stems, none_in_split
 from .hardware import Hardware
 from .recipes import Recipe
+from .same_sounds import note_judged_on_learned
 from .validation import HeldOut, held_out
 
 if TYPE_CHECKING:
@@ -67,7 +68,10 @@ def songs_of(index: SongIndex, split: str) -> list[Song]:
     """Return the songs of a split that have stems; InputError in one line when there are none."""
     songs = index.multitracks(split)
     if not songs:
-        raise _nothing("songs with stems", split, index.multitracks(), "SONGS")
+        elsewhere = index.multitracks()
+        if not elsewhere:
+            raise no_stems(path for song in index for path in song.mix.source.paths)
+        raise none_in_split("songs with stems", split, elsewhere, None)
     return songs
 
 
@@ -75,10 +79,10 @@ def records_of(index: SongIndex, references: SongIndex | None, split: str) -> li
     """Return the references of a split, those of `references` where it is given; InputError as `songs_of`."""
     records = (references or index).references(split)
     if not records:
-        folders = "RECORDS --layout songs" if references else "SONGS --references RECORDS"
-        nothing = "references: give them as references= or --references"
         elsewhere = (references or index).references()
-        raise _nothing("references" if elsewhere else nothing, split, elsewhere, folders)
+        if not elsewhere:
+            raise no_records(index, references)
+        raise none_in_split("references", split, elsewhere, references)
     return records
 
 
@@ -102,7 +106,8 @@ def examples_to_judge_by(
 ) -> list[HeldOut]:
     """Make tasks of the first examples of the "validation" split, or of "train" when it has none.
 
-    An `InputNote` says so in that case, and also when all examples have the same reference. A recipe with
+    An `InputNote` says so in that case, when songs of both splits sound alike, and when all examples have the
+    same reference. A recipe with
     tasks of a known answer is judged on as many of these as well, from the same songs; when there are none,
     because they are too short for two moments, a note says that.
 
@@ -127,6 +132,8 @@ def examples_to_judge_by(
         note(f"judged on what it is trained on ({error})")
         split = "train"
         examples = examples_of(real, index, references, seed=seed)
+    else:
+        note_judged_on_learned(index, None if recipe.method == 1 else references or index)
     judged = held_out(examples, recipe, count, seed=seed, progress="to judge by" if progress else None)
     names = {example.reference for example in judged}
     if len(names) == 1:
@@ -173,15 +180,3 @@ def read_batches(
         yield from batches
     except InputError as error:  # from a process that reads ahead, its message holds a whole traceback
         raise InputError(str(error).strip().splitlines()[-1].split("InputError: ")[-1]) from None
-
-
-def _nothing(what: str, split: str, elsewhere: list[Song], folders: str) -> InputError:
-    if not elsewhere:
-        return InputError(f"there are no {what}")
-    message = f"the {split} split has none of the {len(elsewhere)} {what}"
-    if split == "train" or len(elsewhere) > 1:  # or nothing would be left to train on
-        about = json.dumps({elsewhere[-1].name: {"split": split}}, ensure_ascii=False)
-        message += (
-            f"; `diffmst data index {folders} --about about.json` puts one there, with {about} in about.json"
-        )
-    return InputError(message)

@@ -113,13 +113,24 @@ def hear(
     of_record = max(1, moments * RECORD_MOMENTS // MOMENTS)
     heard_records = _hear_each("hear records", hear_record, records, of_record, [seed, 12], progress)
     heard_songs = _hear_each("hear songs", hear_song, songs, moments, [seed, 11], progress)
-    if not heard_songs or len(heard_records) < 2:
+    if not heard_songs:
+        raise InputError(_no_moments(songs, recipe))
+    if len(heard_records) < 2:
         raise InputError(
-            f"heard {len(heard_songs)} moments of songs and {len(heard_records)} of records: a rehearsal needs a "
-            f"song with two moments of {recipe.seconds:g} s in which the same two stems sound, and two records; "
-            "shorter segments (--seconds, a recipe's seconds) make shorter moments"
+            f"heard {len(heard_records)} moments of records ({len(records)}), a rehearsal needs two: give more records, "
+            "or hear more moments (moments)"
         )
     return heard_songs, heard_records
+
+
+def _no_moments(songs: list[SongWindows], recipe: Recipe) -> str:
+    needs = (
+        f"no song has two moments of {recipe.seconds:g} s, at most {recipe.nearby_s:g} s apart, in which the same "
+        "two stems sound"
+    )
+    if recipe.seconds > LONGER and any(song.duration_s >= 2 * LONGER for song, _ in songs):
+        return f"{needs}; shorter segments (seconds) make shorter moments"
+    return f"{needs}: longer songs are needed, or more stems"
 
 
 def _hear_each(

@@ -1,4 +1,4 @@
-"""A lock, so that no two trainings write into one folder. Chapter: Training at scale."""
+"""A lock, so that no two trainings or evaluations write into one folder. Chapter: Training at scale."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-LOCK = ".training.lock"
+LOCK = ".training.lock"  # of a training; an evaluation has one of its own
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 _held: set[Path] = set()  # by this process, whose own locks the system does not hold against it
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder while the block runs.
+def locked(folder: Path, what: str = "training") -> Iterator[None]:
+    """Keep others out of a folder that do the same, such as trainings, while the block runs.
 
     The operating system ends the lock of a process that was killed. Where a file system has no locks, the file
     tells which process made it, and counts for nothing once that process is gone. Of the processes of one
-    training only the first locks.
+    training only the first locks. On Windows nothing is locked: two trainings in one folder are not noticed there.
 
     Args:
         folder: The folder, which is there.
+        what: What runs there, by which the lock is named.
 
     Raises:
-        InputError: In one line, when another training runs there.
+        InputError: In one line, when another of the same runs there.
 
     Example:
         >>> import tempfile
@@ -45,25 +46,25 @@ def locked(folder: Path) -> Iterator[None]:
     if fcntl is None or any(os.environ.get(name, "0") != "0" for name in _RANKS):
         yield
         return
-    place = folder.resolve()
+    path = folder / f".{what}.lock"
+    place = path.resolve()
     if place in _held:
-        raise _busy(folder, _me())
+        raise _busy(path, _me())
     _held.add(place)
     file = None
     try:
-        file = _take(folder)
+        file = _take(path)
         yield
     finally:
         if file is not None:
             with suppress(OSError):
-                (folder / LOCK).unlink()  # before the lock ends: it is surely ours
+                path.unlink()  # before the lock ends: it is surely ours
             os.close(file)
         _held.discard(place)
 
 
-def _take(folder: Path) -> int:
+def _take(path: Path) -> int:
     """Lock the file, and write into it who did; InputError when another process has."""
-    path = folder / LOCK
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -71,10 +72,10 @@ def _take(folder: Path) -> int:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
-                raise _busy(folder, owner) from None
+                raise _busy(path, owner) from None
             except OSError:  # this file system has no locks
                 if owner and _runs(owner):
-                    raise _busy(folder, owner, path) from None
+                    raise _busy(path, owner, has_no_locks=True) from None
             if _is(file, path):  # the one before may have removed it in the meantime
                 os.ftruncate(file, 0)
                 os.pwrite(file, json.dumps(_me()).encode(), 0)
@@ -128,9 +129,9 @@ def _runs(owner: dict[str, Any]) -> bool:
     return process > 0 and _began(process) == owner.get("began", "")
 
 
-def _busy(folder: Path, owner: dict[str, Any], path: Path | None = None) -> InputError:
+def _busy(path: Path, owner: dict[str, Any], *, has_no_locks: bool = False) -> InputError:
     who = f" (process {owner['process']} on {owner.get('computer')})" if owner else ""
-    way_out = f"; if it has ended, remove {path}" if path else ""
+    way_out = f"; if it has ended, remove {path}" if has_no_locks else ""
     return InputError(
-        f"{folder}: another training runs there{who}: wait for it, or name another folder{way_out}"
+        f"{path.parent}: another {path.name.split('.')[1]} runs there{who}: wait for it, or name another folder{way_out}"
     )

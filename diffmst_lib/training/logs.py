@@ -6,6 +6,7 @@ Chapters: Method 1, Method 2, Training at scale.
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -48,10 +49,7 @@ class Logs:
 
     def add(self, name: str, row: dict[str, float]) -> None:
         """Append a row, which has a "step", to one of the two tables, `LOG` or `VALIDATION`."""
-        self.tables[name].append(row)
-        pd.DataFrame(self.tables[name][-1:]).to_csv(
-            self.folder / name, mode="a", index=False, header=len(self.tables[name]) == 1
-        )
+        add_row(self.folder / name, self.tables[name], row)
         if self.board:
             group = "validation" if name == VALIDATION else "training"
             for key, value in row.items():
@@ -133,7 +131,7 @@ def _of_real_tracks(example: HeldOut, params: ConsoleParams) -> ConsoleParams:
 
 
 def rows_until(path: Path, step: int) -> list[dict[str, float]]:
-    """Read the rows of a CSV file up to a step; drop the others, and an unfinished line of a killed run.
+    """Read the rows of a CSV file up to a step; drop the others, and what is no row, as a killed run leaves it.
 
     Args:
         path: The file.
@@ -147,7 +145,29 @@ def rows_until(path: Path, step: int) -> list[dict[str, float]]:
     if not text.startswith("step,"):
         path.unlink(missing_ok=True)
         return []
-    table = pd.read_csv(io.StringIO(text))
-    table = table[table["step"] <= step]
+    table = pd.read_csv(io.StringIO(text), on_bad_lines="skip").apply(pd.to_numeric, errors="coerce")
+    table = table[table["step"] <= step].astype({"step": int})
+    if table.empty:  # a header alone would get a second one
+        path.unlink()
+        return []
     write_whole(path, lambda part: table.to_csv(part, index=False))
     return table.to_dict("records")
+
+
+def add_row(path: Path, rows: list[dict[str, float]], row: dict[str, float]) -> None:
+    """Append a row to a CSV file; with columns that the file does not have, write it anew, whole.
+
+    Args:
+        path: The file.
+        rows: The rows that it has, as `rows_until` returns them. The new one is added, each with all columns.
+        row: The new row.
+    """
+    columns = list(rows[0]) if rows else []
+    added = [name for name in row if name not in columns]
+    rows.append({name: row.get(name, math.nan) for name in [*columns, *added]})
+    if not columns or not added:
+        pd.DataFrame(rows[-1:]).to_csv(path, mode="a", index=False, header=not columns)
+        return
+    for one in rows:
+        one |= {name: one.get(name, math.nan) for name in added}
+    write_whole(path, lambda part: pd.DataFrame(rows).to_csv(part, index=False))

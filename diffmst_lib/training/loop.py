@@ -6,6 +6,7 @@ Chapter: Training at scale.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from .losses import step_loss, task_loss
 from .output import training_folder
 from .recipes import Recipe
 from .recorder import Recorder
+from .same_sounds import refuse_stems_among
 from .seeding import seeded
 from .stopping import Stopped, stop_request
 from .tasks import make_task
@@ -98,8 +100,9 @@ def train(
 
     Raises:
         InputError: In one line, when `output` already holds a model or a training, for a checkpoint of
-            another recipe, seed, data set or class of models, for data without a suitable segment, for an own
-            loss that is no scalar or not finite, and when more than 1 % of the updates are skipped.
+            another recipe, seed, data set or class of models, for data without a suitable segment, for stems
+            among the references, for an own loss that is no scalar or not finite, and when more than 1 % of the
+            updates are skipped.
         ValueError: For arguments that do not fit each other.
         Stopped: After Ctrl-C or SIGTERM.
 
@@ -112,8 +115,6 @@ def train(
         ...     dm.DiffMST.from_pretrained(folder).config.name, list(run.validation.columns)[:4]
         ('tiny', ['step', 'seconds', 'right', 'right_median'])
     """
-    from .devices import any_process  # importing lightning takes a second
-
     _check(recipe, init, hardware, validation_examples)
     with training_folder(output, resume=resume) as (folder, resumed):
         if recipe.starts_from and init is None and not resumed:
@@ -124,6 +125,8 @@ def train(
         identity = identity_of(recipe, seed, songs, hardware.devices * hardware.num_nodes)
         if resumed and steps_done(folder, recipe, identity) == recipe.steps:
             return finished_run(recipe, folder, init)
+        if recipe.method == 2:
+            refuse_stems_among((references or index).references(), index.multitracks())
         training = _set_up(
             recipe,
             index,
@@ -137,27 +140,10 @@ def train(
             validation_examples=validation_examples,
             progress=progress,
         )
-        fabric, state, recorder = training.fabric, training.state, training.recorder
-        first = state.step
+        state = training.state
         try:
             with stop_request() as stop:
-                recorder.start()
-                for step in range(state.step, recipe.steps):
-                    if any_process(fabric, stop.is_set()):
-                        recorder.save()
-                        raise Stopped(f"stopped after step {step} of {recipe.steps}; {folder} can be resumed")
-                    began = time.perf_counter()
-                    loss, norm = update(
-                        fabric, training.network, training.optimizer, recipe, training.batches, step, seed
-                    )
-                    if step == first:
-                        _check_finite(loss, recipe, f"in step {step + 1}")
-                    state.add(loss, norm, time.perf_counter() - began)
-                    recorder.log(norm)
-                    if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
-                        recorder.validate()
-                        recorder.save()
-                    state.check_skipped(hardware.precision)
+                _take_steps(training, recipe, hardware, folder, seed, stop)
         except NotFinite as error:
             raise InputError(
                 f"step {state.step + 1}: {error}; a lower learning rate may keep it finite"
@@ -170,8 +156,9 @@ def train(
             ) from None
         finally:
             training.batches.close()  # and with them the processes that read ahead
-            recorder.close()
-        return Run(training.model.eval(), recorder.frame(LOG), recorder.frame(VALIDATION), folder)
+            training.recorder.close()
+        frames = (training.recorder.frame(name) for name in (LOG, VALIDATION))
+        return Run(training.model.eval(), *frames, folder)
 
 
 def update(
@@ -235,6 +222,32 @@ class _Training:
     batches: Generator[Batch, None, None]
     state: Progress
     recorder: Recorder
+
+
+def _take_steps(
+    training: _Training, recipe: Recipe, hardware: Hardware, folder: Path, seed: int, stop: threading.Event
+) -> None:
+    """Run all steps that are left; Stopped after the step in which `stop` was set."""
+    from .devices import any_process  # importing lightning takes a second
+
+    state, recorder, first = training.state, training.recorder, training.state.step
+    recorder.start()
+    for step in range(first, recipe.steps):
+        if any_process(training.fabric, stop.is_set()):
+            recorder.save()
+            raise Stopped(f"stopped after step {step} of {recipe.steps}; {folder} can be resumed")
+        began = time.perf_counter()
+        loss, norm = update(
+            training.fabric, training.network, training.optimizer, recipe, training.batches, step, seed
+        )
+        if step == first:
+            _check_finite(loss, recipe, f"in step {step + 1}")
+        state.add(loss, norm, time.perf_counter() - began)
+        recorder.log(norm)
+        if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+            recorder.validate()
+            recorder.save()
+        state.check_skipped(hardware.precision)
 
 
 def _set_up(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..disk import output_folder
+from ..disk import output_folder, sweep
 from ..inputs import InputError
 from ..network.checkpoint import CONFIG, WEIGHTS
 from .checkpoint import CHECKPOINT
 from .lock import locked
-from .logs import LOG, VALIDATION
+from .logs import EXAMPLES, LOG, VALIDATION
 
 
 @contextmanager
@@ -39,4 +39,5 @@ def training_folder(output: str | Path, *, resume: bool) -> Iterator[tuple[Path,
             raise InputError(f"{folder}: holds a training; go on with it (resume), or name another folder")
         if not started and (folder / WEIGHTS).exists():
             raise InputError(f"{folder}: holds a model, name another folder")
+        sweep(folder / EXAMPLES)
         yield folder, started

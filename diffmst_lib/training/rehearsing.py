@@ -23,11 +23,12 @@ from .checkpoint import Progress, identity_of, load_checkpoint, save_checkpoint,
 from .examples import note_mono
 from .first_look import check_init, untrained
 from .hearing import hear
-from .logs import LOG, rows_until
+from .logs import LOG, add_row, rows_until
 from .loop import Run, finished_run
 from .output import training_folder
 from .recipes import Recipe
 from .rehearsal import KNOWN, Rehearsal, check_config
+from .same_sounds import refuse_stems_among
 from .seeding import seeded
 from .stopping import Stopped, stop_request
 
@@ -100,6 +101,7 @@ def rehearse(
         identity = identity_of(recipe, seed, [*index, *(references or [])], 1) | {"moments": moments}
         if resumed and steps_done(folder, recipe, identity) == steps:
             return finished_run(recipe, folder, init)
+        refuse_stems_among((references or index).references(), index.multitracks())
         model = (init or untrained(recipe, seed)).train()
         note_mono(recipe, index)
         heard = hear(model, recipe, index, references, seed=seed, moments=moments, progress=progress)
@@ -119,8 +121,7 @@ def rehearse(
             while state.step < steps:
                 _update(rehearsal, optimizer, recipe, state, seed)
                 if state.step % LOG_EVERY == 0 or state.step == steps:
-                    rows.append(_row(state))
-                    pd.DataFrame(rows[-1:]).to_csv(folder / LOG, mode="a", index=False, header=len(rows) == 1)
+                    add_row(folder / LOG, rows, _row(state))
                     bar.set_postfix(known=rows[-1]["known"], record=rows[-1]["record"], refresh=False)
                 bar.update()
                 if state.step % SAVE_EVERY == 0 or state.step == steps or stop.is_set():

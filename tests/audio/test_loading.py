@@ -217,3 +217,11 @@ def test_cut_stems_are_one_note(write, noise, tmp_path):
         load_multitrack(tmp_path)
     assert len(notes) == 1
     assert "bass.wav (2.0 s of 4.0 s are there), kick.wav (2.0 s" in str(notes[0].message)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.bwf", "WAV"), ("a.snd", "AU"), ("a.rf64", "RF64")])
+def test_other_names_of_common_kinds_are_stems(tmp_path, name, kind):
+    samples = music(0.1)
+    soundfile.write(tmp_path / name, samples.T, RATE, format=kind, subtype="PCM_24")
+    song = load_multitrack(tmp_path)
+    assert song.names == ["a"] and torch.allclose(song.audio[0], torch.from_numpy(samples), atol=1e-6)

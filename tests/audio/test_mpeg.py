@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import soundfile
 from sound_files import encode, lag, sweep
 
 from diffmst_lib.audio.decoding import AudioFile
@@ -53,6 +54,21 @@ def test_with_a_table_to_the_sample(tagged):
     for at in (5000, 250_000):
         late, error = lag(sound, SOUND, at)
         assert late == 0 and error < 0.01
+
+
+def test_of_variable_bit_rate_to_the_sample(tmp_path):
+    path = tmp_path / "vbr.mp3"
+    sound = SOUND * np.repeat([1.0, 0.0, 1.0], LENGTH // 3).astype(np.float32)  # needs few bits in the middle
+    soundfile.write(path, sound.T, 44100, format="MP3", bitrate_mode="VARIABLE", compression_level=0.2)
+    content = path.read_bytes()
+    assert b"Xing" in content[:500] and b"Info" not in content[:500]
+    measured, remarks = read(content)
+    assert not remarks and measured.shape == SOUND.shape
+    for at in (5000, 5 * 44100):
+        late, error = lag(measured, sound, at)
+        assert abs(late) <= 1 and error < 0.05
+    with AudioFile(path) as file:
+        assert file.expected_s == 6.0
 
 
 def test_without_a_table_nothing_is_trimmed(bare):

@@ -76,3 +76,14 @@ def test_silence_and_low_sample_rates(noise):
 def test_every_frequency_is_in_one_octave():
     hz = np.geomspace(22.2, 22_600, 5000)
     assert (sum(octave_bins(hz, center).astype(int) for center in OCTAVES_HZ) == 1).all()
+
+
+@pytest.mark.parametrize("num_samples", [1, 8191, 8192, 8193, 300_000])
+def test_the_spectrum_is_that_of_all_windows_at_once(num_samples):
+    audio = torch.randn(2, num_samples, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(audio, (8192, 8192 + -num_samples % 8192))
+    spectra = torch.fft.rfft(padded.unfold(-1, 16_384, 8192) * torch.hann_window(16_384))
+    measured = stereo_spectrum(audio, sample_rate=44100)
+    for power, sign in ((measured.mid, 1), (measured.side, -1)):
+        expected = (spectra[0] + sign * spectra[1]).abs().square().double().mean(dim=0) / 4
+        torch.testing.assert_close(torch.from_numpy(power), expected, rtol=1e-5, atol=1e-6)

@@ -15,6 +15,13 @@ def test_no_file_is_opened(tmp_path):
     assert found.left_out == ["master.wav (named like the finished mix)"]
 
 
+def test_a_human_mix_is_no_stem(tmp_path):
+    touch(tmp_path, "bass.wav", "human_mix.ogg", "human_mix_vox.wav")
+    found = read_song_folder(tmp_path)
+    assert list(found.files) == ["bass", "human_mix_vox"]
+    assert found.left_out == ["human_mix.ogg (named like the finished mix)"]
+
+
 @pytest.mark.parametrize(
     ("names", "sides"),
     [

@@ -106,3 +106,8 @@ def test_mean_power_peaks_at_a_tone_and_needs_no_whole_block():
         power = mean_power(x.requires_grad_())
         assert power.dtype == torch.float64 and not power.requires_grad
         assert power.argmax().item() * 44100 / 8192 == pytest.approx(1000, abs=44100 / 8192)
+
+
+def test_names_of_the_middle_are_compared_in_nfc():
+    names, audio = ["deep", "cafe\u0301"], mono(60.0, 3000.0)
+    assert spread_pans(names, audio, center=["deep", "caf\u00e9"]) == [0.5, 0.5]

@@ -256,7 +256,10 @@ def test_time_stamps_that_place_nothing(write, noise, tmp_path, starts_s, why):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere peaks of memory have other units")
-def test_a_song_is_in_memory_once(tmp_path):
+@pytest.mark.parametrize(
+    "options", [{"MALLOC_MMAP_THRESHOLD_": "1000000"}, {}], ids=["gives back", "as it is"]
+)
+def test_a_song_is_in_memory_once(tmp_path, options):
     """12 stems of 16 MB as they are kept, and half of them 8 MB as they are read."""
     for i in range(12):
         sound = np.full((2**21, 1 + i % 2), 0.1)
@@ -277,11 +280,24 @@ song = load_multitrack(whole)
 print((memory("VmHWM") - before) * 1024 / (song.audio.numel() * 4))
 """
     command = [sys.executable, "-c", code, str(tmp_path / "small"), str(tmp_path / "whole")]
-    # As for the files of a long song, which glibc gives back to the system when they are freed.
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANGS_S)
+    # With the option glibc gives back to the system what is freed, as it does with the files of a long song.
+    result = subprocess.run(
+        command, env=os.environ | options, capture_output=True, text=True, timeout=HANGS_S
+    )
     assert result.returncode == 0, result.stderr
     assert float(result.stdout) < 1.4
+
+
+def test_a_stem_that_is_longer_than_all_larger_files(write, noise, tmp_path):
+    sounds = {f"{i}": noise(2, 1000, seed=i) for i in range(5)}
+    for name, sound in sounds.items():
+        write(f"{name}.wav", sound)
+    write("long.flac", torch.full((1, 3000), 0.25), subtype="PCM_16")
+    song = load_multitrack(tmp_path)
+    assert song.names == [*sounds, "long"] and song.audio.shape == (6, 2, 3000)
+    for name, sound in sounds.items():
+        assert torch.equal(song.stems[name][:, :1000], sound) and not song.stems[name][:, 1000:].any()
+    assert (song.stems["long"] == 0.25).all()
 
 
 def test_names_are_composed(write, noise, tmp_path):

@@ -43,6 +43,34 @@ def test_words_that_are_no_verb(inputs, diffmst, arguments, message):
     assert (code, out) == (2, []) and message in err[-1]
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "a\x1b[31mred", "a\u2028b", "return\r"])
+def test_an_error_is_one_line_whatever_a_name_holds(inputs, diffmst, name):
+    code, _, err = diffmst("data index", [name])
+    assert (code, len(err)) == (2, 1) and err[0] == f"diffmst: error: {repr(name)[1:-1]}: no such folder"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mix", "", "--output", "out"],
+        ["mix", "stems", "--reference", "", "--output", "out"],
+        ["mix", "stems", "--model", "", "--reference", "ref.wav", "--output", "out"],
+        ["data", "index", ""],
+        ["data", "index", "stems", "--output", ""],
+        ["data", "index", "stems", "--about", ""],
+        ["data", "cache", "", "--output", "out"],
+        ["train", "--tracks", "", "--output", "out"],
+        ["train", "--tracks", "stems", "--references", "", "--output", "out"],
+        ["rehearse", "--tracks", "stems", "--init", "", "--output", "out"],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_name_is_not_the_current_folder(inputs, diffmst, arguments):
+    """As an empty variable of the shell makes it."""
+    code, _, err = diffmst(arguments)
+    assert code == 2 and ": is empty: name a " in err[-1], err
+
+
 def test_as_a_module(inputs):
     command = [
         sys.executable,

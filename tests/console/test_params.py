@@ -383,3 +383,20 @@ def test_to_another_device_keeps_names_preset_and_gradients():
     assert (moved.names, moved.preset, moved.sample_rate) == (["a", "b", "c"], "reference", 48000)
     params.to("cpu").tracks.sum().backward()
     assert parts[0].grad is not None
+
+
+def test_names_are_compared_in_nfc():
+    """A zip of macOS spells an accented letter as two characters."""
+    nfc, nfd = "caf\u00e9", "cafe\u0301"
+    params = ConsoleParams.neutral([nfd, "bass"])
+    params.track(nfc)["pan"] = 0.25
+    assert params.track(nfd)["pan"] == 0.25
+    read = ConsoleParams.from_json(params.to_json())
+    assert read.names == [nfc, "bass"] and read.track(nfd)["pan"] == 0.25
+    with pytest.raises(KeyError, match="did you mean"):
+        params.track("caff\u00e9")
+    with pytest.raises(ValueError, match="track names must differ"):
+        ConsoleParams.neutral([nfd, nfc])
+    both = params.to_json().replace('"bass"', f'"{nfc}"')
+    with pytest.raises(ValueError, match="track names must differ"):
+        ConsoleParams.from_json(both)

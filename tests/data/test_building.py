@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from dataclasses import replace
 
 import data_miniatures
@@ -292,3 +293,22 @@ def test_streams_that_are_not_used_are_told(tmp_path):
     write_sound(tmp_path / "song" / "a.mp4", music(1))
     with pytest.warns(InputNote, match=r"only the first stream of a file is used.*a\.mp4"):
         build_index(songs_below(tmp_path), tmp_path)
+
+
+def test_sides_that_differ_or_stand_alone_are_told_once(tmp_path):
+    write_sound(tmp_path / "song" / "Keys.L.wav", music(2, channels=1))
+    write_sound(tmp_path / "song" / "Keys.R.wav", music(1.5, channels=1))
+    write_sound(tmp_path / "song" / "Pad_R.wav", music(1, channels=1))
+    write_sound(tmp_path / "song" / "Gtr_L.wav", music(1))  # stereo: only its name looks like a side
+    songs = songs_below(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        build_index(songs, tmp_path)
+    short, alone = [str(warning.message) for warning in caught]
+    assert short.startswith("padded with silence to the length of the other side")
+    assert short.endswith("Keys.R.wav") and "Keys.L" not in short
+    assert alone.startswith("named like one side of a stereo stem, taken for a mono stem")
+    assert alone.endswith("Pad_R.wav") and "Gtr" not in alone
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InputNote)
+        build_index(songs, tmp_path)  # nothing changed: nothing is told again

@@ -84,7 +84,12 @@ def test_left_out_songs_are_told(index):
     assert caught[0].filename == __file__
     with pytest.raises(InputError) as caught:
         Method1(index.multitracks(), replace(SHORT, energy=10.0))
-    assert one_line(caught, "none of 3 songs has 2 s", "energy 10", "2 tracks", "shorter segments")
+    assert one_line(caught, "none of 3 songs has 2 s", "energy 10", "2 tracks", "too quiet")
+    with pytest.raises(InputError) as caught:
+        Method1(index.multitracks(), replace(SHORT, seconds=60.0))
+    assert one_line(caught, "none of 3 songs has 60 s", "shorter segments (seconds) fit")
+    with pytest.raises(InputError, match="none of 3 songs has the 5 stems that are needed, but 4"):
+        Method1(index.multitracks(), replace(SHORT, min_tracks=5, max_tracks=8))
     with pytest.raises(InputError, match="none of 3 songs has 2 s"):  # a place for one of its two moments
         Method1(index.multitracks(), replace(SHORT, seconds=4.0, nearby_s=30.0, energy=10.0))
     with pytest.raises(InputError, match="no references are given"):

@@ -62,7 +62,11 @@ def _write_aac(path, sounds, rate):
 
 
 def encode(path, codec, samples=None, rate=44100, *, form=None, start=0, piped=False, **options):
-    """Write (channels, samples) with FFmpeg's coders and formats; `piped`, so that sizes stay unknown."""
+    """Write (channels, samples) with FFmpeg's coders and formats; `piped`, so that sizes stay unknown.
+
+    Through PyAV, whose coders and formats are FFmpeg's own: it writes the files of the program `ffmpeg`, which need
+    not be there.
+    """
     path, samples = Path(path), music(rate=rate) if samples is None else samples
     pipe = _Pipe()
     with av.open(

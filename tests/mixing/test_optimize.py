@@ -361,3 +361,12 @@ def test_an_own_feature_takes_part_in_the_fit_its_history_and_its_report(song, r
 def test_a_feature_that_does_not_fit_stops_the_fit_at_once(song, reference, features, line):
     with pytest.raises(InputError, match=line):
         optimize_mix(song, reference, steps=2, fit_seconds=0.5, features=features)
+
+
+def test_a_console_whose_names_come_from_macos_fits_its_song(song, reference):
+    names = ["caf\u00e9", *song.names[1:]]
+    song = Multitrack(names, song.audio[..., :RATE], song.sample_rate)
+    init = unity(song).params
+    init.names[0] = "cafe\u0301"
+    result = optimize_mix(song, reference, steps=1, init=init, lock=["cafe\u0301.pan"], fit_seconds=1.0)
+    assert result.params.names == names

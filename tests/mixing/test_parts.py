@@ -150,3 +150,9 @@ def test_pulls_windows_and_steps():
     for bad in (-1, 2.5, 2.0, "many", None, True):
         with pytest.raises(ValueError, match="refine_steps must be a whole number of at least 0, got"):
             check_fit(1.0, 15.0, steps=1, refine_steps=bad)
+
+
+def test_names_of_locks_are_compared_in_nfc():
+    nfc, nfd = "caf\u00e9", "cafe\u0301"
+    for lock, name in ((nfc, nfd), (nfd, nfc)):
+        assert check_locks([lock, f"{lock}.pan"], ["bass", name]) == [(1, None), (1, "pan")]

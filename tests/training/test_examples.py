@@ -82,10 +82,10 @@ def test_a_set_without_a_single_stereo_stem_is_noted(index):
 
 def test_an_index_without_songs_or_references(index, tmp_path):
     records = SongIndex([song for song in index if not song.stems])
-    with pytest.raises(InputError, match=r"^there are no songs with stems$"):
+    with pytest.raises(InputError, match=r"^there are no songs with stems: .* --layout folders --about"):
         train(short(), records, tmp_path, **OPTIONS)
     songs = SongIndex([song for song in index if song.stems])
-    with pytest.raises(InputError, match=r"^there are no references: give them as .* --references$"):
+    with pytest.raises(InputError, match=r"^there are no references: name a folder .* --references"):
         examples_of(short(), songs)
     assert examples_of(short("mrstft-8", seconds=2.0), songs)[0].reference is None
     assert examples_of(short(), songs, records)[0].reference_song in ("record 0", "record 1")

@@ -105,7 +105,7 @@ def moved(index, *names):
     [
         (["one", "two"], "the train split has none of the 3 songs with stems"),
         (["record 0", "record 1"], "the train split has none of the 4 references"),
-        (["record 1"], "1 of records: a rehearsal needs"),
+        (["record 1"], "heard 1 moments of records (1), a rehearsal needs two: give more records"),
     ],
 )
 def test_splits_with_too_little_in_them(model, long_index, names, says):
@@ -115,7 +115,8 @@ def test_splits_with_too_little_in_them(model, long_index, names, says):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "says"), [(3.0, "none of 2 songs has"), (1.1, "heard 0 moments of songs")]
+    ("seconds", "says"),
+    [(3.0, "none of 2 songs has"), (1.1, "no song has two moments of 3.3 s, at most 30 s apart")],
 )
 def test_songs_too_short(model, index, seconds, says):
     """Of 4 s: a moment of 9 s has no place, two of 3.3 s have none."""

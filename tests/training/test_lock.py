@@ -167,3 +167,10 @@ def test_one_that_waits_for_the_file_of_another_takes_a_new_one(monkeypatch, tmp
 
     monkeypatch.setattr(lock.fcntl, "lockf", late)
     assert taken(tmp_path) and removed
+
+
+def test_where_the_system_has_no_fcntl_nothing_is_locked(monkeypatch, tmp_path):
+    """As on Windows; the README says so."""
+    monkeypatch.setattr(lock, "fcntl", None)
+    with locked(tmp_path), locked(tmp_path):
+        assert list(tmp_path.iterdir()) == []

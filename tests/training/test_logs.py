@@ -13,7 +13,7 @@ from training_helpers import short
 import diffmst_lib as dm
 from diffmst_lib.inputs import InputError, InputNote
 from diffmst_lib.training.examples import examples_of
-from diffmst_lib.training.logs import LOG, VALIDATION, Logs, write_ogg
+from diffmst_lib.training.logs import LOG, VALIDATION, Logs, rows_until, write_ogg
 from diffmst_lib.training.validation import held_out
 
 
@@ -142,3 +142,39 @@ def test_an_example_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(InputError) as caught:
         write_ogg(tmp_path / "nowhere" / "mix.ogg", torch.zeros(2, 800), 8000)
     assert one_line(caught, "mix.ogg: not written")
+
+
+def test_a_resumed_log_gets_new_columns_and_keeps_its_rows(tmp_path):
+    """As after a step from a version, or a validation set, that measures more; there is one header."""
+    logs = Logs(tmp_path, 0)
+    for step in (10, 20):
+        logs.add(VALIDATION, {"step": step, "right": step / 100})
+    logs.close()
+    logs = Logs(tmp_path, 20)
+    logs.add(VALIDATION, {"step": 30, "balance_db": 2.0, "right": 0.3})
+    logs.add(VALIDATION, {"step": 40, "balance_db": 1.0})
+    logs.close()
+    found = pd.read_csv(tmp_path / VALIDATION)
+    assert (tmp_path / VALIDATION).read_text().count("step") == 1
+    assert found["step"].tolist() == [10, 20, 30, 40]
+    assert found.fillna(-1)["right"].tolist() == [0.1, 0.2, 0.3, -1]
+    assert found.fillna(-1)["balance_db"].tolist() == [-1, -1, 2.0, 1.0]
+    pd.testing.assert_frame_equal(logs.frame(VALIDATION), found)
+
+
+def test_a_log_without_rows_to_keep_has_one_header(tmp_path):
+    """Killed after the first checkpoint, with rows of later steps alone."""
+    logs = Logs(tmp_path, 0)
+    logs.add(LOG, {"step": 10, "loss": 0.5})
+    logs.close()
+    logs = Logs(tmp_path, 5)
+    logs.add(LOG, {"step": 10, "loss": 0.25})
+    logs.close()
+    assert (tmp_path / LOG).read_text().splitlines() == ["step,loss", "10,0.25"]
+
+
+@pytest.mark.parametrize("line", ["step,loss", "1,2,3,4", "x,y", "", "12,nothing"])
+def test_lines_that_are_no_rows_are_dropped(tmp_path, line):
+    (tmp_path / LOG).write_text(f"step,loss\n10,0.5\n{line}\n20,0.25\n", encoding="utf-8")
+    kept = [row for row in rows_until(tmp_path / LOG, 20) if row["step"] != 12]
+    assert kept == [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]

@@ -131,7 +131,8 @@ def _recognize(folders: list[Folder]) -> str:
     layouts = [layout for layout, sign in signs.items() if sign]
     if len(layouts) > 1:
         raise InputError(
-            f"{root}: looks like {' and '.join(layouts)}; take one folder at a time, or name the layout"
+            f"{root}: looks like {' and '.join(layouts)}; take one folder at a time, or name the layout "
+            "(`diffmst data index --layout`)"
         )
     if layouts:
         return layouts[0]
@@ -142,7 +143,7 @@ def _recognize(folders: list[Folder]) -> str:
     if len(with_audio) > 1:
         raise InputError(
             f"{root}: audio files both beside and inside folders; "
-            "name the layout: folders, instruments or songs"
+            "name the layout (`diffmst data index --layout`): folders, instruments or songs"
         )
     (folder,) = with_audio
     return "folders" if any(mix_rank(name, folder.name) for name, _ in folder.files()) else "songs"
@@ -181,14 +182,14 @@ def _read_recognized(folders: list[Folder]) -> SongsAndProblems:
     if named := {parts for parts in instruments if parts[-1].lower() not in STEM_FOLDERS}:
         note(
             f"folders taken for instruments of the song above them: {few(_printed(named))}; "
-            "layout folders makes songs of them"
+            "layout folders makes songs of them (`diffmst data index --layout folders`)"
         )
     homes = {home_of(folder.parts, instruments) for folder in folders if folder.audio} - others
     inside = {parts for parts in homes if any(parts[:end] in homes for end in range(len(parts)))}
     if inside:
         note(
             f"folders inside a song's folder taken for songs of their own: {few(_printed(inside))}; "
-            "layout instruments makes stems of them"
+            "layout instruments makes stems of them (`diffmst data index --layout instruments`)"
         )
     return songs, problems
 
@@ -203,7 +204,7 @@ def _read_guessed_songs(folders: list[Folder]) -> SongsAndProblems:
     if len(folders[0].audio) > 1:
         note(
             f"{printable(str(folders[0].path))}: {len(songs)} files taken for finished songs; "
-            "layout folders takes them for the stems of one"
+            "layout folders takes them for the stems of one (`diffmst data index --layout folders`)"
         )
     return songs, problems
 

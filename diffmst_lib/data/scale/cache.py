@@ -118,7 +118,8 @@ def build_cache(
         songs.append(replace(song, stems=[stem for stem in stems if stem], mix=mix))
     songs = [song for song in songs if song.tracks]
     if not songs:
-        raise InputError(f"{output}: no song is left ({problems[0].path}: {problems[0].reason})")
+        reason = f"{problems[0].path}: {problems[0].reason}" if problems else "the index has none"
+        raise InputError(f"{output}: no song is left ({reason})")
     cached = SongIndex(songs, [*index.problems, *problems])
     cached.save(output / "index.json")
     return cached
@@ -212,9 +213,9 @@ def _cache_file(output: Path, song: Song, track: Track, sample_rate: int) -> Pat
 
 
 def _refuse_own_sources(output: Path, index: SongIndex) -> None:
-    folder = output.resolve()
+    folder = os.path.realpath(output)
     sources = (path for song in index.songs for track in song.tracks for path in track.source.paths)
-    inside = [path for path in sources if path.resolve().is_relative_to(folder)]
+    inside = [path for path in sources if Path(os.path.realpath(path)).is_relative_to(folder)]
     if inside:
         raise InputError(
             f"{output}: holds songs of this index ({inside[0].name}); choose another folder for the cache"

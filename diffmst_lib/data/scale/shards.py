@@ -110,7 +110,9 @@ def write_shards(
     name = f"{split}-{kind}"
     summary = output / f"{name}.json"
     if summary.exists():
-        raise InputError(f"{summary}: these shards are finished; remove them, or name another folder")
+        raise InputError(
+            f"{summary}: these shards are finished; remove this file to write them again, or name another folder"
+        )
     contents = {
         "version": VERSION,
         "split": split,

@@ -77,7 +77,8 @@ def test_the_tiny_data():
 
 
 @pytest.mark.parametrize(
-    "file", ["mix.wav", "MIXTURE.flac", "song_mix.wav", "Song - Master.mp3", "song-mixdown.ogg"]
+    "file",
+    ["mix.wav", "MIXTURE.flac", "song_mix.wav", "Song - Master.mp3", "song-mixdown.ogg", "human_mix.ogg"],
 )
 def test_a_mix_is_no_stem(tmp_path, file):
     touch(tmp_path, "song/kick.wav", "song/remix.wav", "song/mix bus.wav", f"song/{file}")

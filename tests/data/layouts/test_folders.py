@@ -18,6 +18,13 @@ def test_the_first_of_two_mixes(tmp_path):
     assert problem.path.endswith("master.wav") and "second mix" in problem.reason
 
 
+def test_the_human_mix_comes_before_others(tmp_path):
+    touch(tmp_path, "song/kick.wav", "song/mix.wav", "song/human_mix.flac")
+    (song,), (problem,) = find_songs(tmp_path)
+    assert song.mix.path.name == "human_mix.flac" and list(song.stems) == ["kick"]
+    assert problem.path.endswith("mix.wav") and "second mix" in problem.reason
+
+
 def test_two_files_of_one_name(tmp_path):
     touch(tmp_path, "song/kick.wav", "song/kick.flac", "song/Kick.wav")
     (song,), (problem,) = find_songs(tmp_path)

@@ -1,0 +1,8 @@
+"""A listening test: one page to listen and rate, the ratings collected, and what they say.
+
+Chapter: How good is a mix?.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

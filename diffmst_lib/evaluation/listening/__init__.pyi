@@ -1,0 +1,9 @@
+from .building import build_page as build_page
+from .collecting import collect_ratings as collect_ratings
+from .scales import SCALES as SCALES
+from .scales import Scale as Scale
+from .screening import Screened as Screened
+from .screening import screen as screen
+from .simulation import simulate_listeners as simulate_listeners
+from .statistics import Compared as Compared
+from .statistics import compare_systems as compare_systems
