@@ -1,6 +1,6 @@
 """Comparison of mixing systems: baselines, metrics, tables, a listening test.
 
-Chapter: How good is a mix?.
+Chapter: How good is a mix?
 """
 
 import lazy_loader as lazy

@@ -5,7 +5,7 @@ each with all of its pairs.
 
 Source: Davison and Hinkley (1997), "Bootstrap methods and their application", section 3.8.
 
-Chapter: How good is a mix?.
+Chapter: How good is a mix?
 """
 
 from __future__ import annotations

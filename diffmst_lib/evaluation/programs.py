@@ -1,6 +1,6 @@
 """Systems that are other programs: a command line gets a song and a record as files, and writes a mix.
 
-Chapter: How good is a mix?.
+Chapter: How good is a mix?
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A mix by rules: what every textbook says about kick, bass, voice and the rest. The field's classic baseline.
 
-Chapter: How good is a mix?.
+Chapter: How good is a mix?
 """
 
 from __future__ import annotations

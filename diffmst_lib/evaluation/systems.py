@@ -1,4 +1,4 @@
-"""The systems that are compared: the same song and record in, a mix out. Chapter: How good is a mix?."""
+"""The systems that are compared: the same song and record in, a mix out. Chapter: How good is a mix?"""
 
 from __future__ import annotations
 

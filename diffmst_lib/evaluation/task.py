@@ -1,4 +1,4 @@
-"""What every system is given: a song, a record, and what it may need besides. Chapter: How good is a mix?."""
+"""What every system is given: a song, a record, and what it may need besides. Chapter: How good is a mix?"""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def hear(
     if len(heard_records) < 2:
         raise InputError(
             f"heard {len(heard_records)} moments of records ({len(records)}), a rehearsal needs two: give more records, "
-            "or hear more moments (moments)"
+            "or hear more moments (--moments, moments)"
         )
     return heard_songs, heard_records
 
@@ -129,7 +129,7 @@ def _no_moments(songs: list[SongWindows], recipe: Recipe) -> str:
         "two stems sound"
     )
     if recipe.seconds > LONGER and any(song.duration_s >= 2 * LONGER for song, _ in songs):
-        return f"{needs}; shorter segments (seconds) make shorter moments"
+        return f"{needs}; shorter segments (--seconds, a recipe's seconds) make shorter moments"
     return f"{needs}: longer songs are needed, or more stems"
 
 
