@@ -63,6 +63,11 @@ def _each_section(
     return changed
 
 
+def _letters(name: object) -> str:
+    """Return a name as it is compared: in NFC, and a number, which may name a track as well, as text."""
+    return composed(str(name))
+
+
 class ConsoleParams:
     """All knobs of a console, in physical units.
 
@@ -106,8 +111,8 @@ class ConsoleParams:
         self.names = list(names) if names is not None else [f"track{i + 1}" for i in range(tracks.shape[-2])]
         if len(self.names) != tracks.shape[-2]:
             raise ValueError(f"{len(self.names)} names for {tracks.shape[-2]} tracks")
-        if len({composed(name) for name in self.names}) < len(self.names):
-            raise ValueError(f"track names must differ: {', '.join(self.names)}")
+        if len({_letters(name) for name in self.names}) < len(self.names):
+            raise ValueError(f"track names must differ: {', '.join(map(str, self.names))}")
 
     def _sections(self) -> dict[str, torch.Tensor]:
         return {"track": self.tracks, "fx_bus": self.fx_bus_values, "master_bus": self.master_bus_values}
@@ -248,12 +253,12 @@ class ConsoleParams:
             KeyError: With the nearest name, when there is no such track.
         """
         self._check_one()
-        names = [composed(name) for name in self.names]
-        if composed(name) not in names:
-            close = difflib.get_close_matches(composed(name), names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.names)}"
+        names = [_letters(name) for name in self.names]
+        if _letters(name) not in names:
+            close = difflib.get_close_matches(_letters(name), names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(str, self.names))}"
             raise KeyError(f"no track {name!r}: {hint}")
-        row = names.index(composed(name))
+        row = names.index(_letters(name))
         return Strip(self.names[row], self.tracks[row], self.specs("track"))
 
     @property

@@ -400,3 +400,12 @@ def test_names_are_compared_in_nfc():
     both = params.to_json().replace('"bass"', f'"{nfc}"')
     with pytest.raises(ValueError, match="track names must differ"):
         ConsoleParams.from_json(both)
+
+
+def test_numbers_may_name_tracks():
+    params = ConsoleParams.neutral(range(3))
+    assert params.names == [0, 1, 2]
+    params.track(1)["pan"] = 0.25
+    assert params.track("1")["pan"] == 0.25
+    with pytest.raises(ValueError, match="names must differ"):
+        ConsoleParams.neutral([1, "1"])
