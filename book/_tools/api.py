@@ -18,6 +18,7 @@ BOXES = {
     "network": "Encoders and controller",
     "data": "Data sets",
     "training": "Training",
+    "evaluation": "Comparing systems",
     "plots": "Figures",
     "notebook": "Players, explorers, exercises",
     "bench": "Measuring speed",
@@ -46,10 +47,13 @@ def names_file(path: Path) -> Path | None:
     return files[0] if files else None
 
 
-def modules() -> dict[str, Path]:
-    """Return the public modules, each with the file that has their names."""
-    top = public_names(LIBRARY / "__init__.pyi")
-    return {name: file for path, name in top if (file := names_file(path))}
+def modules(file: Path = LIBRARY / "__init__.pyi", within: str = "") -> dict[str, Path]:
+    """Return the public modules, also those in modules, each with the file that has their names."""
+    found = {}
+    for path, name in public_names(file):
+        if inner := names_file(path):
+            found |= {f"{within}{name}": inner} | modules(inner, f"{within}{name}.")
+    return found
 
 
 def entry(name: str) -> str:
@@ -79,6 +83,15 @@ def listing() -> str:
             pieces.append(block(plain))
         for name in names:
             if name in modules():
-                inner = [other for _, other in public_names(modules()[name]) if other not in shown]
-                pieces += [f"### `dm.{name}`", block([f"{name}.{other}" for other in inner])]
+                pieces += listing_of(name, modules()[name], shown)
     return "\n\n".join(pieces) + "\n"
+
+
+def listing_of(module: str, file: Path, shown: set[str]) -> list[str]:
+    """Return the pieces of the page that list a module, and those of the modules in it."""
+    names = [f"{module}.{name}" for _, name in public_names(file) if name not in shown]
+    inner = [name for name in names if name in modules()]
+    pieces = [f"### `dm.{module}`", block([name for name in names if name not in inner])]
+    for name in inner:
+        pieces += listing_of(name, modules()[name], shown)
+    return pieces

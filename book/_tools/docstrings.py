@@ -8,6 +8,7 @@ import importlib
 import re
 import sys
 from functools import cache
+from operator import attrgetter
 
 from api import listing, modules
 from layout import chapters, title
@@ -59,7 +60,7 @@ def setup(app: Sphinx) -> dict:
     """Register with Sphinx, and the library and its modules under the short name."""
     library = sys.modules["dm"] = importlib.import_module("diffmst_lib")
     for name in modules():
-        sys.modules[f"dm.{name}"] = getattr(library, name)
+        sys.modules[f"dm.{name}"] = attrgetter(name)(library)
     app.connect("source-read", complete)
     app.connect("autodoc-process-docstring", process, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

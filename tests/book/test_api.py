@@ -1,6 +1,7 @@
 """The page of the library's names lists them all, with docstrings that Sphinx can show."""
 
 import re
+from operator import attrgetter
 
 import docstrings
 import pytest
@@ -14,14 +15,14 @@ LISTED = re.findall(r"^(?:\.\. auto(?:class|function):: dm|### `dm)\W+([\w.:]+)"
 
 def test_every_public_name_is_listed_once():
     names = [name for name in dm.__all__ if not name.startswith("_")]
-    assert sorted(name for name in LISTED if ":" not in name) == sorted(names)
+    assert sorted(name for name in LISTED if ":" not in name and "." not in name) == sorted(names)
     assert len(LISTED) == len(set(LISTED))
 
 
 @pytest.mark.parametrize("name", [name for name in LISTED if ":" in name])
 def test_names_in_modules_exist(name):
     module, inner = name.split("::")
-    assert callable(getattr(getattr(dm, module), inner))
+    assert callable(attrgetter(f"{module}.{inner}")(dm))
 
 
 @pytest.mark.parametrize(

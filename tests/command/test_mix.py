@@ -139,7 +139,7 @@ def test_bad_models_and_options_cost_one_line(model, inputs, diffmst, arguments,
 
 def test_an_empty_name_is_no_model(inputs, diffmst):
     code, _, err = diffmst("mix stems --reference ref.wav --output out", ["--model", ""])
-    assert code == 2 and len(err) == 1 and not Path("out").exists()
+    assert code == 2 and "argument --model: is empty" in err[-1] and not Path("out").exists()
 
 
 def test_stems_are_read_at_the_models_rate(inputs, diffmst):
