@@ -190,7 +190,8 @@ def prepare(systems: Sequence[str], programs: Mapping[str, str], *, steps: int =
         raise InputError(f"the program {unused[0]} is not among the systems: {', '.join(systems)}")
     known = {name: find_system(name, programs, steps) for name in systems}
     for one in known.values():
-        one.ready()
+        if one.ready is not None:
+            one.ready()
     return known
 
 

@@ -44,10 +44,6 @@ CONSOLES = 64  # mean consoles that are kept
 WHERE_HUMAN = "data/human_mixes/NAME.ogg, or human_mix.* in the song's folder"
 
 
-def nothing() -> None:
-    """Need nothing: what systems need that are always there."""
-
-
 @dataclass(frozen=True)
 class System:
     """A way to mix a song after a record.
@@ -59,7 +55,8 @@ class System:
             InputError in one line when it cannot mix.
         listens: Whether the record changes the mix.
         fits: Whether it takes many steps for each mix, and so is slow.
-        ready: `ready()` raises InputError where weights, a package or a program is missing, before any work.
+        ready: `ready()` raises InputError where weights, a package or a program is missing, before any work;
+            None: nothing can be missing.
     """
 
     name: str
@@ -67,7 +64,7 @@ class System:
     mix: Callable[[Task], Mix]
     listens: bool = True
     fits: bool = False
-    ready: Callable[[], object] = nothing
+    ready: Callable[[], object] | None = None
 
 
 def system(name: str, *, steps: int = STEPS) -> System:
@@ -152,7 +149,7 @@ def own_system(
     *,
     listens: bool = True,
     fits: bool = False,
-    ready: Callable[[], object] = nothing,
+    ready: Callable[[], object] | None = None,
 ) -> System:
     """Make a system whose task and whose mix are checked: one that is not of this library.
 
