@@ -41,8 +41,8 @@ from .running import read_run as read_run
 from .store import read_embeddings as read_embeddings
 from .store import read_pairs as read_pairs
 from .summary import summary_table as summary_table
+from .system_kind import System as System
 from .systems import SYSTEMS as SYSTEMS
-from .systems import System as System
 from .systems import optimize_system as optimize_system
 from .systems import register_system as register_system
 from .systems import system as system

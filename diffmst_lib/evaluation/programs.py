@@ -29,7 +29,8 @@ from ..inputs import InputError
 from ..mixing.stem_files import file_names
 from ..options import SAMPLE_RATE
 from .rules import rule_of
-from .systems import SYSTEMS, System, own_system
+from .system_kind import System, own_system
+from .systems import SYSTEMS
 from .task import Task
 
 LIMIT_S = 600.0  # for one mix

@@ -31,7 +31,7 @@ from .pairs import Pair, all_pairs, moments
 from .pool import do_jobs
 from .store import PAIRS, Embeddings, Rows, read_pairs
 from .summary import summary_table, summary_text
-from .systems import System
+from .system_kind import System
 from .working import COLUMNS, PROTOCOLS, Embedding, Job, Outcome, Setup, find_system
 
 if TYPE_CHECKING:

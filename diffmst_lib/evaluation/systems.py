@@ -1,70 +1,19 @@
-"""The systems that are compared: the same song and record in, a mix out. Chapter: How good is a mix?"""
+"""The systems that are compared, by their names, and yours beside them. Chapter: How good is a mix?"""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import math
-import tempfile
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 
-import numpy as np
-import torch
-
-from ..audio.loading import load_audio, save_audio
-from ..audio.loudness import loudness, normalize_loudness
-from ..audio.multitrack import Multitrack, check_song, check_stereo
-from ..console.mixing_console import MixingConsole
-from ..console.params import ConsoleParams
-from ..console.table import knob_index
-from ..disk import data_dir, why
-from ..inputs import InputError, InputNote
-from ..mixing.baselines import equal_loudness, unity
-from ..mixing.bus import hold_bus
+from ..inputs import InputError
 from ..mixing.keeping import KEEP
-from ..mixing.optimize import optimize_mix
-from ..mixing.result import MixResult, check_mix, check_reference, render_mix
-from ..mixing.start import neutral_params
-from ..model import DiffMST
 from ..registry import Registry
-from ..training.random_consoles import random_params
 from ..training.recipes import VARIANTS
-from .rules import rules_mix
+from . import mixers
+from .system_kind import Mix, System, mix_quietly, own_system
 from .task import Task
 
-Mix = MixResult | torch.Tensor
-
 STEPS = 50  # of the systems that fit
-MODELS = 4  # kept loaded: each is a few MB
-CONSOLES = 64  # mean consoles that are kept
-WHERE_HUMAN = "data/human_mixes/NAME.ogg, or human_mix.* in the song's folder"
-
-
-@dataclass(frozen=True)
-class System:
-    """A way to mix a song after a record.
-
-    Attributes:
-        name: Its name in tables and on the command line.
-        about: What it does, in one line.
-        mix: `mix(task)` gives a `MixResult`, or a sound (2, num_samples) at -16 LUFS. It is quiet, and raises
-            InputError in one line when it cannot mix.
-        listens: Whether the record changes the mix.
-        fits: Whether it takes many steps for each mix, and so is slow.
-        ready: `ready()` raises InputError where weights, a package or a program is missing, before any work;
-            None: nothing can be missing.
-    """
-
-    name: str
-    about: str
-    mix: Callable[[Task], Mix]
-    listens: bool = True
-    fits: bool = False
-    ready: Callable[[], object] | None = None
 
 
 def system(name: str, *, steps: int = STEPS) -> System:
@@ -111,7 +60,7 @@ def optimize_system(steps: int = STEPS, *, keep: float = KEEP) -> System:
     how = "held to the song (ours)" if keep else "held by nothing (the paper's way)"
     name = "optimize" if keep else "optimize-free"
     about = f"a console fitted to the record in {steps} steps, {how}"
-    return _one(name, about, partial(_optimize, steps=steps, keep=keep), fits=True)
+    return _one(name, about, partial(mixers.mix_optimize, steps=steps, keep=keep), fits=True)
 
 
 def register_system(
@@ -142,215 +91,6 @@ def register_system(
     REGISTRY.register(name, own_system(name, about, function, listens=listens, fits=fits))
 
 
-def own_system(
-    name: str,
-    about: str,
-    function: Callable[[Task], Mix],
-    *,
-    listens: bool = True,
-    fits: bool = False,
-    ready: Callable[[], object] | None = None,
-) -> System:
-    """Make a system whose task and whose mix are checked: one that is not of this library.
-
-    Args:
-        name: Its name.
-        about: What it does, in one line.
-        function: As in `register_system`.
-        listens: Whether it uses the record.
-        fits: Whether it takes many steps for each mix.
-        ready: As in `System`.
-
-    Returns:
-        The system.
-    """
-    return System(name, about, partial(mix_checked, name, function), listens, fits, ready)
-
-
-def mix_checked(name: str, function: Callable[[Task], Mix], task: Task) -> Mix:
-    """Mix with what is not of this library: check the task and what comes back, and bring sounds to -16 LUFS.
-
-    Args:
-        name: What messages call the system.
-        function: It, a function of a task.
-        task: Song and record.
-
-    Returns:
-        The mix.
-
-    Raises:
-        InputError: For a song or a record that is silent or not finite, and for a mix that is no stereo sound
-            as long as the song, that is silent, or not finite.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputNote)
-        check_song(task.song)
-        check_stereo(task.record, sample_rate=task.song.sample_rate)
-        mix = function(task)
-        audio = mix.audio if isinstance(mix, MixResult) else mix
-        wanted = (2, task.song.audio.shape[-1])
-        if not isinstance(audio, torch.Tensor) or not audio.dtype.is_floating_point or audio.shape != wanted:
-            kind = type(audio).__name__
-            if isinstance(audio, torch.Tensor):
-                kind = f"{str(audio.dtype).removeprefix('torch.')} {tuple(audio.shape)}"
-            raise InputError(f"{name} gives {kind}, not a mix of floats {wanted}")
-        level = loudness(audio, sample_rate=task.song.sample_rate)
-        if not math.isfinite(level):
-            what = "NaN or infinite samples" if math.isnan(level) else "silence"
-            raise InputError(f"{name} gives {what}")
-    if isinstance(mix, MixResult):
-        return mix
-    return normalize_loudness(audio.detach().cpu().float(), sample_rate=task.song.sample_rate)
-
-
-def mix_quietly(function: Callable[[Task], Mix], task: Task) -> Mix:
-    """Mix with what is of this library, and so checks for itself. Notes are left out: tables say what they would."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputNote)
-        return function(task)
-
-
-# The systems
-
-
-def _equal(task: Task, *, panned: bool) -> Mix:
-    return equal_loudness(task.song, panned=panned, reference=task.record)
-
-
-def _sum(task: Task) -> Mix:
-    return unity(task.song, reference=task.record)
-
-
-def _rules(task: Task) -> Mix:
-    return rules_mix(task.song, reference=task.record)
-
-
-def _random(task: Task) -> Mix:
-    song = task.song
-    params = random_params(len(song.names), np.random.default_rng(task.seed), sample_rate=song.sample_rate)
-    return _render(task, ConsoleParams(*_tensors(params), names=song.names, sample_rate=song.sample_rate))
-
-
-def _mean(task: Task) -> Mix:
-    return _render(task, mean_console("small", task.song), trimmed=True)
-
-
-def _optimize(task: Task, *, steps: int, keep: float) -> Mix:
-    return optimize_mix(task.song, task.record, steps=steps, keep=keep)
-
-
-def _network(task: Task, *, model: str, steps: int = 0, keep: float = KEEP) -> Mix:
-    return load_model(model).mix(task.song, task.record, refine_steps=steps, keep=keep)
-
-
-def _matchering(task: Task) -> Mix:
-    _check_matchering()
-    import matchering
-
-    with tempfile.TemporaryDirectory(prefix="diffmst-") as folder:
-        files = {name: Path(folder) / f"{name}.wav" for name in ("sum", "record", "result")}
-        rate = task.song.sample_rate
-        plain_sum = normalize_loudness(task.song.audio.sum(dim=0), sample_rate=rate)
-        save_audio(files["sum"], plain_sum, sample_rate=rate)
-        save_audio(files["record"], task.record, sample_rate=rate)
-        target, record, result = (str(path) for path in files.values())
-        try:
-            matchering.process(target, record, [matchering.Result(result, "FLOAT")])
-        except Exception as error:  # its own kind of exception is not in its public API
-            raise InputError(f"matchering: {why(error) or type(error).__name__}") from None
-        return load_audio(files["result"], sample_rate=rate)
-
-
-def _human(task: Task) -> Mix:
-    if task.human is None:
-        raise InputError(
-            f"{task.song.title or 'the song'}: no human mix of this part ({WHERE_HUMAN})", about="song"
-        )
-    return task.human
-
-
-# What they share
-
-
-def _tensors(params: ConsoleParams) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    return params.tracks, params.fx_bus_values, params.master_bus_values
-
-
-def _render(task: Task, params: ConsoleParams, *, trimmed: bool = False) -> MixResult:
-    """Render a console, the song at -20 LUFS before the master bus; `trimmed`: its trims fit the song."""
-    song, console = task.song, MixingConsole(task.song.sample_rate)
-    levels, record = check_song(song), check_reference(task.record, sample_rate=song.sample_rate)
-    if not trimmed:
-        trim = knob_index("input_gain_db")
-        params.tracks[:, trim] = neutral_params(song, levels=levels).tracks[:, trim]
-    params = hold_bus(console, song, params)
-    return check_mix(render_mix(song, params, console=console, reference=record, levels=levels))
-
-
-@lru_cache(maxsize=MODELS)
-def load_model(name: str) -> DiffMST:
-    """Load a model, once a process.
-
-    Args:
-        name: As in `DiffMST.from_pretrained`.
-
-    Returns:
-        The model.
-
-    Raises:
-        InputError: Where its weights are missing.
-    """
-    return DiffMST.from_pretrained(name)
-
-
-_MEANS: dict[tuple[str, str], ConsoleParams] = {}  # by model and song, the last few
-
-
-def mean_console(model: str, song: Multitrack) -> ConsoleParams:
-    """Average the consoles that a network sets for a song, over the six records in `data/references`.
-
-    Each knob's mean is taken in the unit interval. What is left when the record says nothing: a network that
-    is no better than its mean console does not listen.
-
-    Args:
-        model: The name of the model.
-        song: The stems.
-
-    Returns:
-        The console: always the same for the same stems, in whatever order songs come. It is kept for the
-        next record.
-
-    Raises:
-        InputError: As `DiffMST.analyze` does.
-    """
-    heard = hashlib.sha256(song.audio.contiguous().numpy(force=True).tobytes())
-    key = model, f"{song.names} {song.sample_rate} {heard.hexdigest()}"
-    if key not in _MEANS:
-        with warnings.catch_warnings():  # notes about records that the caller did not choose
-            warnings.simplefilter("ignore", InputNote)
-            consoles = [load_model(model).analyze(song, record) for record in _records(song.sample_rate)]
-        parts = zip(*(params.to_unit() for params in consoles), strict=True)
-        means = [torch.stack(part).mean(dim=0) for part in parts]
-        if len(_MEANS) >= CONSOLES:
-            del _MEANS[next(iter(_MEANS))]
-        _MEANS[key] = ConsoleParams.from_unit(*means, names=consoles[0].names, sample_rate=song.sample_rate)
-    return _MEANS[key].clone()
-
-
-@lru_cache(maxsize=1)
-def _records(sample_rate: int) -> list[torch.Tensor]:
-    paths = sorted((data_dir() / "references").glob("*.ogg"))
-    return [load_audio(path, sample_rate=sample_rate) for path in paths]
-
-
-def _check_matchering() -> None:
-    if importlib.util.find_spec("matchering") is None:
-        raise InputError('matchering is not installed: pip install "diffmst-lib[eval]"')
-
-
-# Their list
-
-
 def _one(
     name: str, about: str, function: Callable[[Task], Mix], *, listens: bool = True, fits: bool = False
 ) -> System:
@@ -358,8 +98,8 @@ def _one(
 
 
 def _of_model(name: str, about: str, model: str, *, steps: int = 0, keep: float = KEEP) -> System:
-    mix = partial(mix_quietly, partial(_network, model=model, steps=steps, keep=keep))
-    return System(name, about, mix, fits=steps > 0, ready=partial(load_model, model))
+    mix = partial(mix_quietly, partial(mixers.mix_network, model=model, steps=steps, keep=keep))
+    return System(name, about, mix, fits=steps > 0, ready=partial(mixers.load_model, model))
 
 
 def _ours(steps: int) -> dict[str, System]:
@@ -369,24 +109,26 @@ def _ours(steps: int) -> dict[str, System]:
         _one(
             "equal-loudness",
             "all stems equally loud, in mono: the paper's lowest anchor",
-            partial(_equal, panned=False),
+            partial(mixers.mix_equal, panned=False),
             listens=False,
         ),
         _one(
             "equal-loudness-stereo",
             "all stems equally loud, each with its stereo image",
-            partial(_equal, panned=True),
+            partial(mixers.mix_equal, panned=True),
             listens=False,
         ),
-        _one("sum", "the artist's own balance: the plain sum of the stems", _sum, listens=False),
-        _one("rules", "levels, pans and compressors by role, as textbooks say", _rules, listens=False),
-        _one("random", "a console at random, of the task's seed", _random, listens=False),
+        _one("sum", "the artist's own balance: the plain sum of the stems", mixers.mix_sum, listens=False),
+        _one(
+            "rules", "levels, pans and compressors by role, as textbooks say", mixers.mix_rules, listens=False
+        ),
+        _one("random", "a console at random, of the task's seed", mixers.mix_random, listens=False),
         System(
             "mean",
             "the mean of the consoles that small sets for this song, over six records",
-            partial(mix_quietly, _mean),
+            partial(mix_quietly, mixers.mix_mean),
             listens=False,
-            ready=partial(load_model, "small"),
+            ready=partial(mixers.load_model, "small"),
         ),
         optimize_system(steps, keep=0.0),
         optimize_system(steps),
@@ -396,10 +138,10 @@ def _ours(steps: int) -> dict[str, System]:
         own_system(
             "matchering",
             "the plain sum mastered after the record by Matchering 2 (GPL-3, extra eval)",
-            _matchering,
-            ready=_check_matchering,
+            mixers.mix_matchering,
+            ready=mixers.check_matchering,
         ),
-        own_system("human", "the mix that a person made of this song", _human, listens=False),
+        own_system("human", "the mix that a person made of this song", mixers.mix_human, listens=False),
     ]
     return {one.name: one for one in systems}
 

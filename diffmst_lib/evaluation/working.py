@@ -27,7 +27,8 @@ from .excerpts import Sounds
 from .metrics import METRICS, measure
 from .pairs import Pair
 from .programs import program
-from .systems import System, system
+from .system_kind import System
+from .systems import system
 from .task import Task
 
 PROTOCOLS: dict[

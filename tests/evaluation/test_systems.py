@@ -13,15 +13,9 @@ import torch
 from mix_helpers import bus_lufs, is_what_the_console_makes
 
 import diffmst_lib as dm
-from diffmst_lib.evaluation import systems
-from diffmst_lib.evaluation.systems import (
-    REGISTRY,
-    SYSTEMS,
-    mean_console,
-    optimize_system,
-    register_system,
-    system,
-)
+from diffmst_lib.evaluation import mixers, systems
+from diffmst_lib.evaluation.mixers import mean_console
+from diffmst_lib.evaluation.systems import REGISTRY, SYSTEMS, optimize_system, register_system, system
 from diffmst_lib.evaluation.task import Task
 from diffmst_lib.inputs import InputError
 from diffmst_lib.registry import Registry
@@ -42,8 +36,8 @@ def untrained(monkeypatch):
     """Every model is the untrained "tiny", which is quick and always there."""
     torch.manual_seed(0)
     model = dm.DiffMST("tiny").eval()
-    monkeypatch.setattr(systems, "load_model", lambda name: model)
-    monkeypatch.setattr(systems, "_MEANS", {})
+    monkeypatch.setattr(mixers, "load_model", lambda name: model)
+    monkeypatch.setattr(mixers, "_MEANS", {})
     return model
 
 
@@ -131,9 +125,9 @@ def test_the_mean_is_the_same_whatever_the_record(task, untrained, noise, monkey
 
 
 def test_the_mean_is_that_of_the_records(song, untrained, monkeypatch):
-    records = systems._records(44100)
+    records = mixers._records(44100)
     assert len(records) == 6 and all(record.shape[0] == 2 for record in records)
-    monkeypatch.setattr(systems, "_records", lambda rate: records[:3])
+    monkeypatch.setattr(mixers, "_records", lambda rate: records[:3])
     consoles = [untrained.analyze(song, record).to_unit()[0] for record in records[:3]]
     found = mean_console("tiny", song)
     torch.testing.assert_close(found.to_unit()[0], sum(consoles) / 3, rtol=0, atol=1e-6)
@@ -142,11 +136,11 @@ def test_the_mean_is_that_of_the_records(song, untrained, monkeypatch):
 
 
 def test_few_mean_consoles_are_kept(song, reference, untrained, monkeypatch):
-    monkeypatch.setattr(systems, "CONSOLES", 2)
-    monkeypatch.setattr(systems, "_records", lambda rate: [reference[:, :22050]])
+    monkeypatch.setattr(mixers, "CONSOLES", 2)
+    monkeypatch.setattr(mixers, "_records", lambda rate: [reference[:, :22050]])
     for gain in (1.0, 0.5, 0.25):
         mean_console("tiny", dm.Multitrack(song.names, gain * song.audio))
-    assert len(systems._MEANS) == 2
+    assert len(mixers._MEANS) == 2
 
 
 def test_weights_of_the_library(task):
@@ -158,12 +152,12 @@ def test_weights_of_the_library(task):
 
 def test_missing_weights_are_told_before_any_work(monkeypatch, tmp_path):
     monkeypatch.setattr("diffmst_lib.network.checkpoint.data_dir", lambda: tmp_path)
-    systems.load_model.cache_clear()
+    mixers.load_model.cache_clear()
     for name in ("mean", "small", "mrstft-8"):
         with pytest.raises(InputError) as caught:
             SYSTEMS[name].ready()
         assert "\n" not in str(caught.value)
-    systems.load_model.cache_clear()
+    mixers.load_model.cache_clear()
 
 
 def test_the_human_mix(task, noise):
