@@ -1,6 +1,6 @@
 """What the systems are given: the moments of songs, records and human mixes, read from their files.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations

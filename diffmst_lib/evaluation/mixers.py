@@ -1,4 +1,4 @@
-"""How the systems that are compared mix: each a function of a task. Chapter: How good is a mix?"""
+"""How the systems that are compared mix: each a function of a task. Chapter: Results"""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from ..mixing.baselines import equal_loudness, unity
 from ..mixing.bus import hold_bus
 from ..mixing.keeping import KEEP
 from ..mixing.optimize import optimize_mix
-from ..mixing.result import MixResult, check_mix, check_reference, render_mix
+from ..mixing.references import check_reference
+from ..mixing.result import MixResult, check_mix, render_mix
 from ..mixing.start import neutral_params
 from ..model import DiffMST
 from ..training.random_consoles import random_params

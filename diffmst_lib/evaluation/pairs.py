@@ -1,6 +1,6 @@
 """Which songs are mixed after which records, and from which moments: all, at random, or a published list.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Processes that do the jobs of an evaluation: one that dies is a failed mix, not the end.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations

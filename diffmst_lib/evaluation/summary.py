@@ -1,6 +1,6 @@
 """The summary of an evaluation: means with intervals over songs, FAD and KAD, as a table and in words.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tables 1 and 2 of the paper in its layout: its figures beside ours, from the rows of an evaluation.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One pair and its systems: mix, measure, embed; a failure becomes a row. Chapter: How good is a mix?"""
+"""One pair and its systems: mix, measure, embed; a failure becomes a row. Chapter: Results"""
 
 from __future__ import annotations
 

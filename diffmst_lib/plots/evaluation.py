@@ -1,6 +1,6 @@
 """Figure of an evaluation: how near each system comes to the records, and what that costs the song.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations

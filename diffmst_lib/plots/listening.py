@@ -1,6 +1,6 @@
 """The figure of a listening test: what listeners said of every system.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A listening test: one page to listen and rate, the ratings collected, and what they say.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 import lazy_loader as lazy

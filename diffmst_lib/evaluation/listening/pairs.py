@@ -1,4 +1,4 @@
-"""The pairs of an evaluation whose mixes were kept, and those of them that a test asks about. Chapter: How good is a mix?"""
+"""The pairs of an evaluation whose mixes were kept, and those of them that a test asks about. Chapter: Results"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the ratings say: medians with intervals, Friedman, paired Wilcoxon with correction, sizes of effects.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations
