@@ -1,0 +1,11 @@
+from .channel_sheet import sheet_files as sheet_files
+from .channel_table import read_sheet as read_sheet
+from .dawproject import dawproject_files as dawproject_files
+from .dawproject_notes import dawproject_notes as dawproject_notes
+from .reaper import reaper_files as reaper_files
+from .reaper import reaper_notes as reaper_notes
+from .session import Clip as Clip
+from .session import Session as Session
+from .session import Track as Track
+from .session import build_session as build_session
+from .session import stem_writers as stem_writers
