@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 
 from ..disk import printable, why, write_whole
 from ..inputs import InputError, note
 from ..options import SAMPLE_RATE
 from .decoding import AudioFile
+from .encoding import FORMATS, encode
 from .remarks import START, not_a_file, tell
 from .resampling import resample
+from .room import BYTES, check_room
 
 _PLAIN = {".wav", ".wave", ".bwf", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac"}
 _LOSSY = {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma"}
@@ -65,16 +65,23 @@ def read_sound(
         Audio (channels, num_samples), float32, and the rate that the file has, in Hz.
 
     Raises:
-        InputError: For what cannot be read.
+        InputError: For what cannot be read, and for more than fits into memory.
     """
     what = not_a_file(path)
     if what or not path.exists():
         raise InputError(f"{path}: no such file" if what is None else f"{path}: {what}, not a file")
     try:
         with AudioFile(path) as file:
+            rates = file.sample_rate + (sample_rate if sample_rate != file.sample_rate else 0)
+            minutes = file.expected_s / 60
+            check_room(
+                60 * minutes * rates * file.channels * BYTES, f"{path}: {minutes:.0f} minutes of sound"
+            )
             samples, rate = file.read(), file.sample_rate
             if remarks is not None:
                 remarks.update(file.remarks)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({why(error)})") from None
     except ValueError as error:
@@ -111,13 +118,11 @@ def save_audio(path: str | Path, audio: torch.Tensor, *, sample_rate: int = SAMP
         raise ValueError(
             f"save_audio writes (channels, num_samples) to a .wav file, got {tuple(audio.shape)}, {path.name}"
         )
-    samples = audio.detach().cpu().float().numpy()
-    if not _is_finite(samples):
+    samples = audio.detach().cpu().float()
+    if not _is_finite(samples.numpy()):
         raise InputError(f"{path.name}: not written, the audio holds NaN or infinite samples")
-    data = io.BytesIO()  # to be written by Python, which says why a write failed, as libsndfile does not
-    soundfile.write(data, samples.T, sample_rate, subtype="FLOAT", format="WAV")
     try:
-        write_whole(path, lambda part: part.write_bytes(data.getbuffer()))
+        write_whole(path, lambda part: encode(part, samples, sample_rate=sample_rate, kind=FORMATS["wav"]))
     except OSError as error:
         raise InputError(f"{path.name}: not written ({why(error)})") from None
     return path

@@ -13,7 +13,7 @@ import scipy.signal
 import torch
 
 from ..options import BALANCES, SAMPLE_RATE
-from .weighted_energy import weighted_energy
+from .weighted_energy import WeightedEnergy
 
 MIX_LUFS = -16.0  # the level at which mixes and references are compared, as in the paper
 BUS_LUFS = -20.0  # the level of a song at the input of the master bus, where thresholds mean something
@@ -58,13 +58,56 @@ def loudness(audio: torch.Tensor, *, sample_rate: float = SAMPLE_RATE) -> float:
     samples = torch.atleast_2d(audio.detach().cpu())
     if samples.shape[0] > len(CHANNEL_GAINS):
         raise ValueError(f"loudness is of 1 to {len(CHANNEL_GAINS)} channels, got {samples.shape[0]}")
-    power = _block_powers(samples, sample_rate)
-    if np.isnan(power).any():
-        return math.nan
-    power = power[power >= ABSOLUTE_GATE]
-    if len(power) == 0:
-        return -math.inf
-    return OFFSET_DB + 10 * math.log10(power[power > RELATIVE_GATE * power.mean()].mean())
+    meter = LoudnessMeter(samples.shape[-1], sample_rate=sample_rate, channels=len(samples))
+    meter(samples)
+    return meter.lufs()
+
+
+class LoudnessMeter:
+    """`loudness` of a sound that comes in blocks.
+
+    Args:
+        num_samples: Length of the whole sound.
+        sample_rate: Sample rate in Hz.
+        channels: Its channels, 1 to 5.
+
+    Example:
+        >>> sound = torch.sin(2 * torch.pi * 997 * torch.arange(44100) / 44100)[None]
+        >>> meter = LoudnessMeter(44100, sample_rate=44100, channels=1)
+        >>> for block in sound.split(1000, dim=1):
+        ...     meter(block)
+        >>> meter.lufs() == loudness(sound)
+        True
+    """
+
+    def __init__(self, num_samples: int, *, sample_rate: float, channels: int = 2):
+        if num_samples < BLOCK_S * sample_rate:
+            first, last = np.zeros(min(1, num_samples), int), np.full(min(1, num_samples), num_samples)
+            self._length = float(num_samples)
+        else:  # the standard's blocks, rounded as pyloudnorm rounds them
+            count = round((num_samples / sample_rate - BLOCK_S) / (BLOCK_S * STEP)) + 1
+            begins = np.arange(count) * STEP  # in blocks
+            first = (BLOCK_S * begins * sample_rate).astype(int)
+            last = np.minimum((BLOCK_S * (begins + 1) * sample_rate).astype(int), num_samples)
+            self._length = BLOCK_S * sample_rate
+        edges = np.concatenate([first, last, [num_samples]])
+        self._energy = k_weighted_meter(edges, sample_rate, channels)
+
+    def __call__(self, block: torch.Tensor) -> None:
+        """Take the next block, audio (channels, num_samples)."""
+        self._energy(block)
+
+    def lufs(self) -> float:
+        """Return the loudness of the whole sound in LUFS, as `loudness` does."""
+        energy = self._energy.before_edges()
+        if not math.isfinite(energy[-1]):
+            return math.nan
+        before, after = energy[:-1].reshape(2, -1)
+        power = (after - before) / self._length if len(before) else before
+        power = power[power >= ABSOLUTE_GATE]
+        if len(power) == 0:
+            return -math.inf
+        return OFFSET_DB + 10 * math.log10(power[power > RELATIVE_GATE * power.mean()].mean())
 
 
 def loudness_each(sounds: torch.Tensor, sample_rate: float) -> list[float]:
@@ -85,26 +128,6 @@ def loudness_each(sounds: torch.Tensor, sample_rate: float) -> list[float]:
         return list(pool.map(partial(loudness, sample_rate=sample_rate), sounds))
 
 
-def _block_powers(samples: torch.Tensor, sample_rate: float) -> np.ndarray:
-    """Compute the powers (num_blocks,) of a sound's blocks after K-weighting; a single NaN if not finite."""
-    num_samples = samples.shape[-1]
-    if num_samples == 0:
-        return np.zeros(0)
-    if num_samples < BLOCK_S * sample_rate:
-        first, last, length = np.array([0]), np.array([num_samples]), float(num_samples)
-    else:  # the standard's blocks, rounded as pyloudnorm rounds them
-        count = round((num_samples / sample_rate - BLOCK_S) / (BLOCK_S * STEP)) + 1
-        begins = np.arange(count) * STEP  # in blocks
-        first = (BLOCK_S * begins * sample_rate).astype(int)
-        last = np.minimum((BLOCK_S * (begins + 1) * sample_rate).astype(int), num_samples)
-        length = BLOCK_S * sample_rate
-    energy = k_weighted_energy(samples, np.concatenate([first, last, [num_samples]]), sample_rate)
-    if not math.isfinite(energy[-1]):
-        return np.full(1, math.nan)
-    before, after = energy[:-1].reshape(2, -1)
-    return (after - before) / length
-
-
 def k_weighted_energy(samples: torch.Tensor, edges: np.ndarray, sample_rate: float) -> np.ndarray:
     """Sum up the energy of a sound after K-weighting, as ITU-R BS.1770 adds up the channels.
 
@@ -116,8 +139,15 @@ def k_weighted_energy(samples: torch.Tensor, edges: np.ndarray, sample_rate: flo
     Returns:
         Energies (num_edges,).
     """
-    gains = np.array(CHANNEL_GAINS[: len(samples)])
-    return weighted_energy(samples, sections=k_weighting(sample_rate), gains=gains, edges=edges)
+    meter = k_weighted_meter(edges, sample_rate, len(samples))
+    meter(samples)
+    return meter.before_edges()
+
+
+def k_weighted_meter(edges: np.ndarray, sample_rate: float, channels: int = 2) -> WeightedEnergy:
+    """Make a meter of `k_weighted_energy` for a sound that comes in blocks: call it with each, (channels, n)."""
+    gains = np.array(CHANNEL_GAINS[:channels])
+    return WeightedEnergy(sections=k_weighting(sample_rate), gains=gains, edges=edges)
 
 
 def k_weighting(sample_rate: float) -> np.ndarray:

@@ -120,6 +120,10 @@ class StereoPowers:
     right: float
     product: float
 
+    def __add__(self, other: StereoPowers) -> StereoPowers:
+        """Return the powers of two sounds after one another."""
+        return StereoPowers(self.left + other.left, self.right + other.right, self.product + other.product)
+
     @property
     def correlation(self) -> float:
         """Correlation of the channels, from -1 to 1: 1 for mono, NaN when a channel is silent."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +16,18 @@ from ..options import SAMPLE_RATE
 from .loudness import loudness, loudness_each
 from .polarity import opposite_pairs
 from .remarks import few
+from .sources import Source, StemSources
+from .sums import sums_of_others
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Multitrack", "Source", "check_song", "check_stereo"]
 
 # A peak this far above full scale is no loud mix: float files hold integers, such as 16-bit samples.
 INTEGER_PEAK = 100.0
 CONSTANT = 1e-3  # of its peak: what moves less is no sound
+MOST_STEMS = 64  # of a song
 LOUDEST_LUFS = 76.0  # of a song: trim and output gain of the console take away 96 dB
 
 
@@ -35,6 +40,8 @@ class Multitrack:
         audio: Audio (N, 2, num_samples), float32 or float64. A mono stem has two equal channels.
         sample_rate: Sample rate in Hz.
         title: The song's name, for people.
+        roles: What stems are, said by hand: {name: role}, "voice", "drums", "bass", "keys", "guitar" or "other".
+            It overrules what names and sound say, see `roles`.
 
     Raises:
         ValueError: For names and audio that do not fit each other, and for two stems of one name.
@@ -50,6 +57,9 @@ class Multitrack:
     audio: torch.Tensor
     sample_rate: int = SAMPLE_RATE
     title: str = ""
+    roles: dict[str, str] = field(default_factory=dict, repr=False)
+    _known: StemSources | None = field(default=None, init=False, repr=False, compare=False)
+    _whole: tuple[Multitrack, int] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.audio, torch.Tensor) or self.audio.dtype not in (torch.float32, torch.float64):
@@ -77,6 +87,47 @@ class Multitrack:
     def stems(self) -> dict[str, torch.Tensor]:
         """The stems: {name: (2, num_samples)}."""
         return dict(zip(self.names, self.audio, strict=True))
+
+    @property
+    def sources(self) -> dict[str, Source | None]:
+        """Where each stem lies on disk: {name: (path, start_s) or None}.
+
+        None where no file holds the stem as it is here: it was made from arrays or edited, its file has two
+        stems, or only one of its sides, or is damaged, or has changed since. Whoever makes a song by hand may
+        set this. Every sample is looked at, to see whether the stems are still those that were read.
+
+        Raises:
+            ValueError: When it is set with the name of a stem that is not there.
+
+        Example:
+            >>> import diffmst_lib as dm
+            >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "caesium").select("kick", "alt_hats")
+            >>> song.audio[0] *= 0.5
+            >>> {name: source and (source.path.name, source.start_s) for name, source in song.sources.items()}
+            {'alt_hats': None, 'kick': ('kick.ogg', 0.0)}
+        """
+        if self._whole is not None:
+            return dict(zip(self.names, self._sources_of_excerpt(*self._whole), strict=True))
+        known = [None] * len(self.names) if self._known is None else self._known.of(self.audio)
+        return dict(zip(self.names, known, strict=True))
+
+    @sources.setter
+    def sources(self, sources: Mapping[str, Source | None]) -> None:
+        if unknown := [name for name in sources if name not in self.names]:
+            raise ValueError(f"no stem {', '.join(unknown)}: there are {', '.join(self.names)}")
+        rows = [sources.get(name) for name in self.names]
+        self._known, self._whole = StemSources([row and Source(*row) for row in rows], self.audio), None
+
+    def _sources_of_excerpt(self, whole: Multitrack, first: int) -> list[Source | None]:
+        """Shift the sources of the song that this is a part of, where its stems still are this one's."""
+        last, start_s = first + self.audio.shape[-1], first / self.sample_rate
+        known, there = list(whole.sources.values()), whole.audio[..., first:last]
+        if len(known) != len(self.names) or there.shape != self.audio.shape:
+            return [None] * len(self.names)
+        return [
+            source._replace(start_s=source.start_s - start_s) if source and torch.equal(a, b) else None
+            for source, a, b in zip(known, there, self.audio, strict=True)
+        ]
 
     def is_mono(self) -> list[bool]:
         """Tell of each stem whether its two channels are equal."""
@@ -117,7 +168,9 @@ class Multitrack:
         audio = self.audio[..., first : first + length] if first >= 0 and length > 0 else self.audio[..., :0]
         if audio.shape[-1] == 0:
             raise ValueError(f"nothing at {start_s} s in a song of {self.duration_s:.1f} s")
-        return Multitrack(list(self.names), audio, self.sample_rate, self.title)
+        part = Multitrack(list(self.names), audio, self.sample_rate, self.title, dict(self.roles))
+        part._whole = self, first
+        return part
 
     def select(self, *stems: str) -> Multitrack:
         """Keep only some stems, in the song's order.
@@ -141,7 +194,13 @@ class Multitrack:
         if missing:
             raise KeyError(f"no stem {', '.join(missing)}: there are {', '.join(names)}")
         keep = [i for i, name in enumerate(names) if name in wanted]
-        return Multitrack([self.names[i] for i in keep], self.audio[keep], self.sample_rate, self.title)
+        names = [self.names[i] for i in keep]
+        roles = {name: role for name, role in self.roles.items() if name in names}
+        song = Multitrack(names, self.audio[keep], self.sample_rate, self.title, roles)
+        sources = self.sources
+        if any(sources.values()):
+            song.sources = {name: sources[name] for name in song.names}
+        return song
 
     def levels(self) -> pd.DataFrame:
         """Measure the stems.
@@ -169,8 +228,8 @@ def check_song(song: Multitrack) -> list[float]:
     """Check that a song can be mixed, and measure its stems.
 
     Stems with a DC offset that makes up more than 1 % of a channel's power are reported in an InputNote, and
-    stems whose peak is so far above full scale that their samples must be integers, and pairs of stems of
-    opposite polarity.
+    stems whose peak is so far above full scale that their samples must be integers, pairs of stems of opposite
+    polarity, and stems that are a mix of others.
 
     Args:
         song: The song to check.
@@ -179,15 +238,21 @@ def check_song(song: Multitrack) -> list[float]:
         Loudness of each stem in LUFS, -inf for silence.
 
     Raises:
-        InputError: About the "song", for NaN or infinite samples and for levels that no sound has, with the
-            name of the stem, when every stem is silent, that is below -70 LUFS, and when the stems cancel each
-            other.
+        InputError: About the "song", for more than `MOST_STEMS` stems, for NaN or infinite samples and for levels
+            that no sound has, with the name of the stem, when every stem is silent, that is below -70 LUFS, and
+            when the stems cancel each other.
     """
+    called = song.title or "the song"
+    if len(song.names) > MOST_STEMS:
+        raise InputError(
+            f"{called}: {len(song.names)} stems, at most {MOST_STEMS} can be mixed: sum some of them first, such as "
+            "the microphones of one instrument",
+            about="song",
+        )
     levels = loudness_each(song.audio, song.sample_rate)
     for name, level in zip(song.names, levels, strict=True):
         if math.isnan(level):
             raise InputError(f"stem {name} holds NaN or infinite samples", about="song")
-    called = song.title or "the song"
     if not any(math.isfinite(level) for level in levels):
         raise InputError(f"{called}: all {len(song.names)} stems are silent", about="song")
     together = loudness(song.audio.sum(dim=0), sample_rate=song.sample_rate)
@@ -219,6 +284,8 @@ def _tell_odd_levels(song: Multitrack) -> None:
         note(f"with a DC offset, which takes headroom; a high-pass filter removes it: {few(offsets)}")
     if opposite := opposite_pairs(song.names, song.audio):
         note(f"of opposite polarity, and so they cancel each other: {few(opposite)}; invert one of them")
+    if sums := sums_of_others(song.names, song.audio):
+        note(f"a mix of other stems, which are heard twice that way: {few(sums)}; leave one or the other out")
     if integers:
         note(f"peaks far above full scale, as of integers in a float file; used as they are: {few(integers)}")
 

@@ -32,6 +32,26 @@ close far mic mics di amp amps solo live midi programmed program high low hi lo 
 upright female male bus group grp stem stems track tracks and the kit section
 """
 _KINDS_OF_THEM = set(_KINDS_OF_THEM_TEXT.split())
+# What a word says that a stem is. The first row with a word of the name counts: a bass drum is a drum, a bass guitar
+# a bass, and synthesized voices are voices.
+_ROLE_WORDS = {
+    "voice": """vox vocal vocals voice voices voc vocs singer singers sing singing leadvox leadvocal rap bgvox bgv
+        bgvs bv bvs choir adlib adlibs harmony harmonies backings gesang stimme stimmen chor voix voz voces coro""",
+    "drums": """drums drum drumkit drumset kick kicks kickdrum bassdrum bd snare snares sd tom toms hat hats hihat
+        hihats cymbal cymbals crash overhead overheads oh ohs perc percs percussion percussions beat beats
+        breakbeat clap claps shaker shakers tambourine conga congas bongo bongos schlagzeug batterie bateria""",
+    "bass": "bass basses sub contrabass basse bajo",
+    "guitar": """guitar guitars gtr gtrs guit banjo mandolin ukulele uke gitarre gitarren guitare guitares guitarra
+        guitarras""",
+    "keys": """keys keyboard keyboards piano pianos organ organs rhodes wurli wurlitzer clav clavinet harpsichord
+        accordion synth synths synthesizer synthesizers pad pads arp arps pluck plucks mallet mallets marimba
+        vibraphone xylophone glockenspiel celesta klavier claviers teclado teclados""",
+    "other": """strings string violin violins viola violas cello cellos harp orchestra brass horn horns trumpet
+        trumpets trombone trombones tuba sax saxes saxophone saxophones winds woodwind woodwinds flute flutes
+        clarinet clarinets oboe bassoon harmonica streicher fx sfx efx effect effects other others misc noise
+        sweep riser texture atmo ambience""",
+}
+ROLES = ("voice", "drums", "bass", "keys", "guitar", "other")  # in the order of a desk's strips
 _SIDE = re.compile(r"(?P<name>.*[^\s._(-])(?P<mark>[\s._(-]+)(?P<side>l|r|left|right)\)?", re.I | re.S)
 
 
@@ -65,6 +85,23 @@ def belongs_in_the_middle(name: str) -> bool:
         [True, True, True, False]
     """
     return is_lead_voice(name) or not _CENTER.isdisjoint(words(name))
+
+
+def role_of_name(name: str) -> str | None:
+    """Read what a stem is from its name.
+
+    Args:
+        name: The stem's name.
+
+    Returns:
+        "voice", "drums", "bass", "keys", "guitar", "other", or None where no word of the name says it.
+
+    Example:
+        >>> [role_of_name(name) for name in ("Lead Vox", "bass drum", "Bass Gtr", "E-Piano", "Track 3")]
+        ['voice', 'drums', 'bass', 'keys', None]
+    """
+    said = set(words(name))
+    return next((role for role, known in _ROLE_WORDS.items() if not said.isdisjoint(known.split())), None)
 
 
 def is_instrument(name: str) -> bool:

@@ -9,18 +9,22 @@ from pathlib import Path
 
 from ..disk import printable, why
 from ..inputs import InputError
+from .delivery import MIX_FILES
 from .loading import AUDIO_SUFFIXES
 from .remarks import few, not_a_file
 from .roles import is_instrument, side_of
 
 STEM_LAYOUTS = ("auto", "instruments", "folders")
 MIX_NAMES = ("human_mix", "mix", "mixture", "mixdown", "master")  # the first one that exists is the mix
+BESIDE_MIX = ("stems",)  # what else of a saved mix sounds and is no raw stem
+NO_STEMS = {"diffmst_reverb.wav"}  # of the plug-ins of a session
+RAW_STEMS = "audio"  # the folder with those, beside a session
 STEM_FOLDERS = {"stems", "tracks", "multitrack", "multitracks", "raw", "audio", "wav"}  # of the song above
 # What lies beside stems and is no sound: nobody misses it in a mix.
 _COMPANIONS_TEXT = """
 .txt .md .rtf .doc .docx .pdf .html .htm .url .jpg .jpeg .png .gif .bmp .tif .tiff .webp .mid .midi .json
 .csv .tsv .xml .yaml .yml .ini .log .nfo .asd .reapeaks .peak .pek .pkf .sfk .sfv .md5 .cue .m3u .m3u8
-.lrc .srt .als .rpp .rpp-bak .ptx .cpr .flp .aup3 .aup .sesx .db .lnk
+.lrc .srt .als .dawproject .rpp .rpp-bak .jsfx .ptx .cpr .flp .aup3 .aup .sesx .db .lnk
 """
 _COMPANIONS = set(_COMPANIONS_TEXT.split())
 # Sounds and films with sound that are not read.
@@ -50,7 +54,8 @@ class SongFolder:
 
 def is_earlier_mix(names: Iterable[str]) -> bool:
     """Tell from the names in a folder whether it holds a mix that this library made."""
-    return {"mix.wav", "params.json"} <= set(names)
+    found = set(names)
+    return "params.json" in found and not found.isdisjoint(MIX_FILES)
 
 
 def mix_rank(name: str, folder: str) -> int:
@@ -164,12 +169,13 @@ def _collect(
     """Sort what lies in a folder, and in those below it that are instruments."""
     here, names = "/".join((*parents, "")), _names(folder)
     if is_earlier_mix(names):
-        found.left_out.append(f"{here}mix.wav (an earlier mix: params.json lies beside it)")
-        names = [name for name in names if name not in ("mix.wav", "stems")]
+        mixes = [name for name in names if name in MIX_FILES]
+        found.left_out.append(f"{here}{few(mixes)} (an earlier mix: params.json lies beside it)")
+        names = _without_mix(folder, names)
     for raw in names:
         path, name = folder / raw, printable(raw)
         stem, suffix = os.path.splitext(name)
-        is_sound = suffix.lower() in AUDIO_SUFFIXES
+        is_sound = suffix.lower() in AUDIO_SUFFIXES and name not in NO_STEMS
         if path.is_dir():
             if is_sound:
                 raise InputError(f"{printable(str(path))}: a folder with the name of a sound file")
@@ -185,8 +191,26 @@ def _collect(
             files.append((parents, stem, path))
         elif suffix.lower() in UNREAD_SUFFIXES:
             found.left_out.append(f"{here}{name} (not read here, convert it to WAV or FLAC)")
-        elif suffix.lower() not in _COMPANIONS:
+        elif suffix.lower() not in _COMPANIONS and name not in NO_STEMS:
             found.left_out.append(f"{here}{name} (not audio)")
+
+
+def _without_mix(folder: Path, names: list[str]) -> list[str]:
+    """Leave out what belongs to an earlier mix: its files, its stems, and the raw stems of its sessions.
+
+    Those are the song where there is no other: of a folder that was made to be sent, the song can be read again.
+    """
+    names = [name for name in names if name not in (*MIX_FILES, *BESIDE_MIX)]
+    others = [name for name in names if name != RAW_STEMS]
+    if any(_sounds(folder / name) for name in others):
+        return others
+    return names
+
+
+def _sounds(path: Path) -> bool:
+    if path.is_dir():
+        return count_sounds(path) > 0
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
 
 
 def _collect_below(
@@ -199,7 +223,7 @@ def _collect_below(
     if folder.resolve() in (folder.parent.resolve(), *folder.parent.resolve().parents):
         found.left_out.append(f"{name} (a link to a folder above it)")
     elif is_earlier_mix(_names(folder)):
-        found.left_out.append(f"{name} (an earlier mix: params.json lies beside mix.wav)")
+        found.left_out.append(f"{name} (an earlier mix: params.json lies beside it)")
     elif parents[-1].lower() in STEM_FOLDERS and layout != "folders":
         _collect(folder, parents, layout, found, files)
     elif layout == "instruments" or (layout == "auto" and is_instrument(parents[-1])):
@@ -221,5 +245,5 @@ def count_sounds(folder: Path) -> int:
         os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
         for _, folders, names in os.walk(folder)
         for name in names
-        if not name.startswith(".")
+        if not name.startswith(".") and name not in NO_STEMS
     )

@@ -7,7 +7,7 @@ and no network would ever find its way out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -27,6 +27,7 @@ def spread_pans(
     *,
     sample_rate: int = SAMPLE_RATE,
     center: Sequence[str] | None = None,
+    also: Collection[str] = (),
 ) -> list[float]:
     """Place the stems of a mono song modestly apart; stems of a song with a stereo stem stay where they are.
 
@@ -40,6 +41,7 @@ def spread_pans(
         audio: Stems (N, 2, num_samples).
         sample_rate: Sample rate in Hz.
         center: Names of the stems that stay in the middle, instead of those of the rule; None: the rule.
+        also: Names that stay there as well, whatever they say: what is known of their sound.
 
     Returns:
         A pan for each stem, 0 to 1, 0.5 in the middle.
@@ -70,7 +72,8 @@ def spread_pans(
     hz = torch.linspace(0.0, sample_rate / 2, FFT // 2 + 1, dtype=torch.float64)
     low_end = {i: spectrum[hz < LOW_END_HZ].sum().item() for i, spectrum in spectra.items()}
     if center is None:
-        stay = {i for i in sounding if belongs_in_the_middle(names[i])} | {
+        kept = {composed(name) for name in also}
+        stay = {i for i in sounding if belongs_in_the_middle(names[i]) or names[i] in kept} | {
             max(low_end, key=low_end.__getitem__)
         }
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,15 @@ from ..inputs import InputError, note
 from ..options import SAMPLE_RATE
 from .decoding import AudioFile
 from .loading import read_sound
-from .multitrack import Multitrack
+from .multitrack import Multitrack, Source
 from .remarks import START, few, tell
 from .roles import side_of
+from .room import BYTES, check_room
 from .song_folder import SongFolder, read_song_folder
 from .stem_sound import SAME_S, delays, streams_in
 from .timestamps import time_stamp
 
+BESIDE = 6  # sounds as long as the song: the mix, its report, what is in between
 READERS = 4  # files that are read at the same time
 
 
@@ -50,7 +53,8 @@ def load_multitrack(
 
     Raises:
         InputError: For a missing or empty folder, for an audio file that cannot be used, for two files of
-            one name, and for time stamps that are asked for and missing, or hours apart.
+            one name, for time stamps that are asked for and missing, or hours apart, and for a song that does not
+            fit into memory.
 
     Example:
         >>> import diffmst_lib as dm
@@ -66,7 +70,7 @@ def load_multitrack(
     begins = _begins(folder, found, timestamps)
     places = _places(found)
     names = list(dict.fromkeys(stem for stem, _ in places.values()))
-    audio, files = _read_files(found, places, begins, sample_rate)
+    audio, files = _read_files(folder, found, places, begins, sample_rate)
     if len(files) == 1:
         files[next(iter(files))].remarks.pop(START, None)  # matters beside other stems only
     tell(
@@ -79,7 +83,15 @@ def load_multitrack(
     if alone:
         note(f"named like one side of a stereo stem, taken for a mono stem: {few(alone)}")
     _tell_one_sided(names, audio)
-    return Multitrack(names, torch.from_numpy(audio), sample_rate, printable(folder.resolve().name))
+    song = Multitrack(names, torch.from_numpy(audio), sample_rate, printable(folder.resolve().name))
+    song.sources = {
+        name: Source(
+            Path(os.path.abspath(found.files[name])), round(begins[name] * sample_rate) / sample_rate
+        )
+        for name in names
+        if name in files and not files[name].remarks and streams_in(found.files[name]) == 1
+    }
+    return song
 
 
 @dataclass
@@ -93,7 +105,11 @@ class _File:
 
 
 def _read_files(
-    found: SongFolder, places: dict[str, tuple[str, slice]], begins: dict[str, float], sample_rate: int
+    folder: Path,
+    found: SongFolder,
+    places: dict[str, tuple[str, slice]],
+    begins: dict[str, float],
+    sample_rate: int,
 ) -> tuple[np.ndarray, dict[str, _File]]:
     """Read a few files at a time into the song (stems, 2, num_samples), so that it is in memory once."""
     rows = {stem: row for row, stem in enumerate(dict.fromkeys(stem for stem, _ in places.values()))}
@@ -120,6 +136,10 @@ def _read_files(
             del sound
             longest = max(file.end for file in files.values())
             if longest > audio.shape[-1]:
+                stems = (
+                    f"{len(rows)} stem{'s' * (len(rows) != 1)} of {longest / sample_rate / 60:.0f} minutes"
+                )
+                check_room(2 * BYTES * longest * (len(rows) + BESIDE), f"{printable(str(folder))}: {stems}")
                 longer = np.zeros((*audio.shape[:-1], longest), np.float32)
                 for row in {rows[places[name][0]] for name in by_size[:first]}:
                     longer[row, :, : audio.shape[-1]] = audio[row]

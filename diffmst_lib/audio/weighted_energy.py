@@ -16,17 +16,27 @@ TINY = 1e-30  # or digital silence ends in denormal numbers, 50 times slower
 
 @compiled(fastmath={"contract"})
 def _sum_up(
-    x: np.ndarray, gains: np.ndarray, sections: np.ndarray, edges: np.ndarray, energies: np.ndarray
-) -> None:
-    """Fill `energies` with the energy before each of the samples `edges`, which ascend."""
+    x: np.ndarray,
+    first: int,
+    gains: np.ndarray,
+    sections: np.ndarray,
+    edges: np.ndarray,
+    edge: int,
+    total: float,
+    state: np.ndarray,
+    energies: np.ndarray,
+) -> tuple[int, float]:
+    """Fill `energies` with the energy before each of the samples `edges`, which ascend, from number `edge` on.
+
+    `x` begins with the sound's sample `first`; `total` and `state` are those before it. Returns the number of the
+    next edge and the energy so far.
+    """
     b0, b1, b2, _, a1, a2 = sections[0]
     d0, d1, d2, _, c1, c2 = sections[1]
-    state = np.zeros((4, x.shape[0]))
     p1, p2, q1, q2 = state
-    total, edge = 0.0, 0
     for start in range(0, x.shape[1], BLOCK):
         for n in range(start, min(start + BLOCK, x.shape[1])):
-            while edge < edges.shape[0] and edges[edge] == n:
+            while edge < edges.shape[0] and edges[edge] == first + n:
                 energies[edge] = total
                 edge += 1
             for c in range(x.shape[0]):
@@ -42,7 +52,7 @@ def _sum_up(
             for c in range(x.shape[0]):
                 if abs(state[i, c]) < TINY:
                     state[i, c] = 0.0
-    energies[edge:] = total
+    return edge, total
 
 
 def weighted_energy(
@@ -66,12 +76,56 @@ def weighted_energy(
         >>> weighted_energy(torch.ones(1, 4), sections=through, gains=np.ones(1), edges=np.array([4, 0, 1]))
         array([4., 0., 1.])
     """
-    audio = audio.detach().cpu()
-    if audio.dtype not in (torch.float32, torch.float64):
-        audio = audio.float()
-    order = np.argsort(edges, kind="stable")
-    ascending, energies = edges[order], np.empty(len(edges))
-    _sum_up(np.ascontiguousarray(audio.numpy()), gains, sections, ascending, energies)
-    unsorted = np.empty_like(energies)
-    unsorted[order] = energies
-    return unsorted
+    energy = WeightedEnergy(sections=sections, gains=gains, edges=edges)
+    energy(audio)
+    return energy.before_edges()
+
+
+class WeightedEnergy:
+    """`weighted_energy` of a sound that comes in blocks.
+
+    Args:
+        sections: Two second-order sections (2, 6).
+        gains: A factor (channels,) for the energy of each channel.
+        edges: Samples (num_edges,) before which the energy is wanted, in any order.
+
+    Example:
+        >>> through = np.array([[1.0, 0, 0, 1, 0, 0]] * 2)
+        >>> energy = WeightedEnergy(sections=through, gains=np.ones(1), edges=np.array([4, 0, 3]))
+        >>> energy(torch.ones(1, 2))
+        >>> energy(torch.ones(1, 2))
+        >>> energy.before_edges()
+        array([4., 0., 3.])
+    """
+
+    def __init__(self, *, sections: np.ndarray, gains: np.ndarray, edges: np.ndarray):
+        self._sections, self._gains = sections, gains
+        self._order = np.argsort(edges, kind="stable")
+        self._edges, self._energies = edges[self._order], np.empty(len(edges))
+        self._state = np.zeros((4, len(gains)))
+        self._first, self._edge, self._total = 0, 0, 0.0
+
+    def __call__(self, audio: torch.Tensor) -> None:
+        """Take the next block, audio (channels, num_samples)."""
+        audio = audio.detach().cpu()
+        if audio.dtype not in (torch.float32, torch.float64):
+            audio = audio.float()
+        self._edge, self._total = _sum_up(
+            np.ascontiguousarray(audio.numpy()),
+            self._first,
+            self._gains,
+            self._sections,
+            self._edges,
+            self._edge,
+            self._total,
+            self._state,
+            self._energies,
+        )
+        self._first += audio.shape[-1]
+
+    def before_edges(self) -> np.ndarray:
+        """Return the energies (num_edges,), those of what came before each edge."""
+        self._energies[self._edge :] = self._total
+        unsorted = np.empty_like(self._energies)
+        unsorted[self._order] = self._energies
+        return unsorted

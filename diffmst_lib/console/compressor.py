@@ -77,6 +77,22 @@ def smoothing_pole(time_ms: torch.Tensor, sample_rate: float) -> torch.Tensor:
     return torch.exp(-math.log(9.0) / (time_ms.clamp(min=SHORTEST_MS) * (sample_rate / 1000.0)))
 
 
+def loop_settings(
+    *,
+    sample_rate: float,
+    threshold_db: torch.Tensor,
+    ratio: torch.Tensor,
+    attack_ms: torch.Tensor,
+    release_ms: torch.Tensor,
+    knee_db: torch.Tensor,
+    makeup_gain_db: torch.Tensor,
+) -> torch.Tensor:
+    """Put the knobs of compressors (B,) into the columns (B, 6) that the compiled loop reads, in float64."""
+    attack, release = (smoothing_pole(time.double(), sample_rate) for time in (attack_ms, release_ms))
+    columns = (threshold_db, 1.0 / ratio.double() - 1.0, knee_db, attack, release, makeup_gain_db)
+    return torch.stack([c.double() for c in columns], dim=-1)
+
+
 def apply_compressor(
     x: torch.Tensor,
     *,
@@ -93,9 +109,16 @@ def apply_compressor(
     """Compress audio (B, C, T) with settings (B,): `effects.compressor` without its checks."""
     early = min(lookahead_samples, x.shape[-1] - 1)
     if backend == "compiled" or (backend == "auto" and x.device.type == "cpu"):
-        attack, release = (smoothing_pole(time.double(), sample_rate) for time in (attack_ms, release_ms))
-        columns = (threshold_db, 1.0 / ratio.double() - 1.0, knee_db, attack, release, makeup_gain_db)
-        return compress(x, torch.stack([c.double() for c in columns], dim=-1), early)
+        settings = loop_settings(
+            sample_rate=sample_rate,
+            threshold_db=threshold_db,
+            ratio=ratio,
+            attack_ms=attack_ms,
+            release_ms=release_ms,
+            knee_db=knee_db,
+            makeup_gain_db=makeup_gain_db,
+        )
+        return compress(x, settings, early)
     level_db = (20.0 / math.log(10.0)) * torch.log(x.abs().amax(dim=1).clamp(min=SILENCE))  # (B, T)
     curve_db = gain_computer(
         level_db, threshold_db=threshold_db[:, None], ratio=ratio[:, None], knee_db=knee_db[:, None]

@@ -152,7 +152,7 @@ class MixingConsole:
         Raises:
             ValueError: As calling the console does, and for batches.
         """
-        return self._one_by_one(tracks, self._checked_song(tracks, params))
+        return self._one_by_one(tracks, self.checked_song(tracks, params))
 
     @torch.no_grad()
     def _one_by_one(self, tracks: torch.Tensor, params: ConsoleParams) -> Iterator[torch.Tensor]:
@@ -177,7 +177,7 @@ class MixingConsole:
         Raises:
             ValueError: As calling the console does, and for batches.
         """
-        params = self._checked_song(tracks, params)
+        params = self.checked_song(tracks, params)
         fx_bus = uses_fx_bus(params) if fx_bus is None else fx_bus
         if type(self).__call__ is not MixingConsole.__call__:
             return self(tracks, params, fx_bus=fx_bus).mix
@@ -197,6 +197,11 @@ class MixingConsole:
         other._path = copy.copy(self._path)
         other._path.meter = meter
         return other
+
+    @property
+    def meter(self) -> Meter | None:
+        """What is called whenever compressors have run."""
+        return self._path.meter
 
     def mixes_in_its_own_way(self) -> bool:
         """Tell whether a subclass mixes otherwise than by its strips, its effects bus and its master bus."""
@@ -276,8 +281,15 @@ class MixingConsole:
             )
         return params.to(tracks)
 
-    def _checked_song(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
-        """Check the tracks of one song as `_checked` does."""
+    def checked_song(self, tracks: torch.Tensor, params: ConsoleParams) -> ConsoleParams:
+        """Check the tracks of one song, (N, 2, T) or (N, T), and parameters, as `render` does.
+
+        Returns:
+            The parameters in the type and on the device of the tracks.
+
+        Raises:
+            ValueError: As calling the console does, and for batches.
+        """
         params = self._checked(tracks, params)
         if tracks.ndim != self._ndim:
             raise ValueError(f"one song is needed, not a batch of tracks {tuple(tracks.shape)}")

@@ -8,7 +8,6 @@ Chapter: The console.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import torch
 from ..disk import composed
 from ..inputs import FIRST_EDITION, InputError, note
 from .first_edition import VERSION_1_NAMES, channels_to_stems
-from .reading import FORMAT, VERSION, in_one_line, read_settings
+from .reading import VERSION, in_one_line, read_settings, read_strip, shortest, strip_places, write_settings
 from .specs import CONSOLES, ParamSpec
 from .strip import Strip, inside, outside
 from .table import (
@@ -34,6 +33,8 @@ from .table import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_CONSOLE = "not a console's JSON: "  # how a message about a text begins
 
 __all__ = [
     "EQ_BANDS",
@@ -327,31 +328,32 @@ class ConsoleParams:
         )
 
     def to_json(self) -> str:
-        """Write every value as JSON, by strip and name; `from_json` reads it back."""
+        """Write every value as JSON, by strip and name; `from_json` gives back exactly the same console.
+
+        Raises:
+            ValueError: With the field's name, for a value that is NaN or infinite: JSON has no such numbers.
+        """
         self._check_one()
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "preset": self.preset,
-                "sample_rate": self.sample_rate,
-                "tracks": {name: {k: self.track(name)[k] for k in self.track(name)} for name in self.names},
-                "fx_bus": {k: self.fx_bus[k] for k in self.fx_bus},
-                "master_bus": {k: self.master_bus[k] for k in self.master_bus},
-            },
-            indent=2,
-            ensure_ascii=False,
+        tracks = {name: self._named("track", row) for name, row in zip(self.names, self.tracks, strict=True)}
+        buses = {"fx_bus": self.fx_bus_values, "master_bus": self.master_bus_values}
+        return write_settings(
+            {"preset": self.preset, "sample_rate": self.sample_rate, "tracks": tracks}
+            | {bus: self._named(bus, row) for bus, row in buses.items()}
         )
+
+    def _named(self, section: str, row: torch.Tensor) -> dict[str, float]:
+        return dict(zip((spec.name for spec in self.specs(section)), shortest(row), strict=True))
 
     @classmethod
     def from_json(cls, text: str) -> ConsoleParams:
         """Read a console that `to_json` wrote, in this version of the library or in an earlier one.
 
         In versions 1 and 2 a strip was a mono channel. The two strips of a stereo stem become one, see
-        `first_edition.channels_to_stems`, with an `InputNote`.
+        `first_edition.channels_to_stems`, with an `InputNote`. Of settings by section, the console of the loudest
+        one is read; `diffmst_lib.load_params` reads all.
 
         Args:
-            text: JSON of version 1, 2 or 3.
+            text: JSON of version 1 to 4.
 
         Returns:
             The console.
@@ -360,9 +362,16 @@ class ConsoleParams:
             ValueError: In one line with the field's name, when the text is not a console or of another format or
                 version, when a field stands there twice or is of a wrong kind, or when a knob is missing,
                 unknown or outside its range; its subclass InputError for a console that nobody registered.
+
+        Example:
+            >>> text = ConsoleParams.neutral(["kick", "vox"]).to_json()
+            >>> ConsoleParams.from_json(text.replace('"pan": 0.5', '"pan": 1.4', 1))
+            Traceback (most recent call last):
+            ...
+            ValueError: not a console's JSON: tracks.kick.pan: 1.4 is outside 0 to 1
         """
         if str(text).endswith(".json"):
-            raise ValueError(f"not a console's JSON: {text} is the name of a file, not its text")
+            raise ValueError(f"{NO_CONSOLE}{text} is the name of a file, not its text")
         try:
             data = read_settings(text)
             CONSOLES.get(data["preset"])
@@ -370,28 +379,22 @@ class ConsoleParams:
         except InputError as error:  # a console that nobody registered
             raise InputError(in_one_line(error)) from None
         except ValueError as error:
-            raise ValueError(f"not a console's JSON: {in_one_line(error)}") from None
+            raise ValueError(f"{NO_CONSOLE}{in_one_line(error)}") from None
 
     @classmethod
     def _from_settings(cls, data: dict[str, Any]) -> ConsoleParams:
         """Make a console of the fields that `read_settings` checked."""
         old = data["version"] < VERSION and data["preset"] == "default"
+        preset, rate = FIRST_EDITION if old else data["preset"], data["sample_rate"]
         written = VERSION_1_NAMES if data["version"] == 1 else {}
-        params = cls.neutral(
-            [composed(name) for name in data["tracks"]],
-            preset=FIRST_EDITION if old else data["preset"],
-            sample_rate=data["sample_rate"],
+        *tracks, fx_bus, master_bus = (
+            torch.tensor(read_strip(place, row, param_table(section, preset, rate), written), device="cpu")
+            for place, section, row in strip_places(data)
         )
-        strips = [(params.track(name), row) for name, row in data["tracks"].items()]
-        strips += [(params.fx_bus, data["fx_bus"]), (params.master_bus, data["master_bus"])]
-        for strip, row in strips:
-            known = [written.get(name, name) for name in strip]
-            for name, key in zip(strip, known, strict=True):
-                if key not in row:
-                    raise ValueError(f"{key!r} of {strip.label} is missing")
-                strip[name] = row[key]
-            if unknown := [key for key in row if key not in known]:
-                raise ValueError(f"{strip.label} has no parameter {unknown[0]!r}")
+        if not tracks:
+            raise ValueError("tracks is empty: a console needs at least one track")
+        names = [composed(name) for name in data["tracks"]]
+        params = cls(torch.stack(tracks), fx_bus, master_bus, names=names, preset=preset, sample_rate=rate)
         return params.as_stems(noted=True) if old else params
 
     def as_stems(self, *, noted: bool = False) -> ConsoleParams:

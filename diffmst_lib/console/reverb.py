@@ -56,10 +56,25 @@ def apply_reverb(
     mix: torch.Tensor,
 ) -> torch.Tensor:
     """Apply the reverb to stereo (B, 2, T), bands (B, 12), mix (B,): `effects.reverb` without its checks."""
-    taps = scaled_samples(FIR_TAPS, sample_rate)
-    t = torch.linspace(0.0, 1.0, taps, dtype=x.dtype, device=x.device)
-    noise = noise_bands(int(sample_rate), taps, x.dtype, x.device)  # (2, 12, taps)
-    envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
-    fir = (noise * envelope[:, None]).mean(dim=2)  # (B, 2, taps); autocast would round a matrix product
+    fir = room_response(sample_rate=sample_rate, band_gains=band_gains, band_decays=band_decays)
     wet = mix[:, None, None]
-    return (1.0 - wet) * x + wet * fft_convolve(x, fir)
+    return (1.0 - wet) * x + wet * fft_convolve(x, fir.to(x))
+
+
+def room_response(*, sample_rate: float, band_gains: torch.Tensor, band_decays: torch.Tensor) -> torch.Tensor:
+    """Compute the impulse response of the reverb: noise in twelve bands, each with its gain and its decay.
+
+    Args:
+        sample_rate: Hz.
+        band_gains: (B, 12), from 0 to 1.
+        band_decays: (B, 12), from 0 to 1.
+
+    Returns:
+        Impulse responses (B, 2, taps), 1.5 s long.
+    """
+    taps = scaled_samples(FIR_TAPS, sample_rate)
+    dtype, device = band_gains.dtype, band_gains.device
+    t = torch.linspace(0.0, 1.0, taps, dtype=dtype, device=device)
+    noise = noise_bands(int(sample_rate), taps, dtype, device)  # (2, 12, taps)
+    envelope = torch.exp(-(1.0 + 10.0 * band_decays)[..., None] * t) * band_gains[..., None]
+    return (noise * envelope[:, None]).mean(dim=2)  # autocast would round a matrix product

@@ -45,7 +45,8 @@ def equalizer_settings(p: Knobs) -> dict[str, torch.Tensor]:
     }
 
 
-def _compressor_settings(p: Knobs) -> dict[str, torch.Tensor]:
+def compressor_settings(p: Knobs) -> dict[str, torch.Tensor]:
+    """Collect the settings of compressors from a section's knobs by name."""
     names = ("threshold_db", "ratio", "attack_ms", "release_ms", "knee_db", "makeup_gain_db")
     return {name: p[name] for name in names}
 
@@ -125,7 +126,7 @@ class SignalPath:
             x,
             sample_rate=self.sample_rate,
             lookahead_samples=self._lookahead[section],
-            **_compressor_settings(p),
+            **compressor_settings(p),
         )
         if self.meter is not None:
             self.meter(x, y, p["makeup_gain_db"])

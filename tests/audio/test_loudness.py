@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from diffmst_lib import load_audio, load_multitrack, loudness, normalize_loudness, normalize_tracks
 from diffmst_lib.audio.loudness import (
     BUS_LUFS,
+    LoudnessMeter,
     filter_block,
     k_weighting,
     level_stems,
@@ -277,3 +278,20 @@ def test_what_is_no_song_and_no_balance(noise):
     for shape in ((2, 100), (2, 1, 100), (1, 2, 2, 100)):
         with pytest.raises(ValueError, match=r"stems must be \(num_stems, 2, num_samples\), got"):
             stem_gains_db(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("num_samples", [0, 1, 5000, 3 * RATE + 17])
+@pytest.mark.parametrize("length", [999, RATE, 10 * RATE])
+def test_blocks_are_as_loud_as_the_whole(noise, num_samples, length):
+    audio = noise(2, num_samples)
+    meter = LoudnessMeter(num_samples, sample_rate=RATE)
+    for block in audio.split(length, dim=1):
+        meter(block)
+    assert meter.lufs() == pytest.approx(loudness(audio, sample_rate=RATE), abs=1e-9)
+
+
+def test_a_block_that_is_not_finite_leaves_no_loudness(noise):
+    meter = LoudnessMeter(2 * RATE, sample_rate=RATE)
+    for block in (noise(2, RATE), torch.full((2, RATE), math.nan)):
+        meter(block)
+    assert math.isnan(meter.lufs())

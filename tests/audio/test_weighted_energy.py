@@ -7,7 +7,7 @@ import torch
 from audio_helpers import RATE
 
 from diffmst_lib.audio.loudness import k_weighting
-from diffmst_lib.audio.weighted_energy import BLOCK, weighted_energy
+from diffmst_lib.audio.weighted_energy import BLOCK, WeightedEnergy, weighted_energy
 
 GAINS = np.array([1.0, 1.0, 1.41])
 THROUGH = np.array([[1.0, 0, 0, 1, 0, 0]] * 2)
@@ -57,3 +57,13 @@ def test_silence_after_a_sound_adds_nothing(noise):
 def test_no_samples_have_no_energy():
     edges = np.array([0, 0])
     assert not weighted_energy(torch.zeros(2, 0), sections=THROUGH, gains=GAINS[:2], edges=edges).any()
+
+
+@pytest.mark.parametrize("length", [1, 100, BLOCK, 9000])
+def test_blocks_have_the_energy_of_the_whole(noise, length):
+    audio, edges = noise(2, 3000), np.array([3000, 0, 1500, 1500, 1])
+    options = {"sections": k_weighting(RATE), "gains": GAINS[:2], "edges": edges}
+    energy = WeightedEnergy(**options)
+    for block in audio.split(length, dim=1):
+        energy(block)
+    assert energy.before_edges() == pytest.approx(weighted_energy(audio, **options), rel=1e-12)

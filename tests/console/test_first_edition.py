@@ -157,12 +157,10 @@ def test_the_names_of_version_1_are_needed_in_a_file_of_version_1():
     data = json.loads(old_file(params, version=1))
     assert "band0_gain_db" in data["tracks"]["kick"] and "band0_gain" in data["fx_bus"]
     del data["master_bus"]["band2_cutoff_hz"]
-    with pytest.raises(
-        ValueError, match=r"^not a console's JSON: 'band2_cutoff_hz' of master_bus is missing$"
-    ):
+    with pytest.raises(ValueError, match=r"^not a console's JSON: master_bus\.band2_cutoff_hz is missing$"):
         ConsoleParams.from_json(json.dumps(data))
     data["version"] = 2
-    with pytest.raises(ValueError, match=r"^not a console's JSON: '\w+' of \w+ is missing$"):
+    with pytest.raises(ValueError, match=r"^not a console's JSON: tracks\.kick\.\w+: no such knob"):
         ConsoleParams.from_json(json.dumps(data))
 
 

@@ -13,7 +13,7 @@ import torch
 from audio_helpers import one_line
 from console_settings import unit
 
-from diffmst_lib import ConsoleParams, MixingConsole, param_table
+from diffmst_lib import ConsoleParams, param_table
 from diffmst_lib.console.first_edition import VERSION_1_NAMES
 from diffmst_lib.console.table import OFF_DB, SECTIONS, UNIT_EDGE, knob_index
 from diffmst_lib.inputs import PRESETS
@@ -193,7 +193,7 @@ def test_clone_is_free_to_edit():
 
 
 @each_preset
-def test_json_holds_all_that_is_heard(preset, noise):
+def test_json_gives_back_exactly_the_same(preset):
     params = random_params(preset, names=['it\'s "é"', "vox.L", "vox.R"])
     text = params.to_json()
     assert json.loads(text)["version"] == 3
@@ -201,11 +201,8 @@ def test_json_holds_all_that_is_heard(preset, noise):
         warnings.simplefilter("error")
         back = ConsoleParams.from_json(text)
     assert (back.names, back.preset, back.sample_rate) == (params.names, preset, 44100)
-    console = MixingConsole(44100, preset=preset)
-    tracks = noise(3, 2, 4000) if preset == "default" else noise(3, 4000)
-    torch.testing.assert_close(
-        console.render(tracks, back), console.render(tracks, params), rtol=1e-4, atol=1e-4
-    )
+    for name in ("tracks", "fx_bus_values", "master_bus_values"):  # to the last bit
+        assert torch.equal(getattr(back, name), getattr(params, name))
     assert back.to_json() == text
 
 
@@ -245,7 +242,7 @@ def without(data, *path):
     ("change", "message"),
     [
         (lambda d: without(d, "version"), "'version' is missing"),
-        (lambda d: d.update(version=4), "version 4, this library reads versions 1 to 3"),
+        (lambda d: d.update(version=5), "version 5, this library reads versions 1 to 4"),
         (lambda d: d.update(version=0), "version 0, this library reads"),
         (lambda d: d.update(version="1"), "version '1', this library reads"),
         (lambda d: d.update(version=[2]), "version [2], this library reads"),
@@ -253,10 +250,13 @@ def without(data, *path):
         (lambda d: without(d, "sample_rate"), "'sample_rate' is missing"),
         (lambda d: without(d, "tracks"), "'tracks' is missing"),
         (lambda d: without(d, "fx_bus"), "'fx_bus' is missing"),
-        (lambda d: without(d, "tracks", "kick", "pan"), "'pan' of kick is missing"),
-        (lambda d: without(d, "master_bus", "ratio"), "'ratio' of master_bus is missing"),
-        (lambda d: d["tracks"]["kick"].update(fadr_db=3), "kick has no parameter 'fadr_db'"),
-        (lambda d: d["fx_bus"].update(ratio=3), "fx_bus has no parameter 'ratio'"),
+        (lambda d: without(d, "tracks", "kick", "pan"), "tracks.kick.pan is missing"),
+        (lambda d: without(d, "master_bus", "ratio"), "master_bus.ratio is missing"),
+        (
+            lambda d: d["tracks"]["kick"].update(fadr_db=3),
+            "tracks.kick.fadr_db: no such knob, did you mean 'fader_db'?",
+        ),
+        (lambda d: d["fx_bus"].update(ratio=3), "fx_bus.ratio: no such knob"),
         (lambda d: d.update(preset="loud"), "no console is registered as 'loud' (known: default, reference"),
         (lambda d: d.update(preset=["default"]), "no console is registered as ['default']"),
         (lambda d: without(d, "format"), "'format' is missing"),
@@ -275,11 +275,11 @@ def without(data, *path):
         (lambda d: d.update(sample_rate=44100.5), "sample_rate cannot be 44100.5"),
         (lambda d: d.update(sample_rate=10**9), "sample_rate cannot be 1000000000"),
         (lambda d: d.update(preset="x" * 10**6), "(known: default, reference"),
-        (lambda d: d["tracks"]["kick"].update(pan=10**400), "kick: pan = inf is outside 0 to 1"),
-        (lambda d: d["tracks"]["kick"].update(pan=True), "kick: pan takes one number, got True"),
-        (lambda d: d["tracks"]["kick"].update(pan="0.5"), "kick: pan takes one number, got '0.5'"),
-        (lambda d: d["tracks"]["kick"].update(pan="a\nb" * 10**5), "kick: pan takes one number"),
-        (lambda d: d["tracks"].update({"a\nb": {"pan": 5}}), "of a b is missing"),
+        (lambda d: d["tracks"]["kick"].update(pan=10**400), "tracks.kick.pan: inf is outside 0 to 1"),
+        (lambda d: d["tracks"]["kick"].update(pan=True), "tracks.kick.pan takes one number, got True"),
+        (lambda d: d["tracks"]["kick"].update(pan="0.5"), "tracks.kick.pan takes one number, got '0.5'"),
+        (lambda d: d["tracks"]["kick"].update(pan="a\nb" * 10**5), "tracks.kick.pan takes one number"),
+        (lambda d: d["tracks"].update({"a\nb": {"pan": 5}}), "tracks.a b.input_gain_db is missing"),
         (lambda d: d["tracks"].update({"\ud800": {}}), "the name '\\ud800' of a track is no text"),
         (lambda d: d.update(tracks=[1, 2]), "tracks is of the wrong kind: [1, 2]"),
         (lambda d: d.update(tracks=None), "tracks is of the wrong kind: None"),
@@ -287,11 +287,14 @@ def without(data, *path):
         (lambda d: d.update(fx_bus=[1, 2]), "fx_bus is of the wrong kind"),
         (lambda d: d["tracks"].update(kick=3), "kick is of the wrong kind: 3"),
         (lambda d: d["tracks"]["kick"].update(pan="left"), "'left'"),
-        (lambda d: d["tracks"]["kick"].update(pan=None), "kick: pan takes one number, got None"),
-        (lambda d: d["tracks"]["kick"].update(pan={}), "kick: pan takes one number, got {}"),
-        (lambda d: d["tracks"]["kick"].update(pan=[0.1, 0.2]), "kick: pan takes one number"),
-        (lambda d: d["tracks"]["kick"].update(pan=5), "kick: pan = 5 is outside 0 to 1"),
-        (lambda d: d["master_bus"].update(output_gain_db=math.nan), "master_bus: output_gain_db = NaN"),
+        (lambda d: d["tracks"]["kick"].update(pan=None), "tracks.kick.pan takes one number, got None"),
+        (lambda d: d["tracks"]["kick"].update(pan={}), "tracks.kick.pan takes one number, got {}"),
+        (lambda d: d["tracks"]["kick"].update(pan=[0.1, 0.2]), "tracks.kick.pan takes one number"),
+        (lambda d: d["tracks"]["kick"].update(pan=5), "tracks.kick.pan: 5 is outside 0 to 1"),
+        (
+            lambda d: d["master_bus"].update(output_gain_db=math.nan),
+            "master_bus.output_gain_db takes one number, got NaN",
+        ),
         (lambda d: d["tracks"].clear(), "at least one track"),
     ],
 )

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+import torch
 
 from diffmst_lib.console.params import ConsoleParams
-from diffmst_lib.console.reading import LONGEST, in_one_line, quoted, read_settings
+from diffmst_lib.console.reading import LONGEST, in_one_line, quoted, read_settings, shortest
 
 
 def test_numbers_come_as_they_are_and_rates_as_whole_numbers():
@@ -30,3 +31,24 @@ def test_messages_are_short_and_in_one_line():
     for _ in range(500):
         nested = [nested]
     assert len(quoted(nested)) < 100 and quoted("kick") == "'kick'"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_as_few_digits_as_give_back_the_same(dtype, noise):
+    row = (100.0 * noise(200)).to(dtype)
+    assert torch.equal(torch.tensor(shortest(row), dtype=dtype), row)
+    assert shortest(torch.tensor([0.1, 19845.0], dtype=dtype)) == [0.1, 19845.0]
+
+
+def test_json_says_no_nan():
+    params = ConsoleParams.neutral(["kick"])
+    params.tracks[0, 0] = float("inf")
+    with pytest.raises(ValueError, match=r"^tracks\.kick\.input_gain_db is inf, which JSON cannot say$"):
+        params.to_json()
+
+
+def test_a_text_with_sections_is_checked_but_for_them():
+    data = json.loads(ConsoleParams.neutral(["kick"]).to_json()) | {"sections": 3}
+    assert read_settings(json.dumps(data))["sections"] == 3
+    for version in (3, 4):
+        assert read_settings(json.dumps(data | {"version": version}))["version"] == version

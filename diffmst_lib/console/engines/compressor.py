@@ -5,6 +5,9 @@ and writes a whole track, and autograd keeps every result. Here each sample goes
 in `equalizer`, the forward pass saves the state at the start of each block, and the backward pass runs the
 block again.
 
+A song that comes in blocks goes through `CompressorStream`, which keeps the smoother's state and the sound that
+waits for the gain that runs ahead of it.
+
 Chapter: The compressor.
 """
 
@@ -91,6 +94,42 @@ def _forward(
         for channel in range(x.shape[1]):
             for n in range(num_samples - early, num_samples):
                 y[row, channel, n] = x[row, channel, n] * held
+
+
+@compiled
+def _carry_on(
+    sound: np.ndarray, waiting: int, settings: np.ndarray, edges: np.ndarray, state: float, y: np.ndarray
+) -> tuple[float, float]:
+    """Compress the next block of one sound, and return the smoother's state and the last gain.
+
+    `sound` holds the samples that wait, then the new ones, whose gains are computed: from edges[i] to
+    edges[i + 1] with settings[i]. `y` gets as many samples as it has room for, each times the gain that is as
+    far from the last one as the sample from the last one of `y`.
+    """
+    num_samples = edges[-1]
+    skipped = num_samples - y.shape[1]  # gains before any sample of the song, at its beginning
+    side, over, bent, gains, factors = np.empty((5, BLOCK))
+    held = 1.0
+    for step in range(settings.shape[0]):
+        for start in range(edges[step], edges[step + 1], BLOCK):
+            stop = min(start + BLOCK, edges[step + 1])
+            state = _gains(
+                sound,
+                waiting + start,
+                waiting + stop,
+                settings[step],
+                state,
+                side,
+                over,
+                bent,
+                gains,
+                factors,
+            )
+            held = factors[stop - start - 1]
+            for channel in range(sound.shape[0]):
+                for n in range(max(start, skipped), stop):
+                    y[channel, n - skipped] = sound[channel, n - skipped] * factors[n - start]
+    return state, held
 
 
 @compiled
@@ -214,3 +253,58 @@ def compress(x: torch.Tensor, settings: torch.Tensor, early: int) -> torch.Tenso
             f"got {tuple(x.shape)}, {tuple(settings.shape)}, {early}"
         )
     return _Compress.apply(x, settings, early)
+
+
+class CompressorStream:
+    """`compress` for one sound that comes in blocks: the output of all blocks is that of one pass.
+
+    The gain runs ahead of the sound, so the output is late by `early` samples; the last block brings the rest.
+    The settings may change on the way. Without gradients.
+
+    Args:
+        early: How many samples the gain runs ahead of the sound, 0 to below the length of the whole sound.
+
+    Example:
+        >>> settings = torch.tensor([[-20.0, -0.75, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+        >>> stream = CompressorStream(1)
+        >>> before, after = stream(torch.ones(1, 3), settings, np.array([0, 3]))
+        >>> after.log10() * 20, stream.rest()[1].log10() * 20
+        (tensor([[-15., -15.]]), tensor([[-15.]]))
+    """
+
+    def __init__(self, early: int):
+        self._early, self._state, self._held = early, 0.0, 1.0
+        self._waiting: torch.Tensor | None = None
+
+    def __call__(
+        self, x: torch.Tensor, settings: torch.Tensor, edges: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compress the next block.
+
+        Args:
+            x: Audio (C, T), T at least 1, float32 or float64, on the CPU.
+            settings: (steps, 6), float64, as `compress` takes them: those of one step after another.
+            edges: Where the steps begin and the last one ends, (steps + 1,): from 0 to T.
+
+        Returns:
+            The sound before and after, (C, T) each, or less at the beginning.
+        """
+        sound = x.contiguous() if self._waiting is None else torch.cat([self._waiting, x], dim=1)
+        count = max(0, sound.shape[1] - self._early)
+        y = sound.new_empty(len(sound), count)
+        self._state, self._held = _carry_on(
+            sound.numpy(),
+            sound.shape[1] - x.shape[1],
+            settings.contiguous().numpy(),
+            edges,
+            self._state,
+            y.numpy(),
+        )
+        self._waiting = sound[:, count:].clone()
+        return sound[:, :count], y
+
+    def rest(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what is left when the sound ends, (C, early) before and after: it gets the last gain."""
+        if self._waiting is None:
+            raise ValueError("a sound that never came has no rest")
+        return self._waiting, (self._waiting.double() * self._held).to(self._waiting)

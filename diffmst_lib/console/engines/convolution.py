@@ -71,3 +71,35 @@ def fft_convolve(x: torch.Tensor, fir: torch.Tensor) -> torch.Tensor:
         tensor([0.5000, 0.2500, 0.0000])
     """
     return _FFTConvolve.apply(x, fir)
+
+
+class ConvolutionStream:
+    """`fft_convolve` for a sound that comes in blocks: the output of all blocks is that of one pass.
+
+    Overlap and add: each block rings on for the length of the impulse response, and what rings beyond the block
+    is kept for those after it. Without gradients.
+
+    Args:
+        fir: Impulse responses (..., taps).
+
+    Example:
+        >>> stream = ConvolutionStream(torch.tensor([0.5, 0.25]))
+        >>> [stream(x).round(decimals=5).tolist() for x in (torch.tensor([1.0]), torch.tensor([0.0, 0.0]))]
+        [[0.5], [0.25, 0.0]]
+    """
+
+    def __init__(self, fir: torch.Tensor):
+        self._fir, self._spectrum, self._size = fir, fir, 0
+        self._rings = fir.new_zeros(*fir.shape[:-1], fir.shape[-1] - 1)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve the next block, audio (..., T) of the same other axes as the responses; return audio like it."""
+        length = x.shape[-1]
+        size = scipy.fft.next_fast_len(length + self._fir.shape[-1] - 1, real=True)
+        if size != self._size:
+            self._size, self._spectrum = size, torch.fft.rfft(self._fir, size)
+        y = torch.fft.irfft(torch.fft.rfft(x, size) * self._spectrum, size)
+        y = y[..., : length + self._fir.shape[-1] - 1]
+        y[..., : self._rings.shape[-1]] += self._rings
+        self._rings = y[..., length:].clone()
+        return y[..., :length]

@@ -13,6 +13,8 @@ The backward pass needs x and y of every section. It runs the chain once more, b
 q that the forward pass saved at the start of each block. So the memory needed is that of the input, not seven
 times as much.
 
+A song that comes in blocks goes through `CascadeStream`, which keeps p and q from block to block.
+
 Chapter: The equalizer.
 """
 
@@ -69,6 +71,25 @@ def _forward(
             _flush(q)
             for n in range(part.shape[0]):
                 y[row, start + n] = chain[num_sections, n]
+
+
+@compiled
+def _carry_on(
+    x: np.ndarray, sections: np.ndarray, edges: np.ndarray, states: np.ndarray, y: np.ndarray
+) -> None:
+    """Filter the next block: from edges[i] to edges[i + 1] with sections[i]; `states` holds p and q."""
+    num_sections = sections.shape[1]
+    chain = np.empty((num_sections + 1, BLOCK))
+    for row in range(x.shape[0]):
+        p, q = states[row, 0], states[row, 1]
+        for step in range(sections.shape[0]):
+            for start in range(edges[step], edges[step + 1], BLOCK):
+                part = x[row, start : min(start + BLOCK, edges[step + 1])]
+                _run(part, sections[step], p, q, chain)
+                _flush(p)
+                _flush(q)
+                for n in range(part.shape[0]):
+                    y[row, start + n] = chain[num_sections, n]
 
 
 @compiled(fastmath={"contract", "reassoc"})
@@ -163,3 +184,39 @@ def biquad_cascade(x: torch.Tensor, sections: torch.Tensor) -> torch.Tensor:
             f"biquad_cascade takes (B, T) and (B, sections, 5), got {tuple(x.shape)}, {tuple(sections.shape)}"
         )
     return _Cascade.apply(x, sections.double())
+
+
+class CascadeStream:
+    """`biquad_cascade` for a sound that comes in blocks: the output of all blocks is that of one pass.
+
+    The sections may change on the way: their states are carried over. Without gradients.
+
+    Args:
+        num_rows: Rows of the sound.
+        num_sections: Sections in series.
+
+    Example:
+        >>> one_pole = torch.tensor([[[1.0, 0.0, 0.0, -0.5, 0.0]]], dtype=torch.float64)
+        >>> stream = CascadeStream(1, 1)
+        >>> [stream(x, one_pole, np.array([0, 1])).item() for x in torch.tensor([[[1.0]], [[0.0]], [[0.0]]])]
+        [1.0, 0.5, 0.25]
+    """
+
+    def __init__(self, num_rows: int, num_sections: int):
+        self._states = np.zeros((num_rows, 2, num_sections))
+
+    def __call__(self, x: torch.Tensor, sections: torch.Tensor, edges: np.ndarray) -> torch.Tensor:
+        """Filter the next block.
+
+        Args:
+            x: Audio (num_rows, T), float32 or float64, on the CPU.
+            sections: (steps, num_sections, 5), float64: those of one step after another.
+            edges: Where the steps begin and the last one ends, (steps + 1,): from 0 to T.
+
+        Returns:
+            Audio like `x`.
+        """
+        x = x.contiguous()
+        y = torch.empty_like(x)
+        _carry_on(x.numpy(), sections.contiguous().numpy(), edges, self._states, y.numpy())
+        return y

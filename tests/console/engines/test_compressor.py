@@ -1,9 +1,10 @@
 """The compressor's compiled loop: gradcheck, the edges of its blocks, threads, wrong shapes."""
 
+import numpy as np
 import pytest
 import torch
 
-from diffmst_lib.console.engines.compressor import BLOCK, compress
+from diffmst_lib.console.engines.compressor import BLOCK, CompressorStream, compress
 
 
 def draw(rows, channels, num_samples, seed=0):
@@ -69,3 +70,31 @@ def test_wrong_shapes_name_the_shape_wanted(arguments):
     x, settings, early = arguments
     with pytest.raises(ValueError, match=r"compress takes \(B, C, T\)"):
         compress(torch.zeros(x), torch.zeros(settings), early)
+
+
+@pytest.mark.parametrize("early", [0, 100, BLOCK + 3, 1999])
+@pytest.mark.parametrize("length", [1, 70, BLOCK, 3000])
+def test_blocks_give_what_one_pass_gives(early, length):
+    x, settings = draw(1, 2, 2000)
+    stream = CompressorStream(early)
+    parts = [stream(part, settings, np.array([0, part.shape[1]])) for part in x[0].split(length, dim=1)]
+    before, after = (torch.cat(sounds, dim=1) for sounds in zip(*parts, stream.rest(), strict=True))
+    assert torch.equal(before, x[0])
+    torch.testing.assert_close(after, compress(x, settings, early)[0], rtol=0, atol=1e-12)
+
+
+def test_settings_that_change_go_on_from_the_gain_of_those_before():
+    """No ballistics in the second step: its gain is that of the curve; the first is as if it went on alone."""
+    loud = torch.full((1, 300), 0.5, dtype=torch.float64)
+    slow = torch.tensor([[-20.0, -0.5, 0.0, 0.99, 0.99, 0.0]], dtype=torch.float64)
+    at_once = torch.tensor([[-10.0, -0.5, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    _, y = CompressorStream(0)(loud, torch.cat([slow, at_once, slow]), np.array([0, 100, 200, 300]))
+    torch.testing.assert_close(y[:, :100], compress(loud[None, :, :100], slow, 0)[0])
+    level_db = 20.0 * np.log10(0.5)
+    assert y[0, 150].item() == pytest.approx(0.5 * 10.0 ** (-0.5 * (level_db + 10.0) / 20.0), rel=1e-9)
+    assert abs(y[0, 200] - y[0, 199]) < 0.01 * y[0, 199]  # no step: the smoother starts where it was
+
+
+def test_a_sound_that_never_came_has_no_rest():
+    with pytest.raises(ValueError, match="never came"):
+        CompressorStream(3).rest()

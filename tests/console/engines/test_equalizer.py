@@ -5,7 +5,7 @@ import pytest
 import scipy.signal
 import torch
 
-from diffmst_lib.console.engines.equalizer import BLOCK, biquad_cascade
+from diffmst_lib.console.engines.equalizer import BLOCK, CascadeStream, biquad_cascade
 
 
 def draw(rows, sections, num_samples, seed=0):
@@ -68,3 +68,27 @@ def test_a_ringing_filter_falls_silent():
 def test_wrong_shapes_name_the_shape_wanted(shapes):
     with pytest.raises(ValueError, match=r"takes \(B, T\) and \(B, sections, 5\)"):
         biquad_cascade(*(torch.zeros(s) for s in shapes))
+
+
+@pytest.mark.parametrize("length", [1, 100, BLOCK, 1000, 5000])
+def test_blocks_give_what_one_pass_gives(length):
+    x, c = draw(2, 6, 3 * BLOCK + 7)
+    stream = CascadeStream(2, 6)
+    parts = [stream(part, c[:1], np.array([0, part.shape[1]])) for part in x.split(length, dim=1)]
+    np.testing.assert_allclose(
+        torch.cat(parts, dim=1), biquad_cascade(x, c[:1].expand(2, -1, -1)), atol=1e-12
+    )
+
+
+def test_filters_that_change_go_on_from_the_states_of_those_before():
+    """Against SciPy, which takes and returns the same two states a section."""
+    x, c = draw(1, 6, 900)
+    _, other = draw(1, 6, 1, seed=1)
+    edges = np.array([0, 250, 251, 900])
+    y = CascadeStream(1, 6)(x, torch.cat([c, other, c]), edges)
+    want, state = [], np.zeros((6, 2))
+    for section, start, stop in zip((c, other, c), edges[:-1], edges[1:], strict=True):
+        sections = np.insert(section[0].numpy(), 3, 1.0, axis=1)
+        part, state = scipy.signal.sosfilt(sections, x[0, start:stop].numpy(), zi=state)
+        want.append(part)
+    np.testing.assert_allclose(y[0], np.concatenate(want), atol=1e-12)
