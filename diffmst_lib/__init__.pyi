@@ -1,6 +1,7 @@
 from . import bench as bench
 from . import data as data
 from . import evaluation as evaluation
+from . import export as export
 from . import plots as plots
 from . import training as training
 from .audio.loading import load_audio as load_audio
@@ -9,14 +10,18 @@ from .audio.loudness import loudness as loudness
 from .audio.loudness import normalize_loudness as normalize_loudness
 from .audio.loudness import normalize_tracks as normalize_tracks
 from .audio.multitrack import Multitrack as Multitrack
+from .audio.section_finding import Section as Section
+from .audio.section_finding import find_sections as find_sections
 from .audio.stems import load_multitrack as load_multitrack
 from .console import effects as effects
 from .console import params as params
 from .console import released as released
+from .console.automation import Automation as Automation
 from .console.mixing_console import ConsoleOutput as ConsoleOutput
 from .console.mixing_console import MixingConsole as MixingConsole
 from .console.own import register_console as register_console
 from .console.params import ConsoleParams as ConsoleParams
+from .console.settings_file import load_params as load_params
 from .console.specs import Effect as Effect
 from .console.specs import ParamSpec as ParamSpec
 from .console.table import param_table as param_table
@@ -26,6 +31,8 @@ from .inputs import InputNote as InputNote
 from .mixing.baselines import equal_loudness as equal_loudness
 from .mixing.baselines import unity as unity
 from .mixing.optimize import optimize_mix as optimize_mix
+from .mixing.refining import refine as refine
+from .mixing.rendering import render as render
 from .mixing.report import Report as Report
 from .mixing.result import MixResult as MixResult
 from .model import DiffMST as DiffMST
@@ -34,6 +41,9 @@ from .network import encoder as encoder
 from .network.config import ModelConfig as ModelConfig
 from .network.own_networks import register_controller as register_controller
 from .network.own_networks import register_encoder as register_encoder
+from .network.roles import lead_voice as lead_voice
+from .network.roles import roles as roles
+from .notebook.choosing import choose as choose
 from .notebook.desk.desk import desk as desk
 from .notebook.exercises import check as check
 from .notebook.exercises import checker as checker

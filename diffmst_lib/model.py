@@ -27,7 +27,9 @@ from .console.table import knob_index
 from .mixing import whole_song
 from .mixing.bus import plain_sum, run_console
 from .mixing.keeping import KEEP
+from .mixing.references import References
 from .mixing.result import MixResult
+from .mixing.section_plan import Sections
 from .network import checkpoint
 from .network.arguments import check_shapes, check_types
 from .network.config import ModelConfig
@@ -215,7 +217,7 @@ class DiffMST(Listener):
     def mix(
         self,
         song: Multitrack,
-        reference: torch.Tensor,
+        reference: References,
         *,
         refine_steps: int = 0,
         balance: str = "delivered",
@@ -224,20 +226,25 @@ class DiffMST(Listener):
         lock: Sequence[str] = (),
         amount: float | Mapping[str, float] = 1.0,
         fit_seconds: float = 15.0,
+        sections: Sections | None = None,
         features: OwnFeatures = None,
         progress: bool = False,
     ) -> MixResult:
         """Mix `song` in the style of `reference`, both of any length and at any level.
 
         The network hears windows of `config.window_seconds`, the dozen loudest of a song. Every window gives a
-        console; their mean, weighted by the energy of each stem, is the song's. `model.console` renders it, also
-        one of a class of your own. Without refine steps, a console that leads farther from the record than the
-        plain sum of the stems goes back by halves, and a note says so. With `keep=0` it is taken as it is: that
-        is for networks that were trained with a loss of their own.
+        console; their mean, weighted by the energy of each stem and without what single windows say, is the
+        song's. `model.console` renders it, also one of a class of your own. Without refine steps, a console that
+        leads farther from the record than the plain sum of the stems goes back by halves, and a note says so.
+        With `keep=0` it is taken as it is: that is for networks that were trained with a loss of their own.
+
+        A model on a GPU (`model.to("cuda")`) listens and refines there, window by window; the song stays where it
+        is, and is rendered there.
 
         Args:
             song: The stems.
-            reference: A stereo mix (2, num_samples) at the song's sample rate.
+            reference: A stereo mix (2, num_samples) at the song's sample rate; or a list of mixes, or of pairs
+                (mix, weight), whose styles are averaged.
             refine_steps: Steps of `optimize_mix` that start from the network's console, 0 or more.
             balance: "delivered" or "equal", as in `optimize_mix`, and so are the others.
             center: Stems of a mono song that stay in the middle.
@@ -246,6 +253,8 @@ class DiffMST(Listener):
             lock: Strips and knobs that stay as they were delivered.
             amount: How far to go from the song as delivered to what was found, 0 to 1, also by aspect.
             fit_seconds: Length of the window that the refine steps fit, in seconds.
+            sections: A console for each section of the song, as in `optimize_mix`: the network hears each with
+                its section of the record, and may go from the song's console as far as that gains.
             features: Terms of your own in the loss of the refine steps and of the result.
             progress: Whether to show a progress bar.
 
@@ -273,6 +282,7 @@ class DiffMST(Listener):
             lock=lock,
             amount=amount,
             fit_seconds=fit_seconds,
+            sections=sections,
             features=features,
             progress=progress,
         )
@@ -280,7 +290,7 @@ class DiffMST(Listener):
     def analyze(
         self,
         song: Multitrack,
-        reference: torch.Tensor,
+        reference: References,
         *,
         balance: str = "delivered",
         center: Sequence[str] | None = None,
@@ -291,7 +301,7 @@ class DiffMST(Listener):
             self, song, reference, balance=balance, center=center, progress=progress
         )
 
-    def attention(self, song: Multitrack, reference: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
+    def attention(self, song: Multitrack, reference: References) -> tuple[torch.Tensor, list[str]]:
         """Show what each token attends to in the song's loudest window.
 
         Row i holds the weights with which token i reads all tokens; they sum to 1. Silent tracks have no

@@ -8,7 +8,15 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from diffmst_lib import ConsoleParams, DiffMST, MixingConsole, audio_feature_loss, mrstft_loss, param_table
+from diffmst_lib import (
+    ConsoleParams,
+    DiffMST,
+    MixingConsole,
+    audio_feature_loss,
+    mrstft_loss,
+    optimize_mix,
+    param_table,
+)
 from diffmst_lib.console import effects
 from diffmst_lib.console.engines.ballistics import smooth
 from diffmst_lib.console.equalizer import half_angle_tangent
@@ -114,6 +122,49 @@ def test_a_model_in_use_makes_no_tensor_on_the_default_device(song, reference):
     finally:
         torch.set_default_device(None)
     assert torch.equal(found, want) and torch.isfinite(maps).all()
+
+
+def test_a_fit_makes_no_tensor_on_the_default_device(song, reference):
+    short = song.excerpt(0, 1)
+    torch.manual_seed(0)
+    model = DiffMST("tiny")
+    want = optimize_mix(short, reference, steps=2), model.mix(short, reference, refine_steps=1)
+    torch.set_default_device("meta")
+    try:
+        found = optimize_mix(short, reference, steps=2), model.mix(short, reference, refine_steps=1)
+    finally:
+        torch.set_default_device(None)
+    for ours, theirs in zip(found, want, strict=True):
+        assert torch.equal(ours.audio, theirs.audio)
+
+
+def test_a_fit_takes_everything_to_its_device(song, reference, monkeypatch):
+    """What the fit reads and writes goes through `to(device)`: here a device that only has a name of its own."""
+    moved = []
+    to = torch.Tensor.to
+
+    def follow(tensor, *places, **options):
+        moved.append(places[0] if places else None)
+        return to(tensor, *places, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", follow)
+    device = torch.device("cpu", 0)
+    found = optimize_mix(song.excerpt(0, 1), reference, steps=1, device=device)
+    assert sum(place is device for place in moved) >= 3 + 5 + 1  # the console, the features, the stems
+    assert found.params.tracks.device.type == found.audio.device.type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_fit_on_the_gpu_finds_a_console_like_the_cpus(song, reference):
+    short = song.excerpt(0, 3)
+    want, found = (optimize_mix(short, reference, steps=20, device=device) for device in ("cpu", "cuda"))
+    assert found.audio.device.type == found.params.tracks.device.type == "cpu"
+    assert found.total == pytest.approx(want.total, rel=0.05)
+    torch.manual_seed(0)
+    model = DiffMST("tiny")
+    want = model.mix(short, reference, refine_steps=3)
+    found = model.cuda().mix(short, reference, refine_steps=3)
+    assert found.total == pytest.approx(want.total, rel=0.05)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

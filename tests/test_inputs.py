@@ -20,7 +20,7 @@ def test_an_error_says_what_it_is_about_and_can_travel():
 
 def test_a_note_points_at_the_line_of_the_user(noise, song):
     """However deep in the library it was written."""
-    record = noise(2, 9999) + 0.5
+    record = noise(2, 49999) + 0.5
     for call in (
         lambda: dm.compare(noise(2, 9999), record),
         lambda: dm.optimize_mix(song, record, steps=0),

@@ -23,7 +23,7 @@ FLOORS = [  # from top to bottom: a room imports from its own floor and those be
     ["training"],
     ["model"],
     ["data", "mixing"],
-    ["audio", "network", "plots"],
+    ["audio", "network", "export", "plots"],
     ["console", "style"],
     ["disk"],
     ["inputs", "options", "registry"],

@@ -15,7 +15,7 @@ from training_helpers import OPTIONS, miniature, short
 import diffmst_lib as dm
 from diffmst_lib.console.table import knob_index
 from diffmst_lib.mixing.optimize import fit_console
-from diffmst_lib.mixing.result import check_reference
+from diffmst_lib.mixing.references import check_reference
 from diffmst_lib.mixing.start import start_params
 from diffmst_lib.training.loop import train
 from diffmst_lib.training.random_consoles import random_params

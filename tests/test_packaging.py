@@ -149,4 +149,4 @@ def test_repository_is_small():
         name: (ROOT / name).stat().st_size for name in listed.split("\0") if name and (ROOT / name).is_file()
     }
     assert sum(sizes.values()) < 60_000_000
-    assert sum(size for name, size in sizes.items() if name.startswith("data/")) < 30_000_000
+    assert sum(size for name, size in sizes.items() if name.startswith("data/")) < 34_000_000

@@ -1,4 +1,4 @@
-"""`diffmst evaluate`: systems side by side, with the same songs and records. Chapter: Results"""
+"""`diffmst evaluate`: systems side by side, with the same songs and records. Chapter: Results."""
 
 from __future__ import annotations
 

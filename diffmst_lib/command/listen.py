@@ -1,4 +1,4 @@
-"""`diffmst listen`: the page of a listening test, and the table of its ratings. Chapter: Results"""
+"""`diffmst listen`: the page of a listening test, and the table of its ratings. Chapter: Results."""
 
 from __future__ import annotations
 

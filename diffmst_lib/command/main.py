@@ -18,6 +18,7 @@ from .stopping import ignore_stops, open_streams, stoppable
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 VERBS = {  # the commands, each in a module of its own, and their texts in `diffmst --help`
     "mix": "stems and a reference in, a stereo mix and console settings out",
+    "render": "stems and a console's settings in, the same files out: an earlier mix, edited by hand",
     "rehearse": "teach a model to mix without sound, in minutes, before it is trained",
     "train": "train a model on multitracks and reference songs",
     "evaluate": "compare systems on songs and records: tables with intervals, and a figure",

@@ -20,13 +20,13 @@ import torch
 from ..audio.loudness import loudness_each, normalize_loudness
 from ..audio.meters import stereo_powers
 from ..audio.multitrack import Multitrack, check_song
-from ..audio.roles import is_lead_voice
 from ..console.effects import compressor, reverb
 from ..console.params import ConsoleParams
 from ..console.table import REVERB_BANDS, param_table
 from ..inputs import InputError, note
 from ..mixing.result import MixResult, check_mix, render_mix
 from ..mixing.start import neutral_params
+from ..network.roles import lead_voices as lead_voices_of
 
 SOUNDING_LUFS = -60.0  # a stem below it cannot be heard to be wrong
 IMAGE_DB = -40.0  # side against mid, below which there is no image to collapse
@@ -127,7 +127,7 @@ def lead_voices(song: Multitrack) -> list[str]:
     """
     levels = _levels(song)
     sounding = [name for name, level in levels.items() if level > SOUNDING_LUFS]
-    voices = [name for name in sounding if is_lead_voice(name)]
+    voices = [name for name in lead_voices_of(song) if name in sounding]
     if not voices:
         voices = loudest(song)
         note(f"no stem that sounds here is called a lead voice: the loudest, {voices[0]}, stands for it")

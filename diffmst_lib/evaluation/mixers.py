@@ -1,4 +1,4 @@
-"""How the systems that are compared mix: each a function of a task. Chapter: Results"""
+"""How the systems that are compared mix: each a function of a task. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Systems that are other programs: a command line gets a song and a record as files, and writes a mix.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ..audio.loading import save_audio
 from ..audio.loudness import BUS_LUFS, normalize_loudness
 from ..audio.multitrack import Multitrack
 from ..disk import printable, why
+from ..export.file_names import file_names
 from ..inputs import InputError
-from ..mixing.stem_files import file_names
 from ..options import SAMPLE_RATE
 from .rules import rule_of
 from .system_kind import System, own_system

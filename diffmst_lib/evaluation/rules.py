@@ -1,6 +1,6 @@
 """A mix by rules: what every textbook says about kick, bass, voice and the rest. The field's classic baseline.
 
-Chapter: How good is a mix?
+Chapter: Results
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
 from ..console.table import OFF_DB, knob_index, param_table
 from ..mixing.bus import hold_bus
-from ..mixing.result import MixResult, check_mix, check_reference, render_mix
+from ..mixing.references import check_reference
+from ..mixing.result import MixResult, check_mix, render_mix
 from ..mixing.start import neutral_params
 
 

@@ -1,4 +1,4 @@
-"""Comparison of systems: songs, records and systems in, a folder with tables out. Chapter: Results"""
+"""Comparison of systems: songs, records and systems in, a folder with tables out. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation has done so far, on disk: rows and embeddings, added one by one. Chapter: Results"""
+"""What an evaluation has done so far, on disk: rows and embeddings, added one by one. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a system is, and how one is called that is not of this library. Chapter: Results"""
+"""What a system is, and how one is called that is not of this library. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The systems that are compared, by their names, and yours beside them. Chapter: Results"""
+"""The systems that are compared, by their names, and yours beside them. Chapter: Results."""
 
 from __future__ import annotations
 

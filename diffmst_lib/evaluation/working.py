@@ -1,4 +1,4 @@
-"""One pair and its systems: mix, measure, embed; a failure becomes a row. Chapter: Results"""
+"""One pair and its systems: mix, measure, embed; a failure becomes a row. Chapter: Results."""
 
 from __future__ import annotations
 

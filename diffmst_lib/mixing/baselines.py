@@ -5,18 +5,17 @@ Chapter: A first mix.
 
 from __future__ import annotations
 
-import torch
-
 from ..audio.loudness import MIX_LUFS
 from ..audio.multitrack import Multitrack, check_song
 from ..console.table import knob_index
 from .odd_reference import note_stem_as_reference
-from .result import MixResult, Reference, check_mix, check_reference, render_mix
+from .references import Reference, References, check_reference
+from .result import MixResult, check_mix, render_mix
 from .start import neutral_params
 
 
 def equal_loudness(
-    song: Multitrack, *, panned: bool = False, lufs: float = MIX_LUFS, reference: torch.Tensor | None = None
+    song: Multitrack, *, panned: bool = False, lufs: float = MIX_LUFS, reference: References | None = None
 ) -> MixResult:
     """Sum the stems at the same loudness, and bring the mix to `lufs`. The paper's lowest anchor.
 
@@ -48,7 +47,7 @@ def equal_loudness(
     return check_mix(render_mix(song, params, lufs=lufs, reference=record, levels=levels), lufs)
 
 
-def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor | None = None) -> MixResult:
+def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: References | None = None) -> MixResult:
     """Sum the stems as they were delivered, and bring the mix to `lufs`: the producer's own mix.
 
     Nothing but one gain lies between the mix and the plain sum of the stems.
@@ -77,11 +76,11 @@ def unity(song: Multitrack, *, lufs: float = MIX_LUFS, reference: torch.Tensor |
     return check_mix(render_mix(song, params, lufs=lufs, reference=record, levels=levels), lufs)
 
 
-def _check(song: Multitrack, reference: torch.Tensor | None) -> tuple[list[float], Reference | None]:
+def _check(song: Multitrack, reference: References | None) -> tuple[list[float], Reference | None]:
     """Check song and reference, and measure the stems and the reference."""
     levels = check_song(song)
     if reference is None:
         return levels, None
     record = check_reference(reference, sample_rate=song.sample_rate)
-    note_stem_as_reference(song, record.audio)
+    note_stem_as_reference(song, *record.weighted())
     return levels, record

@@ -14,8 +14,11 @@ from dataclasses import replace
 
 from ..console.params import ConsoleParams
 from ..inputs import note
+from ..network.roles import lead_voices
+from .limits import FARTHER
 from .parts import blend
-from .result import MixResult, Reference, distance_of_plain_sum, render_mix
+from .references import Reference, distance_of_plain_sum
+from .result import MixResult, render_mix
 from .windows import loudest_part
 
 SHARES = (0.5, 0.25, 0.125, 0.0)  # of the way from the start to the network's console
@@ -44,7 +47,8 @@ def go_back(
     first, farthest = result.total, ROUNDING * plain
     if first <= farthest:
         return result, 1.0
-    part = replace(song, audio=loudest_part(song.audio, seconds, sample_rate=song.sample_rate))
+    known = dict.fromkeys(song.names, "other") | dict.fromkeys(lead_voices(song), "voice")
+    part = replace(song, audio=loudest_part(song.audio, seconds, sample_rate=song.sample_rate), roles=known)
     plain_part = distance_of_plain_sum(part, record)
     for share in SHARES:
         params = blend(start, found, share)
@@ -61,3 +65,15 @@ def go_back(
         f"loss {first:.4f} against {plain:.4f}, so {far} (keep=0 takes it as it is)"
     )
     return result, share
+
+
+def tell_if_farther(result: MixResult, reference: Reference) -> None:
+    """Name in an `InputNote` a mix that is farther from its record than the plain sum of the stems."""
+    if result.plain_loss is None:
+        result.plain_loss = distance_of_plain_sum(result.song, reference)
+    plain = result.plain_loss
+    if result.total > FARTHER * plain:
+        note(
+            f"the mix is farther from its record than the plain sum of the stems: audio-feature loss "
+            f"{result.total:.4f} against {plain:.4f}"
+        )

@@ -49,10 +49,16 @@ class Pull:
         init: The console that they belong to.
         tracks: What is fitted: stems (N, 2, T), or channels (N, T).
         wet: The same as it leaves the strips at the start, (N, 2, T).
+        lead_voices: The stems that are the lead voice; None: those whose names say so.
     """
 
     def __init__(
-        self, start: Sequence[torch.Tensor], init: ConsoleParams, tracks: torch.Tensor, wet: torch.Tensor
+        self,
+        start: Sequence[torch.Tensor],
+        init: ConsoleParams,
+        tracks: torch.Tensor,
+        wet: torch.Tensor,
+        lead_voices: Sequence[str] | None = None,
     ):
         self.unit = [torch.sigmoid(z.detach()) for z in start]
         self.moves = {
@@ -62,7 +68,8 @@ class Pull:
         self.level_db = level_db(wet)
         self.stems = takes_stems(init.preset)  # what the guards look at, channels do not have
         self.lean_db = lean_db(tracks if self.stems else wet)
-        self.voices = torch.tensor([is_lead_voice(name) for name in init.names], device=wet.device)
+        leads = [is_lead_voice(name) if lead_voices is None else name in lead_voices for name in init.names]
+        self.voices = torch.tensor(leads, device=wet.device)
         self.voice_lu = voice_lu(wet, self.voices)
         # A start that leans further was meant to: the user's own, for instance.
         self.lean_free_db = (lean_db(wet) - self.lean_db).abs().clamp(min=LEAN_FREE_DB)

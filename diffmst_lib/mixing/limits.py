@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..audio.meters import IMAGE_LIMIT_DB
-from ..audio.roles import is_lead_voice
 from ..console.params import ConsoleParams
 from ..console.specs import takes_stems
 from ..console.table import OFF_DB
@@ -98,6 +97,7 @@ def find_warnings(
     octaves: pd.DataFrame,
     params: ConsoleParams,
     unsteady: Sequence[Unsteady] = (),
+    lead_voices: Sequence[str] = (),
 ) -> list[MixWarning]:
     """Compare the tables of a report with the limits.
 
@@ -107,13 +107,14 @@ def find_warnings(
         octaves: `Report.octaves`.
         params: The console, for the names of its knobs.
         unsteady: `MixResult.unsteady`.
+        lead_voices: The stems that are the lead voice.
 
     Returns:
         What is beyond its limit, stems first, in their order.
     """
     return [
         *_of_stems(stems, params),
-        *_of_the_mix(mix, params, [name for name in stems.index if is_lead_voice(name)]),
+        *_of_the_mix(mix, params, list(lead_voices)),
         *_of_the_master_bus(mix, octaves),
         *_of_the_windows(unsteady),
         *_of_the_reference(mix),

@@ -16,80 +16,25 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..audio.loudness import loudness
-from ..audio.meters import StereoPowers, block_powers, ratio_where_active_db, stereo_powers
+from ..audio.loudness import LoudnessMeter, loudness
+from ..audio.meters import StereoPowers, stereo_powers
 from ..audio.multitrack import Multitrack
 from ..audio.octaves import OCTAVES_HZ, octave_bins
-from ..audio.roles import is_lead_voice
+from ..console.automation import Automation
+from ..console.course import Settings
 from ..console.equalizer import response_db
 from ..console.mixing_console import MixingConsole, check_finite, uses_fx_bus
 from ..console.params import ConsoleParams
 from ..console.signal_path import equalizer_settings
+from ..console.song_stream import SongStream
+from ..console.streaming import goes_in_blocks, some_strips, stream_mix
+from ..network.roles import lead_voices
 from .bus import console_tracks, stems_of_strips
+from .mix_meters import GainReduction, ReductionMeter, VoiceMeter
 
-GAIN_BLOCK = 64  # samples over which a compressor's gain is averaged: 1.5 ms at 44.1 kHz
-SOUNDING = 1e-7  # mean square above which a stem sounds: -70 dBFS, as the absolute gate of ITU-R BS.1770
-VOICE_BLOCK_S = 0.4  # the blocks of integrated loudness
 GRID_PER_OCTAVE = 24  # frequencies at which an equalizer is read
+VOICE_PIECE = 2**17  # samples of a song read at a time
 MOST_THREADS = 4  # each needs the memory of a few stems
-
-
-@dataclass
-class GainReduction:
-    """How much a compressor takes off, less its make-up gain, while something sounds at its input.
-
-    Attributes:
-        mean_db: The mean over time, in dB, 0 or more; NaN when nothing sounds.
-        high_db: Its 95th percentile.
-        most_db: The most, over 64 samples.
-    """
-
-    mean_db: float = math.nan
-    high_db: float = math.nan
-    most_db: float = math.nan
-
-
-class ReductionMeter:
-    """Listens to a compressor's input and output, and sums up their energies in blocks of 64 samples.
-
-    Example:
-        >>> meter = ReductionMeter()
-        >>> sound = torch.ones(1, 2, 640)
-        >>> meter(sound, 0.5 * sound, torch.zeros(1))
-        >>> round(meter.reduction().mean_db, 2)
-        6.02
-    """
-
-    def __init__(self) -> None:
-        self._before = self._after = np.zeros(1)
-        self._channels = 0
-
-    def __call__(self, before: torch.Tensor, after: torch.Tensor, makeup_gain_db: torch.Tensor) -> None:
-        """Take the input and the output (K, C, T) of K compressors with make-up gains (K,)."""
-        for x, y, makeup_db in zip(before, after, makeup_gain_db.tolist(), strict=True):
-            self._before = self._before + _block_energies(x)
-            self._after = self._after + _block_energies(y) / 10.0 ** (makeup_db / 10.0)
-            self._channels += len(x)
-
-    def reduction(self) -> GainReduction:
-        """Compute the gain reduction of what was heard so far."""
-        sounding = self._before > SOUNDING * GAIN_BLOCK * self._channels
-        if not sounding.any():
-            return GainReduction()
-        ratio = self._before[sounding] / np.maximum(self._after[sounding], 1e-30)
-        reduction_db = np.maximum(10.0 * np.log10(ratio), 0.0)
-        return GainReduction(
-            float(reduction_db.mean()), float(np.percentile(reduction_db, 95)), float(reduction_db.max())
-        )
-
-
-def _block_energies(x: torch.Tensor) -> np.ndarray:
-    """Sum the squares of (C, T) in blocks over time: (blocks,), float64; the last block may be shorter."""
-    samples = x.detach().cpu().numpy()
-    whole = samples.shape[-1] // GAIN_BLOCK * GAIN_BLOCK
-    blocks = samples[:, :whole].reshape(len(samples), -1, GAIN_BLOCK)
-    rest = np.square(samples[:, whole:]).sum()
-    return np.append(np.einsum("cbn,cbn->b", blocks, blocks), rest).astype(np.float64)
 
 
 @dataclass
@@ -121,9 +66,10 @@ class SongMeasures:
         stems: The measures of each stem by its name.
         master: What the master's compressor takes off.
         master_equalizer_db: The response of the master's equalizer on `equalizer_grid`.
-        lead_voice_lu: The lead voice over the rest at the master bus, in LU; NaN where no name says one.
+        lead_voice_lu: The lead voice over the rest at the master bus, in LU; NaN without one.
         delivered_voice_lu: The same in the plain sum.
         reverb_lu: The reverb's return over the dry sum, in LU; NaN without reverb.
+        lead_voices: The stems that are the lead voice.
     """
 
     stems: dict[str, StemMeasures]
@@ -132,18 +78,23 @@ class SongMeasures:
     lead_voice_lu: float
     delivered_voice_lu: float
     reverb_lu: float
+    lead_voices: Sequence[str] = ()
 
 
 @torch.no_grad()
 def render_measured(
-    console: MixingConsole, song: Multitrack, params: ConsoleParams, levels: Sequence[float] | None = None
+    console: MixingConsole, song: Multitrack, settings: Settings, levels: Sequence[float] | None = None
 ) -> tuple[torch.Tensor, SongMeasures]:
     """Mix a song, and measure on the way what the console does to it.
+
+    Our console goes through the song in blocks, and needs the memory of some seconds beside song and mix; others
+    render it in one pass, see `console.streaming`.
 
     Args:
         console: The console.
         song: The stems.
-        params: The console's settings for the song.
+        settings: The console's settings for the song: one console, or a console a section. Of sections the
+            equalizers that are measured are those of the loudest.
         levels: Loudness of each stem in LUFS, where it is known (`check_song`); None: it is measured.
 
     Returns:
@@ -152,96 +103,186 @@ def render_measured(
     Raises:
         InputError: For a console that gives NaN or infinity.
     """
+    params = settings.params if isinstance(settings, Automation) else settings
+    names, tracks = console_tracks(song, params.preset)
+    if goes_in_blocks(console, tracks):
+        mix, found = _in_blocks(console, song, settings)
+    else:
+        mix, found = _in_one_pass(console, song, params)
+        if params is not settings:
+            mix = next(stream_mix(console, tracks, settings))
+            check_finite(console, mix, song.audio)
+    stems = stems_of_strips(song, names)
+    rows = [[row for row, of in enumerate(stems) if of == stem] for stem in song.names]
+    grid = equalizer_grid(song.sample_rate)
+
+    @torch.no_grad()  # on each thread
+    def of_stem(stem: int) -> StemMeasures:
+        dry, heard = song.audio[stem], found.stems[stem]
+        return StemMeasures(
+            loudness(dry, sample_rate=song.sample_rate) if levels is None else levels[stem],
+            heard.lufs,
+            stereo_powers(dry),
+            heard.powers,
+            heard.reduction,
+            np.mean([equalizer_response_db(params, "track", grid, row) for row in rows[stem]], axis=0),
+        )
+
+    with ThreadPoolExecutor(min(torch.get_num_threads(), MOST_THREADS)) as pool:
+        measured = dict(zip(song.names, pool.map(of_stem, range(len(rows))), strict=True))
+    return mix, SongMeasures(
+        measured,
+        found.master,
+        equalizer_response_db(params, "master_bus", grid),
+        found.voice_lu,
+        _delivered_voice_lu(song),
+        found.reverb_lu if math.isfinite(found.reverb_lu) else math.nan,
+        [song.names[row] for row in _voices(song)],
+    )
+
+
+@dataclass
+class _StemHeard:
+    """One stem as it reaches the master bus."""
+
+    lufs: float
+    powers: StereoPowers
+    reduction: GainReduction
+
+
+@dataclass
+class _Heard:
+    """What was measured while a song was rendered."""
+
+    stems: list[_StemHeard]
+    master: GainReduction
+    voice_lu: float = math.nan
+    reverb_lu: float = math.nan
+
+
+def _in_blocks(console: MixingConsole, song: Multitrack, settings: Settings) -> tuple[torch.Tensor, _Heard]:
+    """Render a song in blocks, and measure each of them."""
+    num_samples, rate, voices = song.audio.shape[-1], song.sample_rate, _voices(song)
+    meters = [LoudnessMeter(num_samples, sample_rate=rate) for _ in song.names]
+    powers = [StereoPowers(0.0, 0.0, 0.0) for _ in song.names]
+    reductions, master = [ReductionMeter() for _ in song.names], ReductionMeter()
+
+    def hear_strip(row: int, wet: torch.Tensor) -> None:
+        meters[row](wet)
+        powers[row] += stereo_powers(wet)
+
+    stream = SongStream(
+        console,
+        song.audio,
+        settings,
+        strip_listener=hear_strip,
+        compressor_listeners=[meter.hear for meter in reductions],
+        master_listener=master.hear,
+    )
+    voice = VoiceMeter(num_samples, rate) if voices else None
+    buses = [LoudnessMeter(num_samples, sample_rate=rate) for _ in range(2 if stream.fx_bus else 0)]
+    mix, given = torch.empty_like(song.audio[0]), 0
+    for block in stream:
+        if voice is not None:
+            voice(sum_of([block.strips[row] for row in voices]), block.bus)
+        if block.reverb is not None:
+            buses[0](block.reverb)
+            buses[1](block.bus)
+        check_finite(console, block.mix, song.audio[..., given : given + block.mix.shape[-1]])
+        mix[:, given : given + block.mix.shape[-1]] = block.mix
+        given += block.mix.shape[-1]
+    stems = [
+        _StemHeard(meter.lufs(), power, reduction.reduction())
+        for meter, power, reduction in zip(meters, powers, reductions, strict=True)
+    ]
+    return mix, _Heard(
+        stems,
+        master.reduction(),
+        voice.lu() if voice else math.nan,
+        buses[0].lufs() - buses[1].lufs() if buses else math.nan,
+    )
+
+
+def _in_one_pass(
+    console: MixingConsole, song: Multitrack, params: ConsoleParams
+) -> tuple[torch.Tensor, _Heard]:
+    """Render a song stem by stem, each of them whole, and measure them."""
     names, tracks = console_tracks(song, params.preset)
     stems = stems_of_strips(song, names)
     rows = [[row for row, of in enumerate(stems) if of == stem] for stem in song.names]
-    meter, rate = ReductionMeter(), song.sample_rate
+    meter, rate, voices = ReductionMeter(), song.sample_rate, _voices(song)
     metered = console.metered(meter)
     sends = console.send_gains(params).flatten().tolist() if uses_fx_bus(params) else None
     bus = torch.zeros_like(song.audio[0])
-    sent = bus.clone() if sends else None
-    voices = [is_lead_voice(stem) for stem in song.names]
-    voice = bus.clone() if any(voices) and not all(voices) else None
+    sent, voice = (bus.clone() if wanted else None for wanted in (sends, voices))
+    found = _Heard([], GainReduction())
 
-    def measure(stem: int) -> tuple[StemMeasures, torch.Tensor]:
-        dry = song.audio[stem]
-        lufs = loudness(dry, sample_rate=rate) if levels is None else levels[stem]
-        return _measure_stem(console, dry, lufs, tracks[rows[stem]], _strips_of(params, rows[stem]))
+    def run(stem: int) -> tuple[_StemHeard, torch.Tensor]:
+        return _run_stem(console, tracks[rows[stem]], some_strips(params, rows[stem]))
 
-    measured: dict[str, StemMeasures] = {}
     workers = min(torch.get_num_threads(), MOST_THREADS)
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(rows), workers):  # a few at a time, so that few are in memory
             some = range(len(rows))[first : first + workers]
-            for stem, (measures, wet) in zip(some, pool.map(measure, some), strict=True):
-                measured[song.names[stem]] = measures
+            for stem, (heard, wet) in zip(some, pool.map(run, some), strict=True):
+                found.stems.append(heard)
                 bus += wet
-                if voice is not None and voices[stem]:
+                if voice is not None and stem in voices:
                     voice += wet
                 if sends and sent is not None:
                     sent.add_(wet, alpha=sends[stem])
-    lead_voice_lu = delivered_voice_lu = reverb_lu = math.nan
     if voice is not None:
-        lead_voice_lu = _voice_lu(voice, bus, rate)
-        delivered_voice_lu = _voice_lu(song.audio[voices].sum(dim=0), song.audio.sum(dim=0), rate)
+        of_voice = VoiceMeter(bus.shape[-1], rate)
+        of_voice(voice, bus)
+        found.voice_lu = of_voice.lu()
     if sent is not None:
         reverb = console.fx_bus(sent[None], params)[0]
         check_finite(console, reverb, sent, " on its effects bus")
-        reverb_lu = loudness(reverb, sample_rate=rate) - loudness(bus, sample_rate=rate)
+        found.reverb_lu = loudness(reverb, sample_rate=rate) - loudness(bus, sample_rate=rate)
         bus += reverb
     mix = metered.master_bus(bus[None], params)[0]
+    found.master = meter.reduction()
     if console.mixes_in_its_own_way():
         mix = console.render(tracks, params)
     check_finite(console, mix, bus)
-    return mix, SongMeasures(
-        measured,
-        meter.reduction(),
-        equalizer_response_db(params, "master_bus", equalizer_grid(rate)),
-        lead_voice_lu,
-        delivered_voice_lu,
-        reverb_lu if math.isfinite(reverb_lu) else math.nan,
-    )
-
-
-def _strips_of(params: ConsoleParams, rows: list[int]) -> ConsoleParams:
-    """Take some strips of a console, and its buses."""
-    return ConsoleParams(
-        params.tracks[rows],
-        params.fx_bus_values,
-        params.master_bus_values,
-        names=[params.names[row] for row in rows],
-        preset=params.preset,
-        sample_rate=params.sample_rate,
-    )
+    return mix, found
 
 
 @torch.no_grad()  # on each thread
-def _measure_stem(
-    console: MixingConsole, dry: torch.Tensor, lufs: float, tracks: torch.Tensor, params: ConsoleParams
-) -> tuple[StemMeasures, torch.Tensor]:
+def _run_stem(
+    console: MixingConsole, tracks: torch.Tensor, params: ConsoleParams
+) -> tuple[_StemHeard, torch.Tensor]:
     """Run the strips of one stem: its measures, and how it reaches the master bus."""
-    meter, grid, rate = ReductionMeter(), equalizer_grid(params.sample_rate), params.sample_rate
-    wet, *others = console.metered(meter).strips(tracks, params)
-    for other in others:
-        wet = wet + other
+    meter = ReductionMeter()
+    wet = sum_of(list(console.metered(meter).strips(tracks, params)))
     check_finite(console, wet, tracks, f" in the strip of {params.names[0]}")
-    measures = StemMeasures(
-        lufs,
-        loudness(wet, sample_rate=rate),
-        stereo_powers(dry),
-        stereo_powers(wet),
-        meter.reduction(),
-        np.mean([equalizer_response_db(params, "track", grid, row) for row in range(len(tracks))], axis=0),
-    )
-    return measures, wet
+    return _StemHeard(
+        loudness(wet, sample_rate=params.sample_rate), stereo_powers(wet), meter.reduction()
+    ), wet
 
 
-def _voice_lu(voice: torch.Tensor, everything: torch.Tensor, sample_rate: int) -> float:
-    """Compare a voice with the rest of a sum that it is part of."""
-    of_voice, of_rest = (
-        block_powers(x, VOICE_BLOCK_S, sample_rate=sample_rate) for x in (voice, everything - voice)
-    )
-    return ratio_where_active_db(of_voice, of_rest)
+def sum_of(sounds: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Add up sounds, one at a time, so that they need not lie together."""
+    total = sounds[0]
+    for sound in sounds[1:]:
+        total = total + sound
+    return total
+
+
+def _voices(song: Multitrack) -> list[int]:
+    """Return the numbers of the stems that are the lead voice; none where they all are."""
+    voices = [song.names.index(name) for name in lead_voices(song)]
+    return voices if len(voices) < len(song.names) else []
+
+
+def _delivered_voice_lu(song: Multitrack) -> float:
+    """Compare the lead voice with the rest of the plain sum of the stems."""
+    if not (voices := _voices(song)):
+        return math.nan
+    meter = VoiceMeter(song.audio.shape[-1], song.sample_rate)
+    for piece in song.audio.split(VOICE_PIECE, dim=-1):
+        meter(sum_of([piece[row] for row in voices]), sum_of(list(piece)))
+    return meter.lu()
 
 
 def equalizer_grid(sample_rate: float) -> np.ndarray:

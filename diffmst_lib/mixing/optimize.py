@@ -21,12 +21,17 @@ from ..console.specs import takes_stems
 from ..console.table import OFF_DB, knob_index
 from ..disk import composed
 from ..inputs import InputError, note
+from ..network.roles import lead_voices
 from ..style.own_features import OwnFeatures
 from .bus import console_tracks, move_faders
+from .going_back import tell_if_farther
 from .keeping import KEEP, Pull, limit_lean
 from .odd_reference import note_stem_as_reference
 from .parts import Lock, blend, check_amount, check_fit, check_locks, hold, locks_fader
-from .result import MixResult, Reference, check_mix, check_reference, render_mix, tell_if_farther
+from .references import Reference, References, check_reference
+from .result import MixResult, check_mix, render_mix
+from .section_plan import Sections, plan_sections
+from .sections import APART, mix_sections
 from .start import start_params
 from .windows import loudest_part
 
@@ -39,7 +44,7 @@ MASTER_FASTER = 3.0  # the master's learning rate, times the strips': what it ca
 
 def optimize_mix(
     song: Multitrack,
-    reference: torch.Tensor,
+    reference: References,
     *,
     steps: int = 200,
     init: ConsoleParams | None = None,
@@ -50,8 +55,10 @@ def optimize_mix(
     amount: float | Mapping[str, float] = 1.0,
     learning_rate: float = LEARNING_RATE,
     fit_seconds: float = 15.0,
+    sections: Sections | None = None,
     features: OwnFeatures = None,
     console: MixingConsole | str | None = None,
+    device: torch.device | str | None = None,
     progress: bool = False,
 ) -> MixResult:
     """Mix `song` in the style of `reference`: gradient descent on the console's parameters, no training.
@@ -71,7 +78,8 @@ def optimize_mix(
 
     Args:
         song: The stems.
-        reference: A stereo mix (2, num_samples) at the song's sample rate.
+        reference: A stereo mix (2, num_samples) at the song's sample rate; or a list of mixes, or of pairs
+            (mix, weight), whose features are averaged.
         steps: Gradient steps, 0 or more.
         init: Console to start from, for instance a model's prediction; None: the song as it was delivered,
             at -20 LUFS before the master bus.
@@ -87,10 +95,15 @@ def optimize_mix(
         learning_rate: Adam's learning rate, on the logits of the strips; the master's is three times as high.
         fit_seconds: Length of the song's loudest window, on which the console is fitted, in seconds. The song
             is rendered whole, and the reference is always taken whole.
+        sections: A console for each section of the song: "auto" finds them, times in seconds, (time, name) pairs
+            or a file of markers say where they begin. Each is fitted, from the song's console, to that section of
+            the record which is as loud among its sections. None: one console.
         features: Terms of your own beside the five of L, as in `audio_feature_loss`: {name: (function, weight)}
             or names given to `register_feature`.
         console: What mixes: a console, also of a class of your own, or the name of one (`register_console`);
             None: the library's, of the preset of `init`.
+        device: Where the fit runs, as in "cuda"; None: where the song is. The song stays where it is, and is
+            rendered there.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -112,9 +125,10 @@ def optimize_mix(
     """
     levels = check_song(song)
     record = check_reference(reference, sample_rate=song.sample_rate, features=features)
-    note_stem_as_reference(song, record.audio)
+    note_stem_as_reference(song, *record.weighted())
     check_fit(keep, fit_seconds, steps=steps)
     check_amount(amount)
+    planned = None if sections is None else plan_sections(sections, song)
     if console is None or isinstance(console, str):
         console = MixingConsole(song.sample_rate, console or (init.preset if init else "default"))
     check_console(console)
@@ -139,11 +153,40 @@ def optimize_mix(
         lock=locked,
         learning_rate=learning_rate,
         fit_seconds=fit_seconds,
+        device=device,
         progress=progress,
     )
     result = render_mix(
         song, blend(init, params, amount), console=console, reference=record, history=history, levels=levels
     )
+    if planned is not None:
+
+        def fit(
+            part: Multitrack, of: Reference, common: ConsoleParams, held: Sequence[Lock]
+        ) -> ConsoleParams:
+            return fit_console(
+                part,
+                of,
+                common,
+                console,
+                steps=steps,
+                keep=APART * keep,
+                lock=held,
+                learning_rate=learning_rate,
+                fit_seconds=fit_seconds,
+                device=device,
+            )[0]
+
+        result = mix_sections(
+            result,
+            record,
+            planned,
+            fit,
+            lock=locked,
+            amount=amount,
+            fit_seconds=fit_seconds,
+            progress=progress,
+        )
     tell_if_farther(result, record)
     return check_mix(result)
 
@@ -159,16 +202,18 @@ def fit_console(
     lock: Sequence[Lock] = (),
     learning_rate: float = LEARNING_RATE,
     fit_seconds: float = 15.0,
+    device: torch.device | str | None = None,
     progress: bool = False,
 ) -> tuple[ConsoleParams, pd.DataFrame]:
     """Fit a console to a record: `optimize_mix` without its checks; the console, and the losses by step."""
+    device = song.audio.device if device is None else device
     with torch.inference_mode(False):  # the caller may have switched gradients off
-        features = {name: value.clone() for name, value in reference.features.items()}
-        fit = _Fit(song, replace(reference, features=features), init, console, fit_seconds)
+        features = {name: value.to(device, copy=True) for name, value in reference.features.items()}
+        fit = _Fit(song, replace(reference, features=features), init, console, fit_seconds, device)
         best, history = fit.descend(steps, keep, lock, learning_rate, progress)
         with torch.no_grad():
             best = fit.finish(best, keep, lock)
-    return best, history
+    return best.to(init.tracks.device), history
 
 
 class _Fit:
@@ -181,17 +226,20 @@ class _Fit:
         init: ConsoleParams,
         console: MixingConsole,
         fit_seconds: float,
+        device: torch.device | str,
     ):
-        self.init, self.sample_rate, self.reference = init, song.sample_rate, reference
+        self.init, self.sample_rate, self.reference = init.to(device), song.sample_rate, reference
         self.console, self.fx_bus, self.stems = console, uses_fx_bus(init), takes_stems(init.preset)
         audio = console_tracks(song, init.preset)[1].detach()
-        self.tracks = loudest_part(audio, fit_seconds, sample_rate=song.sample_rate).clone()
+        loudest = loudest_part(audio, fit_seconds, sample_rate=song.sample_rate)
+        self.tracks = loudest.to(device, copy=True)
+        self.lead_voices = lead_voices(song)
         self.closed: list[Lock] = []  # faders that are off stay off: logits are kept from the ends of ranges
         if self.stems:
             off = init.values("track")["fader_db"] <= OFF_DB
             self.closed = [(row, "fader_db") for row in off.nonzero().flatten().tolist()]
         self.bus_lufs: float | None = None
-        if self.stems and math.isfinite(level := self._bus_loudness(init)):
+        if self.stems and math.isfinite(level := self._bus_loudness(self.init)):
             self.bus_lufs = level  # the level that the whole song has there, in its loudest window
 
     def strips(self, params: ConsoleParams) -> ConsoleOutput:
@@ -229,7 +277,7 @@ class _Fit:
         strips, *buses = (z.requires_grad_() for z in init.to_logits())
         logits = [strips, *buses]
         with torch.no_grad():
-            pull = Pull(logits, init, self.tracks, self.strips(init).tracks)
+            pull = Pull(logits, init, self.tracks, self.strips(init).tracks, self.lead_voices)
         faster = MASTER_FASTER if keep else 1.0
         groups: list[dict[str, Any]] = [{"params": [strips]}, {"params": buses, "lr": faster * learning_rate}]
         optimizer = torch.optim.Adam(groups, lr=learning_rate)

@@ -35,6 +35,8 @@ from ..style.losses import feature_distance
 from ..style.own_features import Feature
 from .limits import LEAN_DB, UNDER_DB, MixWarning, find_warnings
 from .measures import SongMeasures, StemMeasures, equalizer_grid, render_measured, shared_equalizer_db
+from .references import mean_features
+from .section_table import section_numbers, shown_sections
 from .unsteady import Unsteady
 
 if TYPE_CHECKING:
@@ -85,8 +87,10 @@ class Mix(Protocol):
     plain_loss: float | None
     unsteady: Sequence[Unsteady]
     reference: torch.Tensor | None
+    references: Sequence[tuple[torch.Tensor, float]]
     features: dict[str, Feature]
     console: MixingConsole
+    sections: pd.DataFrame | None
 
 
 @dataclass
@@ -103,7 +107,8 @@ class Report:
             now; `width_delivered_db` and `width_db`, side against mid, -60 for mono; `reduction_mean_db` and
             `reduction_most_db`, what its compressor takes off while the stem sounds; `equalizer_db` and
             `equalizer_hz`, the largest gain of its equalizer, and where.
-        mix: A table with the columns "mix", "reference" and "plain sum", each as it is, not level-matched:
+        mix: A table with the columns "mix", "reference" (of several their weighted mean) and "plain sum",
+            each as it is, not level-matched:
             `loudness_lufs`; `true_peak_dbtp`, four times oversampled; `plr_db`, true peak to loudness;
             `crest_factor_db`; `level_range_lu`, the loudest 15 % of its blocks of 3 s against the quietest;
             `correlation`; `width_db`; `mono_loss_db`, how much level the sum of the channels lacks;
@@ -118,6 +123,7 @@ class Report:
             for each strip and bus on which one is turned. NaN where a knob is at its neutral value. Empty for
             our consoles.
         warnings: What is beyond its limit, with number, limit, source and knob.
+        sections: The table of `MixResult.sections`; None without sections.
     """
 
     stems: pd.DataFrame
@@ -125,6 +131,7 @@ class Report:
     octaves: pd.DataFrame
     effects: pd.DataFrame
     warnings: list[MixWarning]
+    sections: pd.DataFrame | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers and text, for JSON; None for what is not finite.
@@ -133,7 +140,8 @@ class Report:
             "stems": {name: {column of `stems`: number}}; "mix": {"mix", "reference" or "plain sum": {row of
             `mix`: number}}; "octaves": {the same three or "equalizer": {center in Hz, as text: number}};
             "effects": {strip or bus: {column of `effects`: number}}; "warnings": a list of {"check", "where",
-            "value", "limit", "unit", "source", "knob", "message"}.
+            "value", "limit", "unit", "source", "knob", "message"}. Of a mix with sections also "sections", a list
+            of {column of `sections`: number or text}.
         """
         return {
             "stems": {str(name): _numbers(row) for name, row in self.stems.iterrows()},
@@ -141,7 +149,7 @@ class Report:
             "octaves": {str(name): _numbers(column) for name, column in self.octaves.items()},
             "effects": {str(name): _numbers(row.dropna()) for name, row in self.effects.iterrows()},
             "warnings": [warning.to_dict() for warning in self.warnings],
-        }
+        } | ({} if self.sections is None else {"sections": section_numbers(self.sections)})
 
     def __str__(self) -> str:
         tables = "\n\n".join(table.to_string() for table in self._shown())
@@ -172,6 +180,8 @@ class Report:
         tables = {"stems, dB": stems, "the mix": mix[(mix != "").any(axis=1)], "octaves, dB": octaves}
         if len(self.effects):
             tables["own effects"] = self.effects.map(lambda value: _cell(value, 2))
+        if self.sections is not None:
+            tables["sections"] = shown_sections(self.sections)
         return [table.rename_axis(columns=name, index=None) for name, table in tables.items()]
 
     def plot(self) -> Figure:
@@ -205,17 +215,19 @@ def build_report(
     """
     rate = result.song.sample_rate
     own = reference is None or reference is result.reference
-    reference = result.reference if reference is None else check_stereo(reference, sample_rate=rate)[0]
+    records = [] if result.reference is None else list(result.references) or [(result.reference, 1.0)]
+    if reference is not None and not own:
+        records = [(check_stereo(reference, sample_rate=rate)[0], 1.0)]
     song = measures or render_measured(result.console, result.song, result.params)[1]
     sounds = {"mix": result.audio, "plain sum": result.song.audio.sum(dim=0)}
-    if reference is not None:
-        sounds["reference"] = reference
-    with ThreadPoolExecutor(min(torch.get_num_threads(), len(sounds))) as pool:
-        measured = pool.map(lambda sound: _measure_sound(sound.detach(), rate), sounds.values())
-        numbers, octaves = ({}, {})
-        for name, (of_sound, of_octaves) in zip(sounds, measured, strict=True):
-            numbers[name], octaves[name] = of_sound, of_octaves
-    if reference is not None:
+    everything = [*sounds.values(), *(record for record, _ in records)]
+    with ThreadPoolExecutor(min(torch.get_num_threads(), len(everything))) as pool:
+        measured = list(pool.map(lambda sound: _measure_sound(sound.detach(), rate), everything))
+    numbers = {name: of_sound for name, (of_sound, _) in zip(sounds, measured, strict=False)}
+    octaves = {name: of_octaves for name, (_, of_octaves) in zip(sounds, measured, strict=False)}
+    if records:
+        weights, of_records = [weight for _, weight in records], measured[len(sounds) :]
+        numbers["reference"], octaves["reference"] = _mean_of_records(of_records, weights)
         known = {"plain sum": result.plain_loss} if own else {}
         if own and result.loss is not None:
             known["mix"] = result.loss["total"]
@@ -223,7 +235,12 @@ def build_report(
         for name in ("mix", "plain sum"):
             loss = known.get(name)
             if loss is None:
-                record = record or _features(result, reference, numbers["reference"]["loudness_lufs"])
+                if not record:
+                    levels = [of_sound["loudness_lufs"] for of_sound, _ in of_records]
+                    record = mean_features(
+                        [_features(result, x, lufs) for (x, _), lufs in zip(records, levels, strict=True)],
+                        weights,
+                    )
                 features = _features(result, sounds[name], numbers[name]["loudness_lufs"])
                 loss = feature_distance(features, record, features=result.features)["total"].item()
             numbers[name]["loss"] = loss
@@ -235,7 +252,23 @@ def build_report(
     }
     numbers["plain sum"]["lead_voice_lu"] = song.delivered_voice_lu
     octaves["equalizer"] = shared_equalizer_db(song, rate)
-    return _make_report(song, numbers, octaves, result.params, result.unsteady)
+    report = _make_report(song, numbers, octaves, result.params, result.unsteady)
+    report.sections = result.sections
+    return report
+
+
+def _mean_of_records(
+    measured: list[tuple[dict[str, float], np.ndarray]], weights: list[float]
+) -> tuple[dict[str, float], np.ndarray]:
+    """Average what was measured of several records: rows of `Report.mix`, and octaves."""
+    if len(measured) == 1:
+        return measured[0]
+    names = measured[0][0]
+    numbers = {
+        name: sum(weight * of_sound[name] for weight, (of_sound, _) in zip(weights, measured, strict=True))
+        for name in names
+    }
+    return numbers, np.average([of_octaves for _, of_octaves in measured], axis=0, weights=weights)
 
 
 def _measure_sound(audio: torch.Tensor, sample_rate: int) -> tuple[dict[str, float], np.ndarray]:
@@ -289,7 +322,7 @@ def _make_report(
     )
     table = pd.DataFrame(octaves, index=list(OCTAVES_HZ), columns=[*SOUNDS, "equalizer"], dtype=float)
     table = table.rename_axis("octave_hz")
-    warnings = find_warnings(stems, mix, table, params, unsteady)
+    warnings = find_warnings(stems, mix, table, params, unsteady, song.lead_voices)
     return Report(stems, mix, table, _own_settings(params), warnings)
 
 

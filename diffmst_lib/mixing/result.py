@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..audio.loading import save_audio
 from ..audio.loudness import MIX_LUFS, loudness
-from ..audio.meters import stereo_powers
-from ..audio.multitrack import Multitrack, check_stereo
-from ..console.mixing_console import MixingConsole, uses_fx_bus
+from ..audio.multitrack import Multitrack
+from ..console.automation import Automation
+from ..console.mixing_console import MixingConsole
 from ..console.params import ConsoleParams
+from ..console.streaming import each_strip, fx_return
 from ..console.table import knob_index
-from ..disk import output_folder, write_together
 from ..inputs import InputError, note
-from ..style.features import audio_features
-from ..style.losses import feature_distance, term_weights
-from ..style.own_features import Feature, OwnFeatures, own_features
+from ..style.own_features import Feature
 from .bus import console_tracks, stems_of_strips
-from .limits import FARTHER, NEGATIVE
-from .measures import SongMeasures, render_measured
+from .editing import Editable
+from .measures import SongMeasures, render_measured, sum_of
+from .references import Reference
 from .report import Report, build_report
-from .stem_files import file_names
+from .saving import save_result
 from .unsteady import Unsteady
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SILENT = 1e-6  # power of a channel against the other's, at which it counts as silent: -60 dB
-FILES = ("mix.wav", "params.json", "params.csv", "report.json")  # what a saved mix consists of
-STEMS = "stems"  # the folder in it with the stems, where they are wanted
-FX_RETURN = "fx_return"  # what the reverb returns, beside the stems
-SHORTEST_S = 0.1  # of a reference: less has no spectrum and no level
 OFF_LU = 0.1  # a mix so far from its level is told
 
 
 @dataclass(repr=False)
-class MixResult:
+class MixResult(Editable):
     """What every mixing system here returns.
 
     `audio` is exactly what the console makes of `song` with `params`. There is no hidden gain: the
@@ -59,13 +50,20 @@ class MixResult:
         loudness_lufs: Loudness of the mix, in LUFS.
         loss: The audio-feature loss between the whole mix and the whole reference, both at -16 LUFS, by term,
             with the "total"; None without a reference, and after `remix`.
-        reference: The record whose style was taken, (2, num_samples); None without one.
+        reference: The record whose style was taken, (2, num_samples), of several the one of the highest weight;
+            None without one.
+        references: All records with their weights, of sum 1; empty: `reference` alone.
         plain_loss: The total of the loss of the plain sum of the stems; None where it was not asked for.
         unsteady: Knobs that a network would set differently from window to window, by more than 3 dB, the worst
             first. Empty after a fit, which looks at one window.
         measures: What was measured while the song was mixed, for the report.
         features: Terms of the user's own in `loss`, which the report compares as well.
         console: What renders `params`; not given: the library's console of their preset.
+        automation: A console a section, with which the mix was rendered; None: the console stands still.
+        sections: The sections of the song, a DataFrame: where each begins and ends, its label, which part of the
+            record it follows, whether it has a console of its own, and its loss with the song's one console and
+            as it is; None without sections.
+        record: The record as it was measured, or several with their weights: what `refine` goes on with.
     """
 
     audio: torch.Tensor
@@ -80,11 +78,17 @@ class MixResult:
     measures: SongMeasures | None = field(default=None, repr=False)
     features: dict[str, Feature] = field(default_factory=dict, repr=False)
     console: MixingConsole = field(default=None, repr=False)  # type: ignore[assignment]
+    automation: Automation | None = field(default=None, repr=False)
+    sections: pd.DataFrame | None = field(default=None, repr=False)
+    references: Sequence[tuple[torch.Tensor, float]] = field(default=(), repr=False)
+    record: Reference | None = field(default=None, repr=False)
     _report: Report | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.console is None:
             self.console = MixingConsole(self.sample_rate, self.params.preset)
+        self._rendered = self.automation
+        self._remember()
 
     def __repr__(self) -> str:
         loss = f", audio-feature loss {self.loss['total']:.4f}" if self.loss else ""
@@ -103,6 +107,8 @@ class MixResult:
     def remix(self) -> MixResult:
         """Render `params` again, after an edit, without normalizing: the level follows the edit.
 
+        Of a mix with sections, `params` is the console of the loudest: the others follow what was turned there.
+
         Example:
             >>> import diffmst_lib as dm
             >>> result = dm.equal_loudness(dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium"))
@@ -110,10 +116,33 @@ class MixResult:
             >>> result.remix().loudness_lufs > result.loudness_lufs
             True
         """
-        params = self.params.clone()
-        audio, measures = render_measured(self.console, self.song, params)
+        moving = self._followed()
+        params = moving.params if moving else self.params.clone()
+        audio, measures = render_measured(self.console, self.song, moving or params)
         level = loudness(audio, sample_rate=self.sample_rate)
-        return replace(self, audio=audio, params=params, loudness_lufs=level, loss=None, measures=measures)
+        return self._followed_by(
+            replace(
+                self,
+                audio=audio,
+                params=params,
+                automation=moving,
+                loudness_lufs=level,
+                loss=None,
+                measures=measures,
+                sections=None if self.sections is None else self.sections.assign(loss=math.nan),
+            )
+        )
+
+    def _followed(self) -> Automation | None:
+        """Return the consoles of the sections, which follow what was turned by hand in `params`."""
+        moving, before = self.automation, self._made_with
+        if moving is None:
+            return None
+        if moving is not self._rendered or not isinstance(before, Automation):  # edited section by section
+            return replace(moving, consoles=[console.clone() for console in moving.consoles])
+        consoles = list(moving.consoles)
+        consoles[moving.loudest] = before.params
+        return replace(moving, consoles=consoles).edited(self.params)
 
     def stems(self) -> dict[str, torch.Tensor]:
         """Render the stems as they reach the master bus, without gradient: {name: (2, num_samples)}.
@@ -132,21 +161,15 @@ class MixResult:
     def _each_stem(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Render one stem after another, with its name."""
         names, audio = console_tracks(self.song, self.params.preset)
-        strips = zip(stems_of_strips(self.song, names), self.console.strips(audio, self.params), strict=True)
+        wet = each_strip(self.console, audio, self.automation or self.params)
+        strips = zip(stems_of_strips(self.song, names), wet, strict=True)
         for name, channels in groupby(strips, key=itemgetter(0)):
-            yield name, torch.stack([wet for _, wet in channels]).sum(dim=0)
+            yield name, sum_of([sound for _, sound in channels])
 
-    @torch.no_grad()
     def fx_return(self) -> torch.Tensor | None:
         """Render what the effects bus returns, (2, num_samples); None where nothing is sent to it."""
-        if not uses_fx_bus(self.params):
-            return None
-        console, audio = self.console, console_tracks(self.song, self.params.preset)[1]
-        send = torch.zeros_like(self.audio)
-        gains = console.send_gains(self.params)
-        for wet, gain in zip(console.strips(audio, self.params), gains, strict=True):
-            send += wet * gain
-        return console.fx_bus(send[None], self.params)[0]
+        audio = console_tracks(self.song, self.params.preset)[1]
+        return fx_return(self.console, audio, self.automation or self.params)
 
     def report(self, reference: torch.Tensor | None = None) -> Report:
         """Report what was done to the song, stem by stem and to the mix: see `Report`.
@@ -166,14 +189,34 @@ class MixResult:
             self._report = build_report(self, measures=self.measures)
         return self._report
 
-    def save(self, folder: str | Path, *, stems: bool = False, report: Report | None = None) -> Path:
-        """Write mix.wav (32-bit float), params.json, params.csv and report.json, all or none.
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        stems: bool = False,
+        embed: bool = False,
+        format: str = "wav",
+        ceiling_dbtp: float | None = None,
+        report: Report | None = None,
+    ) -> Path:
+        """Write the mix, its console, its report, and sessions for other programs, all or none.
+
+        The files are mix.wav (32-bit float), params.json, params.csv and report.json; session.RPP with its
+        plug-ins, for Reaper; session.dawproject, for other workstations; and the channel sheet, channels.md and
+        channels.csv. Sessions play the raw stems from where they lie, by relative paths where possible; stems
+        that lie nowhere as they are, such as edited ones, are written to audio/NAME.wav beside them. A console
+        that no session can hold has none, which an `InputNote` says.
 
         Args:
             folder: Where to write; it is created if need be.
             stems: Whether to write stems/NAME.wav as well, each stem as it reaches the master bus, and
                 stems/fx_return.wav where something is sent to the reverb: through the master bus, their sum is
                 the mix.
+            embed: Whether to write all raw stems to audio/, so that the folder can be moved and sent. In float
+                they are large: 16 stereo stems of 4 minutes have 1.4 GB.
+            format: Format of the mix and of `stems`: "wav" (32-bit float), "wav24", "wav16", "flac" or "mp3",
+                see `save_mix`.
+            ceiling_dbtp: The ceiling of a limiter for the mix, in dBTP; None: no limiter. Sessions have none.
             report: The report, if it has been made; None: it is made now.
 
         Returns:
@@ -182,34 +225,9 @@ class MixResult:
         Raises:
             InputError: In one line, when nothing can be written there.
         """
-        report = report or self.report()
-        text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        writers: dict[str, Callable[[Path], object]] = {
-            "mix.wav": lambda path: save_audio(path, self.audio, sample_rate=self.sample_rate),
-            "params.json": lambda path: path.write_text(self.params.to_json() + "\n", encoding="utf-8"),
-            "params.csv": lambda path: self.params.to_frame().to_csv(path),
-            "report.json": lambda path: path.write_text(text + "\n", encoding="utf-8"),
-        }
-        with ExitStack() as stack:
-            folder = stack.enter_context(output_folder(folder, FILES))
-            if stems:
-                files = self._stem_writers()
-                stack.enter_context(output_folder(folder / STEMS, tuple(files)))
-                writers |= {f"{STEMS}/{file}": write for file, write in files.items()}
-            write_together(folder, writers)
-        return folder
-
-    def _stem_writers(self) -> dict[str, Callable[[Path], object]]:
-        """List the files of the stems. Their writers render as they are called, in their order."""
-        returns = self.fx_return()
-        sounds = chain(self._each_stem(), [] if returns is None else [(FX_RETURN, returns)])
-        names = [*self.song.names, *([] if returns is None else [FX_RETURN])]
-
-        def write_next(path: Path) -> object:
-            path.parent.mkdir(exist_ok=True)
-            return save_audio(path, next(sounds)[1], sample_rate=self.sample_rate)
-
-        return dict.fromkeys([f"{name}.wav" for name in file_names(names)], write_next)
+        return save_result(
+            self, folder, stems=stems, embed=embed, format=format, ceiling_dbtp=ceiling_dbtp, report=report
+        ).folder
 
 
 def render_mix(
@@ -254,96 +272,9 @@ def render_mix(
     result = MixResult(audio, params, song, history, level, measures=measures, console=console)
     if reference is not None:
         result.loss = reference.distance(audio, level, sample_rate=song.sample_rate)
-        result.reference, result.features = reference.audio, reference.own
+        result.reference, result.features, result.record = reference.audio, reference.own, reference
+        result.references = reference.weighted()
     return result
-
-
-@dataclass
-class Reference:
-    """A record whose style is taken, measured once.
-
-    Attributes:
-        audio: The record (2, num_samples), as it was given.
-        features: Its audio features at -16 LUFS.
-        own: The features of the user's own among them, which the loss compares as well.
-    """
-
-    audio: torch.Tensor
-    features: dict[str, torch.Tensor]
-    own: dict[str, Feature] = field(default_factory=dict)
-
-    def terms(self, mix: torch.Tensor, *, sample_rate: int) -> dict[str, torch.Tensor]:
-        """Compute the audio-feature loss of a mix (2, num_samples) at -16 LUFS, by term. Differentiable."""
-        features = audio_features(mix, sample_rate=sample_rate, features=self.own)
-        return feature_distance(features, self.features, features=self.own)
-
-    @torch.no_grad()
-    def distance(self, mix: torch.Tensor, lufs: float, *, sample_rate: int) -> dict[str, float]:
-        """Compute the audio-feature loss of a mix (2, num_samples) of known loudness, by term."""
-        gain = 10.0 ** ((MIX_LUFS - lufs) / 20.0) if math.isfinite(lufs) else 1.0
-        features = audio_features(mix, sample_rate=sample_rate, features=self.own, gain=gain)
-        terms = feature_distance(features, self.features, features=self.own)
-        return {name: term.item() for name, term in terms.items()}
-
-
-def check_reference(reference: torch.Tensor, *, sample_rate: int, features: OwnFeatures = None) -> Reference:
-    """Check a record, and measure its audio features at -16 LUFS.
-
-    A record that a mix of these stems can hardly come near is named in an `InputNote`: one that is mono, one
-    with a silent channel, and one whose channels are of opposite polarity.
-
-    Args:
-        reference: A stereo mix (2, num_samples).
-        sample_rate: Sample rate in Hz.
-        features: Features of the user's own, as in `audio_feature_loss`.
-
-    Returns:
-        The record.
-
-    Raises:
-        InputError: About the "reference", for anything that is not a stereo mix; for a feature that does not
-            fit.
-    """
-    own = own_features(features)
-    term_weights(own)
-    audio, lufs = check_stereo(reference, sample_rate=sample_rate)
-    if audio.shape[-1] < SHORTEST_S * sample_rate:
-        raise InputError(
-            f"the reference is {audio.shape[-1] / sample_rate:.3f} s long, at least {SHORTEST_S} s are needed",
-            about="reference",
-        )
-    audio = audio.detach()
-    powers = stereo_powers(audio)
-    if torch.equal(audio[0], audio[1]):
-        note("the reference is mono: its two channels are equal, and so the mix will be narrow")
-    elif min(powers.left, powers.right) < SILENT * max(powers.left, powers.right):
-        note("one channel of the reference is silent: no mix of these stems should lean that far")
-    elif powers.correlation < NEGATIVE:
-        note(
-            f"the reference has a correlation of {powers.correlation:.2f}: its channels are more opposite than alike, "
-            "and it loses in mono what no mix of these stems should"
-        )
-    gain = 10.0 ** ((MIX_LUFS - lufs) / 20.0)
-    return Reference(audio, audio_features(audio, sample_rate=sample_rate, features=own, gain=gain), own)
-
-
-def distance_of_plain_sum(song: Multitrack, reference: Reference) -> float:
-    """Compute the audio-feature loss of the plain sum of a song's stems."""
-    plain_sum = song.audio.sum(dim=0)
-    level = loudness(plain_sum, sample_rate=song.sample_rate)
-    return reference.distance(plain_sum, level, sample_rate=song.sample_rate)["total"]
-
-
-def tell_if_farther(result: MixResult, reference: Reference) -> None:
-    """Name in an `InputNote` a mix that is farther from its record than the plain sum of the stems."""
-    if result.plain_loss is None:
-        result.plain_loss = distance_of_plain_sum(result.song, reference)
-    plain = result.plain_loss
-    if result.total > FARTHER * plain:
-        note(
-            f"the mix is farther from its record than the plain sum of the stems: audio-feature loss "
-            f"{result.total:.4f} against {plain:.4f}"
-        )
 
 
 def check_mix(result: MixResult, lufs: float = MIX_LUFS) -> MixResult:

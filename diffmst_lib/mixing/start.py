@@ -15,6 +15,7 @@ from ..audio.spreading import spread_pans
 from ..console.params import ConsoleParams
 from ..console.specs import takes_stems
 from ..console.table import knob_index, param_table
+from ..network.roles import middle_by_sound
 from .bus import console_tracks
 
 
@@ -81,6 +82,20 @@ def start_params(
     params = neutral_params(song, balance, preset=preset, levels=levels)
     if not takes_stems(preset):
         return params
-    pans = spread_pans(song.names, song.audio, sample_rate=song.sample_rate, center=center)
+    pans = start_pans(song, center)
     params.tracks[:, knob_index("pan")] = torch.tensor(pans, device=params.tracks.device)
     return params
+
+
+def start_pans(song: Multitrack, center: Sequence[str] | None = None) -> list[float]:
+    """Place the stems of a mono song modestly apart: `spread_pans`, told by ear what belongs in the middle.
+
+    Args:
+        song: The stems.
+        center: As in `spread_pans`.
+
+    Returns:
+        A pan for each stem, 0 to 1; 0.5 for all stems of a song with a stereo stem.
+    """
+    heard = middle_by_sound(song) if center is None and all(song.is_mono()) else ()
+    return spread_pans(song.names, song.audio, sample_rate=song.sample_rate, center=center, also=heard)

@@ -13,9 +13,15 @@ from typing import Any, Protocol
 import torch
 from tqdm.auto import tqdm
 
-from ..audio.loudness import MIX_LUFS, level_stems, normalize_loudness, normalize_tracks, stem_gains_db
+from ..audio.loudness import (
+    MIX_LUFS,
+    level_stems,
+    loudness_each,
+    normalize_loudness,
+    normalize_tracks,
+    stem_gains_db,
+)
 from ..audio.multitrack import Multitrack, check_song
-from ..audio.spreading import spread_pans
 from ..console.mixing_console import MixingConsole, check_console
 from ..console.params import ConsoleParams
 from ..console.table import SECTIONS, knob_index, param_table
@@ -27,15 +33,18 @@ from ..network.modes import evaluating
 from ..options import BALANCES
 from ..style.own_features import OwnFeatures
 from .bus import console_tracks, hold_bus, plain_sum
-from .going_back import go_back
+from .going_back import go_back, tell_if_farther
 from .keeping import KEEP, limit_lean
 from .odd_reference import note_stem_as_reference
 from .optimize import fit_console
-from .parts import blend, check_amount, check_fit, check_locks, hold
-from .result import MixResult, Reference, check_mix, check_reference, render_mix, tell_if_farther
-from .start import start_params
+from .parts import Lock, blend, check_amount, check_fit, check_locks, hold
+from .references import Reference, References, check_reference
+from .result import MixResult, check_mix, render_mix
+from .section_plan import Sections, plan_sections
+from .sections import APART, at_level_of, mix_sections
+from .start import start_pans, start_params
 from .unsteady import Unsteady, still_unsteady, unsteady_knobs
-from .windows import loudest_part, loudest_windows
+from .windows import loudest_part, loudest_windows, robust_mean
 
 
 class Network(Protocol):
@@ -111,7 +120,7 @@ class Window:
 def mix_song(
     model: Network,
     song: Multitrack,
-    reference: torch.Tensor,
+    reference: References,
     *,
     refine_steps: int = 0,
     balance: str = "delivered",
@@ -120,18 +129,20 @@ def mix_song(
     lock: Sequence[str] = (),
     amount: float | Mapping[str, float] = 1.0,
     fit_seconds: float = 15.0,
+    sections: Sections | None = None,
     features: OwnFeatures = None,
     progress: bool = False,
 ) -> MixResult:
     """Mix a song in the style of a reference: `DiffMST.mix`, with its arguments and errors."""
     check_fit(keep, fit_seconds, refine_steps=refine_steps)
     levels, record = _check(model, song, reference, features)
-    note_stem_as_reference(song, record.audio)
+    note_stem_as_reference(song, *record.weighted())
     console, preset = check_console(model.console), model.config.console
     locked = check_locks(lock, console_tracks(song, preset)[0], preset)
     shares = check_amount(amount)
+    planned = None if sections is None else plan_sections(sections, song)
     start = start_params(song, balance, center, preset=preset, levels=levels)
-    params, unsteady = _mean_console(model, song, record.audio, balance, center, levels, progress)
+    params, unsteady = _mean_console(model, song, record, balance, center, levels, progress)
     if model.config.stems and keep:
         stems = loudest_part(song.audio, fit_seconds, sample_rate=song.sample_rate)
         params = limit_lean(console, params, stems, locked)
@@ -147,6 +158,7 @@ def mix_song(
             keep=keep,
             lock=locked,
             fit_seconds=fit_seconds,
+            device=model.device,
             progress=progress,
         )
     found = blend(start, params, amount)
@@ -156,8 +168,23 @@ def mix_song(
         share_left = 1.0
     else:
         result, share_left = go_back(result, start, found, record, fit_seconds)
+    if planned is not None:
+
+        def propose(
+            part: Multitrack, of: Reference, common: ConsoleParams, held: list[Lock]
+        ) -> ConsoleParams:
+            if refine_steps:
+                options: dict[str, Any] = {"steps": refine_steps, "keep": APART * keep, "lock": held}
+                options["device"] = model.device
+                return fit_console(part, of, common, console, fit_seconds=fit_seconds, **options)[0]
+            loud = loudness_each(part.audio, part.sample_rate)
+            found = _mean_console(model, part, of, balance, center, loud, progress=False)[0]
+            return at_level_of(console, part, found, common)
+
+        options: dict[str, Any] = {"amount": amount, "fit_seconds": fit_seconds, "progress": progress}
+        result = mix_sections(result, record, planned, propose, lock=locked, **options)
     check_mix(result)
-    if not refine_steps:
+    if not refine_steps and result.automation is None:
         shares = {aspect: share_left * share for aspect, share in shares.items()}
         result.unsteady = still_unsteady(unsteady, start.names, locked, shares)
     return result
@@ -166,7 +193,7 @@ def mix_song(
 def analyze_song(
     model: Network,
     song: Multitrack,
-    reference: torch.Tensor,
+    reference: References,
     *,
     balance: str = "delivered",
     center: Sequence[str] | None = None,
@@ -174,12 +201,10 @@ def analyze_song(
 ) -> ConsoleParams:
     """Predict the console of a whole song, for its stems as they are: `DiffMST.analyze`, with its errors."""
     levels, record = _check(model, song, reference)
-    return _mean_console(model, song, record.audio, balance, center, levels, progress)[0]
+    return _mean_console(model, song, record, balance, center, levels, progress)[0]
 
 
-def attention_maps(
-    model: Network, song: Multitrack, reference: torch.Tensor
-) -> tuple[torch.Tensor, list[str]]:
+def attention_maps(model: Network, song: Multitrack, reference: References) -> tuple[torch.Tensor, list[str]]:
     """Show what each token attends to in the song's loudest window: `DiffMST.attention`, with its errors."""
     if not isinstance(model.controller, Controller):
         raise ValueError(f"the controller {model.config.controller!r} has no maps of attention to show")
@@ -188,7 +213,7 @@ def attention_maps(
     tracks = song_tracks(model.config, song, "delivered", None, levels)
     loudest = loudest_part(tracks.audio, seconds, sample_rate=rate)
     with torch.no_grad(), evaluating(model.modules()):
-        style = reference_style(model, record.audio)
+        style = record_style(model, record)
         window = level_window(model, tracks, loudest)
         compared, of_stems = style, None
         if model.config.passes:
@@ -208,7 +233,7 @@ def attention_maps(
 
 
 def _check(
-    model: Network, song: Multitrack, reference: torch.Tensor, features: OwnFeatures = None
+    model: Network, song: Multitrack, reference: References, features: OwnFeatures = None
 ) -> tuple[list[float], Reference]:
     """Check song and reference, and measure the stems and the reference."""
     levels = check_song(song)
@@ -233,7 +258,7 @@ def song_tracks(
             )
         return Tracks(names, audio, [0.5] * len(names), audio.new_zeros(len(names)), balance)
     gains_db = stem_gains_db(audio, balance, sample_rate=song.sample_rate, levels=levels)
-    pans = spread_pans(names, audio, sample_rate=song.sample_rate, center=center)
+    pans = start_pans(song, center)
     return Tracks(names, audio, pans, gains_db.nan_to_num(0.0), balance)
 
 
@@ -241,7 +266,7 @@ def song_tracks(
 def _mean_console(
     model: Network,
     song: Multitrack,
-    reference: torch.Tensor,
+    record: Reference,
     balance: str,
     center: Sequence[str] | None,
     levels: list[float],
@@ -254,7 +279,7 @@ def _mean_console(
     """
     config, tracks = model.config, song_tracks(model.config, song, balance, center, levels)
     with evaluating(model.modules()):
-        style = reference_style(model, reference)
+        style = record_style(model, record)
         windows = loudest_windows(tracks.audio, config.window_seconds, config.sample_rate)
         consoles = [
             window_console(model, tracks, window, style)
@@ -264,9 +289,9 @@ def _mean_console(
     of_tracks = (energy / energy.sum(dim=0))[..., None]  # each track's share of the windows, (windows, N, 1)
     of_buses = of_tracks.mean(dim=1)  # (windows, 1)
     means = [
-        (of_tracks * strips).sum(dim=0),
-        (of_buses * fx_buses).sum(dim=0),
-        (of_buses * master_buses).sum(dim=0),
+        robust_mean(strips, of_tracks),
+        robust_mean(fx_buses, of_buses),
+        robust_mean(master_buses, of_buses),
     ]
     kind: dict[str, Any] = {
         "preset": config.console,
@@ -278,6 +303,13 @@ def _mean_console(
     return (hold_bus(model.console, song, params) if config.stems else params), unsteady
 
 
+def record_style(model: Network, record: Reference) -> ReferenceStyle:
+    """Encode a record; of several, the weighted mean of their styles."""
+    records = record.weighted()
+    styles = [reference_style(model, audio) for audio, _ in records]
+    return _mean_style(styles, [weight for _, weight in records])
+
+
 def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:
     """Encode the windows of a reference (2, T), each at -16 LUFS, and average them, weighted by energy."""
     windows = loudest_windows(reference, model.config.window_seconds, model.config.sample_rate)
@@ -286,8 +318,10 @@ def reference_style(model: Network, reference: torch.Tensor) -> ReferenceStyle:
     for window in windows:
         level = normalize_loudness(window, MIX_LUFS, sample_rate=model.config.sample_rate)
         styles.append(model.encode_reference(level[None].to(model.device, torch.float32)))
-    weights = (energy / energy.sum()).tolist()
+    return _mean_style(styles, (energy / energy.sum()).tolist())
 
+
+def _mean_style(styles: Sequence[ReferenceStyle], weights: Sequence[float]) -> ReferenceStyle:
     def mean(name: str) -> Any:
         parts = [getattr(style, name) for style in styles]
         return None if parts[0] is None else sum(w * part for w, part in zip(weights, parts, strict=True))

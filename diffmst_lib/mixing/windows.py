@@ -9,6 +9,7 @@ import torch
 
 from ..audio.loudness import loudest_window
 
+TRIMMED, FEWEST_TO_TRIM = 0.2, 5  # the share left out on each side, from so many windows on
 MOST_WINDOWS = 12  # of a song and of a record: a dozen of the loudest say as much as all of them
 
 
@@ -31,6 +32,34 @@ def loudest_windows(audio: torch.Tensor, seconds: float, sample_rate: int) -> li
     energy = [_energy(window) for window in windows]
     loudest = sorted(range(len(windows)), key=energy.__getitem__)[-MOST_WINDOWS:]
     return [windows[i] for i in sorted(loudest)]
+
+
+def robust_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Average what the windows of a song say, so that one window that says something else does not count.
+
+    The weighted mean without the lowest and the highest fifth, by weight, of every number. Of fewer than five
+    windows none stands out, and all of them count.
+
+    Args:
+        values: Numbers (W, ...) for each of W windows, on scales on which they can be averaged.
+        weights: 0 or more, (W, ...), broadcast like the values; they add up to 1 over the windows.
+
+    Returns:
+        Means (...).
+
+    Example:
+        >>> said = torch.tensor([0.5, 0.5, 0.6, 0.6, 0.0])
+        >>> round(robust_mean(said, torch.full((5,), 0.2)).item(), 3)
+        0.533
+    """
+    weights = weights.expand_as(values)
+    if len(values) < FEWEST_TO_TRIM:
+        return (weights * values).sum(dim=0)
+    order = values.argsort(dim=0)
+    values, weights = values.gather(0, order), weights.gather(0, order)
+    before = weights.cumsum(dim=0)
+    kept = before.clamp(TRIMMED, 1.0 - TRIMMED) - (before - weights).clamp(TRIMMED, 1.0 - TRIMMED)
+    return (kept * values).sum(dim=0) / kept.sum(dim=0)
 
 
 def _energy(window: torch.Tensor) -> float:

@@ -1,6 +1,7 @@
 """musicnn, a network that tags music. Its last hidden layer compares sets of mixes, for FAD and KAD.
 
-Its authors trained it on tags of the Million Song Dataset. It hears mono at 16 kHz, so it is deaf to the stereo image
+Its authors trained it on tags of the Million Song Dataset, and once more on those of MagnaTagATune, which tell what
+stems are (`roles`). It hears mono at 16 kHz, so it is deaf to the stereo image
 and to everything above 8 kHz. It hears the level too: bring sounds to one loudness first.
 
 Source: Pons and Serra (2019), "musicnn: pre-trained convolutional neural networks for music audio tagging".
@@ -145,7 +146,8 @@ class MusicNN(nn.Module):
         """Load weights.
 
         Args:
-            name: Which of those that come with the library: "msd", of the Million Song Dataset; or their file.
+            name: Which of those that come with the library: "msd", of the Million Song Dataset, or "mtt", of
+                MagnaTagATune, whose tags name instruments and voices; or their file.
 
         Returns:
             The network, without gradient.

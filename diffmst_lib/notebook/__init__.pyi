@@ -1,3 +1,5 @@
+from .choosing import Choice as Choice
+from .choosing import choose as choose
 from .desk.desk import Desk as Desk
 from .desk.desk import desk as desk
 from .exercises import check as check

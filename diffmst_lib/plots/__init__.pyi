@@ -15,6 +15,7 @@ from .losses import plot_loss_terms as plot_loss_terms
 from .panner import plot_mixer as plot_mixer
 from .panner import plot_pan_law as plot_pan_law
 from .report import plot_report as plot_report
+from .sections import plot_sections as plot_sections
 from .spectra import plot_bark as plot_bark
 from .spectra import plot_spectrum as plot_spectrum
 from .tracks import plot_levels as plot_levels

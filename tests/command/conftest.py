@@ -7,10 +7,10 @@ from diffmst_lib.command.main import main
 
 @pytest.fixture
 def inputs(write, noise, tmp_path, monkeypatch):
-    """The current folder, with stems/ (two of 0.5 s) and ref.wav."""
+    """The current folder, with stems/ (two of 0.5 s) and ref.wav of a second."""
     write("stems/bass.wav", noise(1, 22050))
     write("stems/keys.wav", noise(2, 22050, seed=1))
-    write("ref.wav", noise(2, 22050, seed=2) + 0.5 * noise(1, 22050, seed=3))
+    write("ref.wav", noise(2, 50000, seed=2) + 0.5 * noise(1, 50000, seed=3))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from command_helpers import MIX_FILES, notes, tree
+from command_helpers import IN_SESSIONS, MIX_FILES, notes, tree
 from sound_files import stamp
 
 import diffmst_lib as dm
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(f"ignore:{FARTHER}", f"ignore:{LED_FARTH
 
 
 @pytest.mark.parametrize("arguments", ["--reference ref.wav --steps 2", "--method equal-loudness"])
-def test_mix_writes_four_files_and_prints_the_report(inputs, diffmst, arguments):
+def test_mix_writes_its_files_and_prints_the_report(inputs, diffmst, arguments):
     code, out, err = diffmst("mix stems --output out/new", arguments)
     assert code == 0 and notes(err) == []
     assert sorted(os.listdir("out/new")) == MIX_FILES
@@ -43,7 +43,10 @@ def test_mix_writes_four_files_and_prints_the_report(inputs, diffmst, arguments)
     assert saved["mix"]["mix"]["loudness_lufs"] == pytest.approx(-16, abs=0.01)
     for warning in saved["warnings"]:
         assert f"! {warning['message']}" in out
-    assert out[-1] == "written: out/new/mix.wav, params.json, params.csv, report.json"
+    assert out[-1] == (
+        "written: out/new/mix.wav, params.json, params.csv, report.json, session.RPP, diffmst_strip.jsfx, "
+        "diffmst_master.jsfx, Effects/, session.dawproject, channels.md, channels.csv"
+    )
 
 
 def test_fit_seconds_and_steps_reach_the_fit(inputs, diffmst):
@@ -160,14 +163,18 @@ def test_a_model_needs_a_reference(model, diffmst):
 
 @pytest.mark.parametrize("arguments", ["--reference ref.wav --steps 2", "--method equal-loudness"])
 def test_quiet_prints_nothing(inputs, diffmst, arguments):
-    assert diffmst("mix stems --output out --quiet", arguments) == (0, [], [])
+    code, out, err = diffmst("mix stems --output out --quiet", arguments)
+    assert (code, out, notes(err)) == (0, [], []) and all(line.startswith(IN_SESSIONS) for line in err)
     assert sorted(os.listdir("out")) == MIX_FILES
 
 
 BASELINE = "mix stems --output out --method equal-loudness"
 
 
-@pytest.mark.parametrize("file", [*MIX_FILES, "stems/bass.wav"])
+INSIDE = ["stems/bass.wav", "Effects/diffmst_strip.jsfx"]
+
+
+@pytest.mark.parametrize("file", [*(file for file in MIX_FILES if file != "Effects"), *INSIDE])
 @pytest.mark.parametrize("kind", ["edited", "read-only", "a link", "a link to nothing"])
 def test_files_of_an_earlier_mix_are_refused_before_anything_is_read(inputs, diffmst, file, kind):
     earlier = Path("out", file)
@@ -222,13 +229,15 @@ def test_stems_of_another_mix_that_stay_are_named(inputs, diffmst, write, noise)
     assert notes(err) == ["out/stems: stems that are not of this mix stay there: bass.wav, keys.wav, vox.wav"]
 
 
-def test_a_reference_that_is_no_record_is_named(inputs, diffmst, write):
+def test_a_reference_that_is_no_record_is_named(inputs, diffmst, write, noise):
     assert diffmst(BASELINE)[0] == 0
     mix = "mix stems --steps 1 --quiet --output"
     _, _, err = diffmst(mix, "a --reference out/mix.wav")
     assert "out/mix.wav: the reference is no record but an earlier mix: params.json lies beside it" in notes(
         err
     )
+    for name in ("bass", "keys"):
+        write(f"stems/{name}.wav", noise(2, 50000, seed=ord(name[0])))
     write("copy.wav", load_audio("stems/keys.wav"))
     for reference in ("stems/keys.wav", "copy.wav"):
         _, _, err = diffmst(mix, f"{reference[:4]} --reference {reference}")
@@ -247,11 +256,11 @@ def test_stems_of_opposite_polarity_are_named(inputs, diffmst, write, noise):
 def test_what_was_changed_is_said_on_stderr(inputs, diffmst, write, noise):
     write("stems/vox.wav", noise(1, 12000), 48000)
     write("stems/room.wav", torch.zeros(2, 22050))  # silent: fine, and worth no word
-    write("ref.wav", noise(2, 12000) + 0.5 * noise(1, 12000, seed=9), 48000)
+    write("ref.wav", noise(2, 50000) + 0.5 * noise(1, 50000, seed=9), 48000)
     Path("stems/lyrics.txt").touch()
     code, out, err = diffmst("mix stems --reference ref.wav --output out --steps 1 --quiet")
     assert (code, out) == (0, [])
-    assert err == [
+    assert [line for line in err if not line.startswith(IN_SESSIONS)] == [
         "diffmst: note: resampled to 44100 Hz: vox.wav (48000 Hz)",
         "diffmst: note: padded with silence to 0.50 s: vox.wav",
         "diffmst: note: ref.wav: resampled from 48000 Hz to 44100 Hz",
@@ -268,10 +277,10 @@ def test_level_above_full_scale_is_said_and_kept(diffmst, write, tmp_path, monke
 
 
 def test_what_the_reference_is_like_is_said_once(inputs, diffmst, write, noise):
-    write("ref.wav", noise(2, 22050) + 0.5 * noise(1, 22050, seed=9) + 0.05)
+    write("ref.wav", noise(2, 50000) + 0.5 * noise(1, 50000, seed=9) + 0.05)
     for more in ("--steps 1", "--model small --refine 1", "--method equal-loudness"):
         code, _, err = diffmst("mix stems --reference ref.wav --output out --quiet --overwrite", more)
-        assert code == 0 and len(err) == 1 and "the reference has a DC offset of" in notes(err)[0]
+        assert code == 0 and len(notes(err)) == 1 and "the reference has a DC offset of" in notes(err)[0]
 
 
 @pytest.mark.parametrize("kind", ["a silent channel", "64 stems", "mono in stereo"])
@@ -368,7 +377,7 @@ def test_a_name_with_a_comma_or_a_dot_is_a_stem_before_it_is_a_list_or_a_knob(in
 @pytest.mark.parametrize("arguments", ["--reference ref.wav --steps 2", "--method equal-loudness"])
 def test_stems_sum_to_the_mix_through_the_master_bus(inputs, diffmst, arguments):
     code, out, _ = diffmst("mix stems --output out --stems", arguments)
-    assert code == 0 and out[-1].endswith("report.json, stems/")
+    assert code == 0 and out[-1].endswith("channels.csv, stems/")
     assert sorted(os.listdir("out")) == sorted([*MIX_FILES, "stems"])
     assert sorted(os.listdir("out/stems")) == ["bass.wav", "keys.wav"]
     total = sum(load_audio(path) for path in Path("out/stems").iterdir())

@@ -7,7 +7,13 @@ import time
 from pathlib import Path
 
 DIFFMST = Path(sys.executable).with_name("diffmst")
-MIX_FILES = ["mix.wav", "params.csv", "params.json", "report.json"]
+DOCUMENTS = ["mix.wav", "params.csv", "params.json", "report.json"]
+SESSIONS = [
+    *("Effects", "channels.csv", "channels.md", "diffmst_master.jsfx", "diffmst_strip.jsfx"),
+    *("session.RPP", "session.dawproject"),
+]
+MIX_FILES = sorted([*DOCUMENTS, *SESSIONS])
+IN_SESSIONS = "diffmst: note: in the sessions: "
 
 
 def tree(folder):
@@ -16,6 +22,8 @@ def tree(folder):
 
 
 def notes(lines):
+    """What was noted, but for what the sessions cannot hold: of our songs there is always something."""
+    lines = [line for line in lines if not line.startswith(IN_SESSIONS)]
     return [line.removeprefix("diffmst: note: ") for line in lines if line.startswith("diffmst: note: ")]
 
 

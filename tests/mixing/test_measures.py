@@ -9,7 +9,6 @@ from report_helpers import RATE, mixed, square, stereo_song
 
 from diffmst_lib import ConsoleParams, Multitrack, effects, loudness
 from diffmst_lib.mixing.measures import (
-    ReductionMeter,
     equalizer_grid,
     equalizer_response_db,
     render_measured,
@@ -75,15 +74,6 @@ def test_gain_reduction_is_that_of_the_static_curve():
 def measure_level(song):
     """The amplitude of a song of one square wave at the master bus."""
     return mixed(song).stems()[song.names[0]].abs().max().item()
-
-
-def test_a_pause_does_not_count():
-    sound = torch.cat([torch.ones(1, 2, 6400), torch.zeros(1, 2, 64_000)], dim=-1)
-    meter = ReductionMeter()
-    meter(sound, 0.5 * sound, torch.zeros(1))
-    reduction = meter.reduction()
-    assert (reduction.mean_db, reduction.high_db, reduction.most_db) == pytest.approx([6.0206] * 3, abs=1e-3)
-    assert math.isnan(ReductionMeter().reduction().mean_db)
 
 
 def test_equalizers_are_those_of_the_console():

@@ -22,7 +22,7 @@ def song(noise):
 def told(song, reference):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        note_stem_as_reference(song, reference)
+        note_stem_as_reference(song, (reference, 1.0))
     return [str(one.message) for one in caught]
 
 
@@ -31,7 +31,7 @@ def told(song, reference):
 def test_a_stem_at_any_level_and_length(song, noise, gain, end):
     reference = torch.cat([song.audio[1], noise(2, 20_000, seed=3)], dim=-1)[:, :end]
     with pytest.warns(InputNote, match=SAYS):
-        note_stem_as_reference(song, gain * reference)
+        note_stem_as_reference(song, (gain * reference, 1.0))
 
 
 def test_what_is_no_stem(song, noise):

@@ -1,28 +1,21 @@
 """A finished mix: what it carries, its stems, remixed and saved."""
 
 import dataclasses
-import json
 import math
-import os
 import warnings
 
-import pandas as pd
 import pytest
-import soundfile
 import torch
-from mix_helpers import RATE, contributions, is_what_the_console_makes
+from mix_helpers import contributions, is_what_the_console_makes
 from model_helpers import TWIN, model
 
 from diffmst_lib import (
-    ConsoleParams,
     InputError,
     InputNote,
     MixingConsole,
     MixResult,
-    Multitrack,
     audio_feature_loss,
     equal_loudness,
-    load_audio,
     loudness,
     normalize_loudness,
     unity,
@@ -123,164 +116,6 @@ def test_the_reference_stays_with_the_result(song, reference, fitted):
     assert unity(song).report().mix["reference"].isna().all()
     with pytest.raises(InputError, match="the reference is silent"):
         fitted.report(torch.zeros(2, 999))
-
-
-# Saved
-
-
-def test_saved_files_are_four_and_hold_the_mix(song, tmp_path):
-    result = unity(song)
-    folder = result.save(tmp_path / "new" / "folder")
-    assert sorted(os.listdir(folder)) == FILES
-    info = soundfile.info(folder / "mix.wav")
-    assert (info.samplerate, info.channels, info.frames, info.subtype) == (
-        RATE,
-        2,
-        song.audio.shape[-1],
-        "FLOAT",
-    )
-    assert torch.equal(load_audio(folder / "mix.wav"), result.audio)
-    params = ConsoleParams.from_json((folder / "params.json").read_text("utf-8"))
-    assert params.names == song.names
-    torch.testing.assert_close(params.tracks, result.params.tracks, rtol=0, atol=1e-5)
-    torch.testing.assert_close(params.master_bus_values, result.params.master_bus_values, rtol=0, atol=1e-5)
-    rows = pd.read_csv(folder / "params.csv", index_col="strip")
-    assert rows.index.tolist() == [*song.names, "fx_bus", "master_bus"]
-    assert rows.loc["kick", "pan"] == 0.5
-
-
-def test_the_report_that_is_saved_is_the_reports_own(fitted, tmp_path):
-    fitted.save(tmp_path)
-    text = (tmp_path / "report.json").read_text("utf-8")
-    assert "NaN" not in text and "Infinity" not in text
-    want = fitted.report()
-    assert json.loads(text) == json.loads(json.dumps(want.to_dict()))
-    other = unity(fitted.song).report()
-    fitted.save(tmp_path, report=other)
-    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == json.loads(
-        json.dumps(other.to_dict())
-    )
-
-
-def test_saved_stems_are_those_of_the_mix(song, tmp_path):
-    result = sent(song)
-    result.save(tmp_path, stems=True)
-    assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "stems"])
-    sounds = result.stems() | {"fx_return": result.fx_return()}
-    assert sorted(os.listdir(tmp_path / "stems")) == sorted(f"{name}.wav" for name in sounds)
-    for name, sound in sounds.items():
-        path = tmp_path / "stems" / f"{name}.wav"
-        assert torch.equal(load_audio(path), sound) and soundfile.info(path).subtype == "FLOAT"
-
-
-def test_no_stem_overwrites_another_or_leaves_its_folder(song, tmp_path):
-    names = ["fx_return", "../../mix", "Fx_Return"]
-    result = unity(Multitrack(names, song.audio))
-    result.params.track("../../mix")["send_db"] = 0.0
-    result.save(tmp_path / "out", stems=True)
-    assert os.listdir(tmp_path) == ["out"]
-    files = sorted(os.listdir(tmp_path / "out" / "stems"))
-    assert files == sorted(["fx_return.wav", "_.._mix.wav", "Fx_Return_2.wav", "fx_return_3.wav"])
-    assert torch.equal(load_audio(tmp_path / "out/stems/fx_return_3.wav"), result.fx_return())
-
-
-def test_failing_to_save_stems_leaves_nothing(song, tmp_path, monkeypatch):
-    def fail(path, *_, **__):
-        raise InputError(f"{path.name}: not written")
-
-    result = unity(song)
-    (tmp_path / "stems").mkdir()
-    (tmp_path / "stems" / "kick.wav").write_text("earlier")
-    monkeypatch.setattr("diffmst_lib.mixing.result.save_audio", fail)
-    for place in (tmp_path, tmp_path / "new"):
-        with pytest.raises(InputError, match="not written"):
-            result.save(place, stems=True)
-    assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == [
-        "stems",
-        "stems/kick.wav",
-    ]
-    assert (tmp_path / "stems" / "kick.wav").read_text() == "earlier"
-
-
-def test_saving_replaces_the_files_of_an_earlier_mix_and_no_others(song, tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    equal_loudness(song).save(tmp_path)
-    result = unity(song)
-    result.save(str(tmp_path))
-    assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "notes.txt"])
-    assert torch.equal(load_audio(tmp_path / "mix.wav"), result.audio)
-    trims = [
-        strip["input_gain_db"]
-        for strip in json.loads((tmp_path / "params.json").read_text("utf-8"))["tracks"].values()
-    ]
-    assert len(set(trims)) == 1  # those of the second mix
-
-
-@pytest.fixture(params=["not finite", "interrupted"])
-def failing(request, song, monkeypatch):
-    """A mix that cannot be saved, and the error that says so."""
-    result = unity(song)
-    report = result.report()
-    if request.param == "not finite":
-        result.audio = result.audio * math.nan
-        return result, report, InputError
-
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", interrupt)  # of the third file
-    return result, report, KeyboardInterrupt
-
-
-def test_failing_save_leaves_no_folder(failing, tmp_path):
-    result, report, error = failing
-    with pytest.raises(error):
-        result.save(tmp_path / "new" / "folder", report=report)
-    assert os.listdir(tmp_path) == []
-
-
-def test_failing_save_leaves_an_earlier_mix_as_it_was(failing, tmp_path):
-    result, report, error = failing
-    (tmp_path / "mix.wav").write_text("earlier")
-    with pytest.raises(error):
-        result.save(tmp_path, report=report)
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"mix.wav": "earlier"}
-
-
-def test_a_file_that_outgrows_the_disk(song, tmp_path):
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    result = unity(song)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
-    try:
-        with pytest.raises(InputError, match=r"^mix.wav: not written"):
-            result.save(tmp_path / "new")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_folder_in_the_place_of_a_file(song, tmp_path):
-    (tmp_path / "params.json").mkdir()
-    with pytest.raises(InputError, match=r"params.json: is a folder"):
-        unity(song).save(tmp_path)
-    assert os.listdir(tmp_path) == ["params.json"]
-
-
-@pytest.mark.parametrize("target", ["file", "file/below"])
-def test_saving_where_there_is_a_file(song, tmp_path, target):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match=f"^[^\n]*{target}: cannot write there[^\n]*$"):
-        unity(song).save(tmp_path / target)
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_mix_that_is_not_finite_is_not_saved(song, tmp_path):
-    result = unity(song)
-    result.audio = result.audio * math.nan
-    with pytest.raises(InputError, match="NaN"):
-        result.save(tmp_path / "new")
-    assert os.listdir(tmp_path) == []
 
 
 # What is checked before it is written

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diffmst_lib.mixing.windows import loudest_part, loudest_windows
+from diffmst_lib.mixing.windows import loudest_part, loudest_windows, robust_mean
 
 
 def test_the_loudest_part_has_the_length_that_is_asked_for_or_that_of_the_sound(noise):
@@ -34,3 +34,25 @@ def test_of_many_windows_the_dozen_loudest_are_heard_in_their_order(noise, shape
     assert all(
         torch.equal(w, audio[..., i * 4410 : (i + 1) * 4410]) for w, i in zip(windows, kept, strict=True)
     )
+
+
+def test_a_window_that_says_something_else_does_not_count():
+    said = torch.tensor([[0.4, 0.9], [0.5, 0.9], [0.5, 0.9], [0.5, 0.9], [0.6, 0.0]])
+    even = torch.full((5, 1), 0.2)
+    assert robust_mean(said, even).tolist() == pytest.approx([0.5, 0.9])
+    assert robust_mean(said[[4, 0, 2, 1, 3]], even).tolist() == pytest.approx([0.5, 0.9])
+    loud = torch.tensor([[0.05, 0.05, 0.05, 0.05, 0.8]]).T  # unless it is most of the song
+    assert robust_mean(said, loud)[1].item() == pytest.approx(0.0)
+
+
+def test_an_even_spread_has_its_mean_and_few_windows_all_count(noise):
+    ramp = torch.arange(10.0)
+    assert robust_mean(ramp, torch.full((10,), 0.1)).item() == pytest.approx(4.5)
+    few, weights = noise(4, 3), torch.tensor([[0.1, 0.2, 0.3, 0.4]]).T
+    torch.testing.assert_close(robust_mean(few, weights), (few * weights).sum(dim=0))
+
+
+def test_equal_windows_give_what_they_say():
+    weights = torch.rand(7, generator=torch.Generator().manual_seed(0))
+    mean = robust_mean(torch.full((7, 2), 0.3), (weights / weights.sum())[:, None])
+    assert mean.tolist() == pytest.approx([0.3, 0.3])

@@ -1,4 +1,4 @@
-"""The page of a listening test: one file that needs no server, no network and no other file. Chapter: Results"""
+"""The page of a listening test: one file that needs no server, no network and no other file. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sounds of a listening test: cut, faded, at one loudness, and encoded for a browser. Chapter: Results"""
+"""The sounds of a listening test: cut, faded, at one loudness, and encoded for a browser. Chapter: Results."""
 
 from __future__ import annotations
 

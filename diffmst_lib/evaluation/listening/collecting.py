@@ -1,4 +1,4 @@
-"""Ratings of many listeners, from the files that they saved, in one table. Chapter: Results"""
+"""Ratings of many listeners, from the files that they saved, in one table. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pairs of an evaluation whose mixes were kept, and those of them that a test asks about. Chapter: Results"""
+"""The pairs of an evaluation whose mixes were kept, and those of them that a test asks about. Chapter: Results."""
 
 from __future__ import annotations
 

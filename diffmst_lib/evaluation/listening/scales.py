@@ -1,4 +1,4 @@
-"""What listeners rate: four scales, and the roles that a mix can have in the test. Chapter: Results"""
+"""What listeners rate: four scales, and the roles that a mix can have in the test. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listeners whose ratings say little are left out by a rule that is fixed beforehand. Chapter: Results"""
+"""Listeners whose ratings say little are left out by a rule that is fixed beforehand. Chapter: Results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listeners who do not exist, for planning a test and for trying its statistics. Chapter: Results"""
+"""Listeners who do not exist, for planning a test and for trying its statistics. Chapter: Results."""
 
 from __future__ import annotations
 

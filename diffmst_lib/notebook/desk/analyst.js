@@ -69,7 +69,7 @@ async function decodeStems(setup, { files, scales }) {
   if (!globalThis.OfflineAudioContext) throw new Error("this browser has no Web Audio");
   const context = new OfflineAudioContext(2, 1, setup.sample_rate);
   const buffers = await decodeFiles(context, files.slice(0, setup.strips.length));
-  return engineSetup(setup, buffers, scales, setup.sample_rate);
+  return engineSetup({ ...setup, plain_sum: null }, buffers, scales, setup.sample_rate);
 }
 
 // Measures the mix as the knobs turn, from start() on: at once, or when what is being measured is done.

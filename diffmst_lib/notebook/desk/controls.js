@@ -215,24 +215,28 @@ function makeCorrelationMeter() {
   };
 }
 
-// Loudness and correlation of what is heard, and its peak. reference: {lufs, correlation} or null.
-function makeLevelDisplay(reference, isReference) {
+// Loudness and correlation of what is heard, and its peak. others: {name: {lufs, correlation, gain}} of what plays
+// besides the mix, with its gain before the mix is measured; listening() says which.
+function makeLevelDisplay(others, listening) {
   const lufs = make("span", "dm-value dm-lufs"), correlation = makeCorrelationMeter();
   const peak = make("span", "dm-peak", { textContent: "peak \u2013 dBFS" });
   const clip = make("span", "dm-clip", { textContent: "CLIP" });
   const root = make("span", "dm-levels", {}, [lufs, correlation.root, peak, clip]);
-  let mix = { lufs: NaN, correlation: NaN }, gain = 1;
+  const gains = Object.fromEntries(Object.entries(others).map(([name, other]) => [name, other.gain ?? 1]));
+  let mix = { lufs: NaN, correlation: NaN };
   return {
     root,
-    // With this factor the reference is as loud as the mix, or as it was before the mix fell silent.
-    referenceGain: () => gain,
+    // With this factor another sound is as loud as the mix, or as it was before the mix fell silent.
+    gainOf: (name) => gains[name],
     show(measured = mix) {
       mix = measured;
-      if (reference && reference.lufs !== null && Number.isFinite(mix.lufs))
-        gain = 10 ** ((mix.lufs - reference.lufs) / 20);
+      for (const [name, other] of Object.entries(others)) {
+        if (other.lufs !== null && Number.isFinite(mix.lufs))
+          gains[name] = 10 ** ((mix.lufs - other.lufs) / 20);
+      }
       const silent = mix.lufs === -Infinity ? "\u2212\u221e" : "\u2013";
       lufs.textContent = `${Number.isFinite(mix.lufs) ? signed(mix.lufs, 1) : silent} LUFS`;
-      correlation.show(isReference() ? reference.correlation : mix.correlation);
+      correlation.show((others[listening()] ?? mix).correlation);
     },
     showPeak(highest) {
       if (highest > 0) peak.textContent = `peak ${signed(20 * Math.log10(highest), 1)} dBFS`;

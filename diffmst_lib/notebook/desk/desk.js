@@ -3,17 +3,11 @@
 // come with the state, from the library's parameter table.
 
 const MASTER = "master_bus";
-const BAND_LABELS = {
-  low_shelf: "Low shelf", peak_1: "Peak 1", peak_2: "Peak 2", peak_3: "Peak 3", peak_4: "Peak 4",
-  high_shelf: "High shelf",
-};
 const KNOB_LABELS = {
   input_gain_db: "Trim", fader_db: "Fader", output_gain_db: "Output fader", threshold_db: "Threshold",
   ratio: "Ratio", attack_ms: "Attack", release_ms: "Release", knee_db: "Knee", makeup_gain_db: "Make-up",
   width: "Width", pan: "Pan",
 };
-// For the eye, and spoken after the band's name.
-const BAND_KNOBS = { gain_db: ["Gain", "gain"], frequency_hz: ["Freq.", "frequency"], q: ["Q", "Q"] };
 const EFFECT_LABELS = { eq: "Equalizer", compressor: "Compressor" };
 const STATE = ["settings", "muted", "soloed", "bypassed"];
 
@@ -123,42 +117,7 @@ function render({ model, el }) {
 
   // --- the selected strip's effects ---
 
-  const isBandGain = ({ effect, name }) => effect === "eq" && name.endsWith("_gain_db");
-  const bandNames = setup.specs.track.filter(isBandGain).map(({ name }) => name.replace(/_gain_db$/, ""));
-  const effectPanels = {
-    eq(owner) {
-      const knobNames = Object.keys(BAND_KNOBS);
-      const specOf = (name) => owner.table.find((row) => row.name === name);
-      const specs = Object.fromEntries(bandNames.map((band) => [
-        band, Object.fromEntries(knobNames.map((name) => [name, specOf(`${band}_${name}`)])),
-      ]));
-      const ofBand = (band, values) =>
-        Object.fromEntries(Object.entries(values).map(([name, value]) => [`${band}_${name}`, value]));
-      const turnBand = (band, values) => turn(owner, ofBand(band, values), `${band} ${Object.keys(values)}`);
-      const reset = (band) => turn(owner,
-        Object.fromEntries(knobNames.map((name) => [`${band}_${name}`, startOf(owner, `${band}_${name}`)])));
-      const curve = makeEqualizerCurve(owner.name, specs, BAND_LABELS, setup.sample_rate, turnBand, reset);
-      const knobs = [];
-      const bands = bandNames.map((band) => {
-        const row = knobNames.map((name) => {
-          const [short, spoken] = BAND_KNOBS[name];
-          return knobOf(owner, `${band}_${name}`, { short, label: `${BAND_LABELS[band]} ${spoken}` });
-        });
-        knobs.push(...row);
-        const title = make("strong", "", { textContent: BAND_LABELS[band] });
-        return makeGroup("dm-band", BAND_LABELS[band], [title, ...row.map(({ root }) => root)]);
-      });
-      return { parts: [curve.root, make("div", "dm-bands", {}, bands)], knobs, curve };
-    },
-    compressor(owner) {
-      const curve = makeCompressorCurve(owner.name), reduction = makeReductionMeter();
-      const specs = owner.table.filter(({ effect }) => effect === "compressor");
-      const knobs = specs.map(({ name }) => knobOf(owner, name));
-      const side = make("div", "dm-knobs", {}, knobs.map(({ root }) => root));
-      const parts = [make("div", "dm-dynamics", {}, [curve.root, side]), reduction.root];
-      return { parts, knobs, curve, reduction };
-    },
-  };
+  const effectPanels = makeEffectPanels({ setup, turn, startOf, knobOf });
   const panelBox = make("div", "dm-panels");
   let panels = [];
   function select(owner) {
@@ -215,26 +174,39 @@ function render({ model, el }) {
     dragging = false;
     player.seek(position.valueAsNumber / duration);
   };
+  const others = {}; // what can be heard besides the mix
+  if (setup.reference) others.reference = setup.reference;
+  if (setup.plain_sum) others.plain = setup.plain_sum;
   const referenceNote = !setup.reference ? "" : setup.reference.lufs === null
     ? "The reference plays at its own level."
     : "The reference plays as loud as the mix (LUFS), also while you turn its knobs.";
-  const sources = { mix: "Mix", reference: "Reference" };
-  const sourceButtons = Object.entries(sources).map(([name, text]) => {
-    const button = makeButton(text, `Listen to the ${name}`, () => listen(name));
-    button.title = name === "reference" ? referenceNote : "the mix of this desk";
+  const sources = { mix: ["Mix", "mix"], reference: ["Reference", "reference"], plain: ["Plain sum", "plain sum"] };
+  const sourceNotes = {
+    mix: "the mix of this desk", reference: referenceNote,
+    plain: "the stems as delivered, added up, as loud as the mix",
+  };
+  const sourceNames = ["mix", ...Object.keys(others)];
+  const sourceButtons = sourceNames.map((name) => {
+    const [text, spoken] = sources[name];
+    const button = makeButton(text, `Listen to the ${spoken}`, () => listen(name));
+    button.title = sourceNotes[name];
     return button;
+  });
+  const heard = () => ({
+    reference: listening === "reference" ? 1 : 0, gain: levels.gainOf("reference") ?? 1,
+    plain: listening === "plain" ? 1 : 0, plain_gain: levels.gainOf("plain") ?? 1,
   });
   function listen(name) {
     listening = name;
-    player.tell("listen", { reference: name === "reference" ? 1 : 0 });
-    sourceButtons.forEach((button, i) => press(button, Object.keys(sources)[i] === name));
+    player.tell("listen", heard());
+    sourceButtons.forEach((button, i) => press(button, sourceNames[i] === name));
     resetPeak();
     levels.show();
   }
 
   // --- levels ---
 
-  const levels = makeLevelDisplay(setup.reference, () => listening === "reference");
+  const levels = makeLevelDisplay(others, () => listening);
   let highest = 0; // peak of what has played since the last change,
   let changedBy = 0; // which is audible only some time later
   const resetPeak = () => {
@@ -271,7 +243,7 @@ function render({ model, el }) {
     show(answer, equalPower) {
       featurePanel?.show(answer, equalPower);
       levels.show(answer);
-      player.tell("listen", { gain: levels.referenceGain() });
+      player.tell("listen", heard());
     },
   });
 
@@ -283,8 +255,7 @@ function render({ model, el }) {
     say("Loading \u2026");
     try {
       const start = position.valueAsNumber / duration;
-      const source = { reference: listening === "reference" ? 1 : 0, gain: levels.referenceGain() };
-      const options = { start, loop: looping, listen: source };
+      const options = { start, loop: looping, listen: heard() };
       if (!(await player.play(() => soundingValues(state()), options))) return; // called off
       say("");
       resetPeak();
@@ -351,7 +322,7 @@ function render({ model, el }) {
   el.replaceChildren(
     make("div", "dm-bar", {}, [
       playButton, loopButton, position, time,
-      ...(setup.reference ? [makeGroup("dm-sources", "Listen to", sourceButtons)] : []),
+      ...(sourceNames.length > 1 ? [makeGroup("dm-sources", "Listen to", sourceButtons)] : []),
     ]),
     make("div", "dm-strips", {}, strips.map(({ root }) => root)),
     make("div", "dm-bar", {}, [
@@ -361,7 +332,7 @@ function render({ model, el }) {
       levels.root,
     ]),
     ...(featurePanel ? [featurePanel.root] : []),
-    panelBox, unplayed, make("small", "", { textContent: `${help} ${referenceNote}`.trim() }),
+    panelBox, unplayed, ...(setup.remark ? [make("small", "dm-remark", { textContent: setup.remark })] : []), make("small", "", { textContent: `${help} ${referenceNote}`.trim() }),
     status, box.root,
   );
 

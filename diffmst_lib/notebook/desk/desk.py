@@ -6,14 +6,10 @@ Chapter: The console.
 from __future__ import annotations
 
 import base64
-import html
 import json
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -21,53 +17,33 @@ import numpy as np
 import torch
 import traitlets
 
-from ...audio.loudness import (
-    ABSOLUTE_GATE,
-    BLOCK_S,
-    BUS_LUFS,
-    MIX_LUFS,
-    OFFSET_DB,
-    RELATIVE_GATE,
-    STEP,
-    k_weighting,
-    loudness,
-)
+from ...audio.loudness import BUS_LUFS, MIX_LUFS, loudest_window, loudness
 from ...audio.multitrack import Multitrack, check_stereo
-from ...console.compressor import compressor_lookahead
 from ...console.mixing_console import MixingConsole
 from ...console.params import ConsoleParams
-from ...console.specs import ParamSpec, own_effects, takes_stems
-from ...console.table import SECTIONS
+from ...console.specs import takes_stems
+from ...console.table import OFF_DB
 from ...mixing.result import MixResult
 from ...mixing.start import neutral_params
-from ...style.bark import BARK_FFT, bark_edges_hz
-from ...style.features import BARK_FLOOR, POWER_FLOOR, SIDE_FLOOR, WIDTH_KNEE, audio_features
-from ...style.losses import AF_WEIGHTS
 from ..players.encoding import as_samples, encode_samples, excerpt_span, headroom_gain
-
-_HERE = Path(__file__).parent
-# Each part uses the parts before it.
-_PARTS = (
-    "dsp",
-    "settings",
-    "settings_box",
-    "history",
-    "player",
-    "controls",
-    "curves",
-    "levels",
-    "features",
-    "analyst",
-    "feature_panel",
-    "desk",
-    "static_page",
+from .constants import (
+    EFFECTS,
+    MASTER,
+    console_constants,
+    feature_constants,
+    loudest_start,
+    measured_levels,
+    plain_sum_levels,
+    remark,
+    switched_off,
 )
-_SCRIPTS = {part: (_HERE / f"{part}.js").read_text("utf-8") for part in _PARTS}
-SCRIPT = "\n".join(_SCRIPTS.values())  # the desk as one ES module
+from .page import SCRIPT, STYLE, static_page
+
+__all__ = ["SCRIPT", "Desk", "desk"]
+
 CONTROLS = ("fader", "pan", "width", "eq", "compressor", "master")
 COMPRESSIONS = (0.3, 0.4, 0.5, 0.6)  # the first that fits; at 0.6 a mix loses more than 1 dB above 15 kHz
 AUDIO_BYTES = 1_300_000  # limit in base64; with script and settings, a desk takes less than 1.5 MB
-MASTER = "master_bus"  # the master's name in `bypassed`
 
 
 class Desk(anywidget.AnyWidget):
@@ -88,7 +64,7 @@ class Desk(anywidget.AnyWidget):
     """
 
     _esm = SCRIPT
-    _css = _HERE / "desk.css"
+    _css = STYLE
     setup = traitlets.Dict(read_only=True).tag(sync=True)
     settings = traitlets.Dict().tag(sync=True)
     muted = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -97,23 +73,26 @@ class Desk(anywidget.AnyWidget):
 
     def __init__(
         self,
-        song: Multitrack,
+        song: Multitrack | MixResult,
         params: ConsoleParams | None = None,
         *,
         reference: torch.Tensor | MixResult | None = None,
         controls: str | Sequence[str] = CONTROLS,
         seconds: float = 8.0,
-        start_s: float = 0.0,
+        start_s: float | None = None,
         features: bool = False,
     ) -> None:
+        result = song if isinstance(song, MixResult) else None
+        song = result.song if result else song
         if not isinstance(song, Multitrack):
-            raise ValueError(f"a desk needs a song, a Multitrack, got {type(song).__name__}")
+            raise ValueError(f"a desk needs a song, a Multitrack, or a mix of one, got {type(song).__name__}")
         controls = (controls,) if isinstance(controls, str) else tuple(controls)
         unknown = [name for name in controls if name not in CONTROLS]
         if unknown or not controls:
             got = ", ".join(map(repr, unknown)) or "none"
             raise ValueError(f"controls must be some of {', '.join(CONTROLS)}, got {got}")
-        span = excerpt_span(song.audio.shape[-1], song.sample_rate, start_s, seconds, "song")
+        begins_s = (loudest_start(result, seconds) if result else 0.0) if start_s is None else start_s
+        span = excerpt_span(song.audio.shape[-1], song.sample_rate, begins_s, seconds, "song")
         self._audio = song.audio[..., span].detach().cpu().float()
         self._names, self._sample_rate = list(song.names), song.sample_rate
         if MASTER in self._names:
@@ -126,22 +105,34 @@ class Desk(anywidget.AnyWidget):
             as_samples(stem[:channels], f"stem {name!r}")
             for name, stem, channels in zip(self._names, self._audio, self._channels, strict=True)
         ]
-        self.params = _as_delivered(song) if params is None else params
+        if params is None:
+            params = result.params if result else _as_delivered(song)
+        self.params = params
+        whole = result.reference if result and reference is None else reference
         self.reference: torch.Tensor | None = None
         measured = None
-        if reference is not None:
-            self.reference, measured = self._matched(reference, span)
-        description = self._describe(controls, measured)
-        self.set_trait("setup", description | ({"features": self._feature_table()} if features else {}))
+        if whole is not None:
+            from_loudest = result is not None and reference is None  # another song: there is no same place
+            self.reference, measured = self._matched(whole, span, from_loudest)
+        self._result = result or MixResult(
+            torch.zeros(2, 1),  # rendered when it is asked for
+            self.params,
+            song,
+            reference=getattr(whole, "audio", whole),
+        )
+        description = self._describe(controls) | {"reference": measured}
+        if result:
+            description["plain_sum"] = plain_sum_levels(self._audio.sum(dim=0), self.mix(), self._sample_rate)
+            description["remark"] = remark(result)
+        if features:
+            description["features"] = feature_constants(self.reference, self._sample_rate)
+        self.set_trait("setup", description)
         super().__init__()  # last: it sends the state to the browser
         self.on_msg(self._answer)
 
-    def _describe(
-        self, controls: tuple[str, ...], reference: dict[str, float | None] | None
-    ) -> dict[str, Any]:
+    def _describe(self, controls: tuple[str, ...]) -> dict[str, Any]:
         """Return the constants for the browser."""
-        specs = {section: [asdict(spec) for spec in self.params.specs(section)] for section in SECTIONS}
-        return {
+        return console_constants(self.params) | {
             "sample_rate": self._sample_rate,
             "num_samples": self._audio.shape[-1],
             "strips": [
@@ -149,63 +140,28 @@ class Desk(anywidget.AnyWidget):
                 for name, channels in zip(self._names, self._channels, strict=True)
             ],
             "controls": list(controls),
-            "specs": specs,
-            "own_effects": [  # which the browser does not play
-                effect.name for s in ("track", MASTER) for effect in own_effects(self.params.preset, s)
-            ],
-            "bypass": {
-                effect: _switched_off(self.params.specs("track"), effect) for effect in ("eq", "compressor")
-            },
-            "lookahead": {  # in samples
-                section: compressor_lookahead(section, sample_rate=self._sample_rate)
-                for section in ("track", MASTER)
-            },
-            "levels": {
-                "k_weighting": k_weighting(self._sample_rate).tolist(),
-                "block_s": BLOCK_S,
-                "step": STEP,
-                "absolute_gate": ABSOLUTE_GATE,
-                "relative_gate": RELATIVE_GATE,
-                "offset_db": OFFSET_DB,
-            },
             "initial": self.settings,
-            "reference": reference,
         }
-
-    def _feature_table(self) -> dict[str, Any]:
-        """Return constants and the features of the reference, with which the browser measures the mix."""
-        table = {
-            "edges_hz": bark_edges_hz().tolist(),
-            "bark_fft": BARK_FFT,
-            "bark_floor": BARK_FLOOR["default"],
-            "side_floor": SIDE_FLOOR,
-            "power_floor": POWER_FLOOR,
-            "width_knee": WIDTH_KNEE,
-            "weights": AF_WEIGHTS,
-            "reference": None,
-        }
-        if self.reference is not None:
-            measured = audio_features(self.reference, sample_rate=self._sample_rate)
-            table["reference"] = {name: value.numpy().T.tolist() for name, value in measured.items()}
-        return table
 
     def _matched(
-        self, reference: torch.Tensor | MixResult, span: slice
+        self, reference: torch.Tensor | MixResult, span: slice, from_loudest: bool
     ) -> tuple[torch.Tensor, dict[str, float | None]]:
         """Return the excerpt of the reference at the loudness of the mix, and its measures as sent."""
         sample_rate = getattr(reference, "sample_rate", self._sample_rate)
         if sample_rate != self._sample_rate:
             raise ValueError(f"the reference has {sample_rate} Hz, the song {self._sample_rate} Hz")
         audio, lufs = check_stereo(getattr(reference, "audio", reference), sample_rate=sample_rate)
+        length = span.stop - span.start
         start = span.start if audio.shape[-1] >= span.stop else 0
-        clip = audio[:, start : start + span.stop - span.start].detach().cpu().float()
+        if from_loudest:
+            start = loudest_window(audio, length / sample_rate, sample_rate=sample_rate)
+        clip = audio[:, start : start + length].detach().cpu().float()
         if clip.shape != audio.shape:
             lufs = loudness(clip, sample_rate=sample_rate)
         mix_lufs = loudness(self.mix(), sample_rate=sample_rate)
         if math.isfinite(lufs) and math.isfinite(mix_lufs):
             clip, lufs = clip * 10 ** ((mix_lufs - lufs) / 20), mix_lufs
-        measured = {"lufs": lufs, "correlation": _correlation(clip)}
-        return clip, {name: value if math.isfinite(value) else None for name, value in measured.items()}
+        return clip, measured_levels(clip, sample_rate, lufs)
 
     @property
     def params(self) -> ConsoleParams:
@@ -252,7 +208,7 @@ class Desk(anywidget.AnyWidget):
     def _check_bypassed(self, proposal: dict[str, Any]) -> list[list[str]]:
         pairs = [list(pair) for pair in proposal["value"]]
         for pair in pairs:
-            if len(pair) != 2 or pair[0] not in (*self._names, MASTER) or pair[1] not in ("eq", "compressor"):
+            if len(pair) != 2 or pair[0] not in (*self._names, MASTER) or pair[1] not in EFFECTS:
                 raise ValueError(f"cannot bypass {pair}: expected (stem or {MASTER!r}, 'eq' or 'compressor')")
         return pairs
 
@@ -271,15 +227,55 @@ class Desk(anywidget.AnyWidget):
             >>> desk(Multitrack(["kick"], torch.zeros(1, 2, 44100)), seconds=0.5).mix().shape
             torch.Size([2, 22050])
         """
-        params, audio = self.params, self._audio.clone()
+        params, audio = self._bypassing(self.params), self._audio.clone()
         for row, name in enumerate(self._names):
-            if name in self.muted or (self.soloed and name not in self.soloed):
+            if not self._sounds(name):
                 audio[row] = 0.0
+        return MixingConsole(self._sample_rate, params.preset).render(audio, params)
+
+    def to_result(self, *, switches: bool = False) -> MixResult:
+        """Mix the whole song with the knobs as they are on the desk.
+
+        Args:
+            switches: Whether mute, solo and bypass count as well: what is silent on the desk has its fader off,
+                what is bypassed is neutral.
+
+        Returns:
+            The result that the desk shows, with what was moved on it as an edit: `undo` leads back. With nothing
+            moved, that result itself. Of a mix with sections, what was moved is moved in all of them.
+
+        Example:
+            >>> import diffmst_lib as dm
+            >>> song = dm.load_multitrack(dm.data_dir() / "multitracks" / "rubidium").excerpt(0, 2)
+            >>> d = desk(dm.equal_loudness(song))
+            >>> p = d.params
+            >>> p.track("vox_lead")["pan"] = 0.4
+            >>> d.params = p
+            >>> d.to_result().edits[["strip", "knob", "after"]].values.tolist()
+            [['vox_lead', 'pan', 0.4]]
+        """
+        params = self.params
+        if switches:
+            params = self._bypassing(params)
+            for name in self._names:
+                if not self._sounds(name):
+                    params.track(name)["fader_db"] = OFF_DB
+        if self._result.audio.any() and params.to_json() == self._result.params.to_json():
+            return self._result
+        return self._result.with_params(params)
+
+    def _sounds(self, name: str) -> bool:
+        """Tell whether a stem is heard: not muted, and soloed where any is."""
+        return name not in self.muted and (not self.soloed or name in self.soloed)
+
+    def _bypassing(self, params: ConsoleParams) -> ConsoleParams:
+        """Return a copy in which bypassed effects are neutral."""
+        params = params.clone()
         for name, effect in self.bypassed:
             strip, section = (params.master_bus, MASTER) if name == MASTER else (params.track(name), "track")
-            for knob, neutral in _switched_off(params.specs(section), effect).items():
+            for knob, neutral in switched_off(params.specs(section), effect).items():
                 strip[knob] = neutral
-        return MixingConsole(self._sample_rate, params.preset).render(audio, params)
+        return params
 
     @cached_property
     def _files(self) -> tuple[list[bytes], list[float]]:
@@ -313,18 +309,7 @@ class Desk(anywidget.AnyWidget):
         files, scales = self._files
         state = {key: getattr(self, key) for key in ("setup", "settings", "muted", "soloed", "bypassed")}
         state |= {"scales": scales, "audio": [base64.b64encode(file).decode() for file in files]}
-        stems = html.escape(", ".join(self._names))
-        unused = () if "features" in self.setup else ("features", "feature_panel")
-        script = "\n".join(text for part, text in _SCRIPTS.items() if part not in unused)
-        script = re.sub(
-            r"(?m)^ *(//.*\n)?", "", script
-        )  # no indents and comments: a page holds several desks
-        return (
-            f"<style>{(_HERE / 'desk.css').read_text('utf-8')}</style>"
-            f'<div class="dm-desk" data-static>A mixing desk for {stems}: it needs JavaScript.</div>'
-            f'<script type="application/json">{json.dumps(state).replace("<", chr(92) + "u003c")}</script>'
-            f'<script type="module">{script}\nrenderStatic();\n</script>'
-        )
+        return static_page(state, self._names)
 
 
 def _as_delivered(song: Multitrack) -> ConsoleParams:
@@ -334,29 +319,14 @@ def _as_delivered(song: Multitrack) -> ConsoleParams:
     return params
 
 
-def _correlation(audio: torch.Tensor) -> float:
-    """Return the correlation of left and right, NaN where one of them is silent."""
-    left, right = audio.double()
-    return float(left @ right / (left.norm() * right.norm()))
-
-
-def _switched_off(specs: Sequence[ParamSpec], effect: str) -> dict[str, float]:
-    """Return the knobs that switch off an effect, {name: neutral value}. Its other knobs can stay."""
-    return {
-        spec.name: spec.neutral
-        for spec in specs
-        if spec.effect == effect and (spec.name.endswith("gain_db") or spec.name == "ratio")
-    }
-
-
 def desk(
-    song: Multitrack,
+    song: Multitrack | MixResult,
     params: ConsoleParams | None = None,
     *,
     reference: torch.Tensor | MixResult | None = None,
     controls: str | Sequence[str] = CONTROLS,
     seconds: float = 8.0,
-    start_s: float = 0.0,
+    start_s: float | None = None,
     features: bool = False,
 ) -> Desk:
     """Show a mixing desk: the default console plays in the browser while you turn its knobs.
@@ -368,23 +338,25 @@ def desk(
     `ConsoleParams.from_json`.
 
     The desk shows loudness (LUFS) and correlation of the mix, measured over the whole excerpt. The reference
-    plays as loud as the mix, also while knobs are turned.
+    plays as loud as the mix, also while knobs are turned. A desk of a `MixResult` plays the plain sum of the
+    stems as well, and what is moved on it comes back with `.to_result()`.
 
     The console runs at the song's sample rate. Stems above 48 kHz are sent to it as MP3 at 44.1 or 48 kHz.
     The browser does not play the effects bus, nor the effects of a registered console (`register_console`),
     and says so; their knobs stay in `.params`, and `.mix()` renders them.
 
     Args:
-        song: Song with the stems.
-        params: Start values of the knobs for the song's stems, of a console of stems. Default: the song as
-            delivered, its plain sum at -16 LUFS.
+        song: Song with the stems, or a `MixResult` of it. A mix with sections is shown with the console of its
+            loudest.
+        params: Start values of the knobs for the song's stems, of a console of stems. Default: those of the
+            result, or the song as delivered, its plain sum at -16 LUFS.
         reference: Stereo audio (2, num_samples) at the song's sample rate, or a `MixResult`, to compare with.
             It plays from `start_s` on, or from its own start if it is too short, at the loudness (LUFS) of
-            the mix.
+            the mix. Default: the record of the result, from its loudest part.
         controls: Controls to show, some of "fader", "pan", "width", "eq", "compressor", "master". Hidden
             effects still work.
         seconds: Length of the excerpt in seconds. Nine stereo stems of 8 s take about a megabyte.
-        start_s: Start of the excerpt in seconds.
+        start_s: Start of the excerpt in seconds. Default: the start of the song; of a result its loudest part.
         features: Whether to show a panel with the `audio_features` of the whole excerpt. It follows every
             knob while it is turned, even before playing. With a reference, it also shows the reference's
             features, at the loudness of the mix with `params`, and the weighted terms of the
@@ -393,7 +365,8 @@ def desk(
             `.mix()` by about 0.1 dB, Bark bands by 0.5 dB.
 
     Returns:
-        Desk, which a notebook shows, with `.params`, `.mix()`, `.muted`, `.soloed` and `.bypassed`.
+        Desk, which a notebook shows, with `.params`, `.mix()`, `.to_result()`, `.muted`, `.soloed` and
+        `.bypassed`.
 
     Raises:
         ValueError: For a song that is not a Multitrack or has a stem named "master_bus", parameters that do

@@ -242,18 +242,20 @@ export function makeDsp() {
 
   // The console on buffers that are known in advance: it reads ahead of what plays, so nothing sounds late.
   class Desk {
-    // stems: a list of channels each, Float32Arrays, one for a mono stem; reference: [left, right] or null;
-    // specs and lookahead (in samples): {track, master_bus}.
-    constructor({ stems, numSamples, reference, specs, lookahead, sampleRate }) {
-      Object.assign(this, { stems, numSamples, reference });
+    // stems: a list of channels each, Float32Arrays, one for a mono stem; reference and plain, what else may
+    // play: [left, right] or null; specs and lookahead (in samples): {track, master_bus}.
+    constructor({ stems, numSamples, reference, plain, specs, lookahead, sampleRate }) {
+      Object.assign(this, { stems, numSamples });
       const trackSpecs = [...specs.track, { name: "on", low: 0, high: 1 }]; // 0 where a stem is muted
       this.chains = stems.map(({ length }) => new Chain(length, trackSpecs, lookahead.track, sampleRate));
       this.master = new Chain(2, specs.master_bus, lookahead.master_bus, sampleRate);
       this.ahead = lookahead.track + lookahead.master_bus;
       this.masterAhead = lookahead.master_bus;
-      // reference: 0 where the mix plays, 1 where the reference does; gain: the reference's level
-      this.source = new Knobs(["reference", "gain"].map((name) => ({ name, low: 0, high: 1 })));
-      this.source.set({ reference: 0, gain: 1 }, true);
+      // reference: 0 where the mix plays, 1 where the reference does; gain: its level; the plain sum likewise
+      this.others = [["reference", "gain", reference], ["plain", "plain_gain", plain]];
+      const names = this.others.flatMap(([on, gain]) => [on, gain]);
+      this.source = new Knobs(names.map((name) => ({ name, low: 0, high: 1 })));
+      this.source.set({ reference: 0, gain: 1, plain: 0, plain_gain: 1 }, true);
       [this.blocks, this.mix] = [0, 1].map(() => [new Float64Array(BLOCK), new Float64Array(BLOCK)]);
       this.next = 0; // the sample that plays next
       this.loop = true;
@@ -283,8 +285,7 @@ export function makeDsp() {
       this.set(this.values, true);
       this.next = start - this.ahead;
       while (this.next < start) this.advance(Math.min(BLOCK, start - this.next));
-      this.blend = new Ramp();
-      this.level = new Ramp();
+      this.ramps = this.others.map(() => ({ blend: new Ramp(), level: new Ramp() }));
       this.entry = new Ramp(); // a clip entered in its middle would click
       this.entry.next(start > 0 ? 0 : 1);
       this.playing = true;
@@ -332,19 +333,23 @@ export function makeDsp() {
       if (this.loop && this.next >= numSamples) this.next %= numSamples;
     }
 
-    // From the mix to what the listener gets: the reference instead, the end of the clip, the master's meter.
+    // From the mix to what the listener gets: another sound instead, the end of the clip, the master's meter.
     deliver(at, count) {
       this.source.glide();
-      this.blend.next(this.source.now.reference);
-      this.level.next(this.source.now.gain);
+      this.ramps.forEach(({ blend, level }, k) => {
+        const [on, gain] = this.others[k];
+        blend.next(this.source.now[on]);
+        level.next(this.source.now[gain]);
+      });
       this.entry.next(1);
       const { numSamples, loop } = this;
       this.mix.forEach((channel, side) => {
-        const other = this.reference?.[side];
         for (let i = 0; i < count; i++) {
           const from = loop ? (at + i) % numSamples : at + i;
           let y = from < numSamples ? this.entry.at(i, count) * channel[i] : 0;
-          y += this.blend.at(i, count) * (this.level.at(i, count) * (other?.[from] ?? 0) - y);
+          this.ramps.forEach(({ blend, level }, k) => {
+            y += blend.at(i, count) * (level.at(i, count) * (this.others[k][2]?.[side][from] ?? 0) - y);
+          });
           channel[i] = y;
           this.masterPeak = Math.max(this.masterPeak, Math.abs(y));
         }
@@ -385,7 +390,7 @@ export function makeDsp() {
       if (action === "play") this.desk.play(value);
       if (action === "stop") this.desk.playing = false;
       if (action === "loop") this.desk.loop = value;
-      if (action === "listen") this.desk.listenTo(value); // {reference: 0 or 1, gain}, or one of them
+      if (action === "listen") this.desk.listenTo(value); // {reference: 0 or 1, gain, ...}, or some of them
     }
 
     process(left, right) {

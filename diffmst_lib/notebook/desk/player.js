@@ -49,6 +49,16 @@ async function addModule(context) {
   return false;
 }
 
+// The stems as they are delivered, added up: [left, right].
+const summed = (stems, numSamples) => [0, 1].map((side) => {
+  const sum = new Float32Array(numSamples);
+  for (const channels of stems) {
+    const samples = channels[Math.min(side, channels.length - 1)];
+    for (let i = 0; i < numSamples; i++) sum[i] += samples[i];
+  }
+  return sum;
+});
+
 // What the engine needs besides the knobs. buffers: AudioBuffers of the stems, then of the reference, if any;
 // scales: factors that give them back their level.
 export function engineSetup(setup, buffers, scales, sampleRate) {
@@ -66,7 +76,7 @@ export function engineSetup(setup, buffers, scales, sampleRate) {
   const last = strips.length;
   const reference = buffers[last] ? [0, 1].map((side) => channel(buffers[last], scales[last], side)) : null;
   return {
-    stems, reference, numSamples, sampleRate,
+    stems, reference, plain: setup.plain_sum ? summed(stems, numSamples) : null, numSamples, sampleRate,
     specs: { track: specs.track, master_bus: specs.master_bus },
     lookahead: {
       track: Math.round(lookahead.track * timeScale),
@@ -143,7 +153,7 @@ class DeskPlayer {
   }
 
   // Call it in a click. Returns whether it plays: false when cancel() or close() came first.
-  // start: 0 to 1 of the clip; values: a function that gives the knobs; listen: {reference, gain}.
+  // start: 0 to 1 of the clip; values: a function that gives the knobs; listen: levels of the sources.
   async play(values, { start, loop, listen }) {
     const turn = (this.pending = {});
     clearTimeout(this.falling);

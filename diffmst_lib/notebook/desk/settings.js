@@ -53,6 +53,7 @@ export function readSettings(text, { strips, specs, sample_rate, initial: { form
     fail(error.message);
   }
   if (!isObject(data) || !isObject(data.tracks)) fail("tracks are missing");
+  if (data.sections !== undefined) fail("it holds a console for each section, this desk takes one");
   if (data.version !== version)
     fail(`its version is ${JSON.stringify(data.version)}, this desk reads ${version}`);
   if (data.preset !== preset)

@@ -235,7 +235,10 @@ def out_of_range(song):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda song: dm.desk({"kick": torch.zeros(10)}), "needs a song, a Multitrack, got dict"),
+        (
+            lambda song: dm.desk({"kick": torch.zeros(10)}),
+            "needs a song, a Multitrack, or a mix of one, got dict",
+        ),
         (
             lambda song: dm.desk(song, controls=("fader", "knob")),
             "fader, pan, width, eq, compressor, master, got 'knob'",
@@ -285,7 +288,7 @@ def test_refused_settings_change_nothing(toy):
     before = desk.params.to_json()
     settings = json.loads(before)
     settings["tracks"]["kick"]["pan"] = 1.5
-    with pytest.raises(ValueError, match=r"kick: pan = 1\.5 is outside 0 to 1"):
+    with pytest.raises(ValueError, match=r"tracks\.kick\.pan: 1\.5 is outside 0 to 1"):
         desk.settings = settings
     assert desk.params.to_json() == before
 

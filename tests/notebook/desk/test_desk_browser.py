@@ -75,6 +75,7 @@ BAD = {
     "rate": "it is for 48000 Hz, the song is at 44100 Hz",
     "version": "its version is 1, this desk reads 3",
     "no master": "master_bus is missing",
+    "sections": "it holds a console for each section, this desk takes one",
 }
 
 
@@ -92,6 +93,7 @@ def spoiled(params, how):
         "rate": lambda: data.update(sample_rate=48000),
         "version": lambda: data.update(version=1),
         "no master": lambda: data.pop("master_bus"),
+        "sections": lambda: data.update(version=4, sections={}),
     }
     if how not in changes:
         return how
