@@ -20,11 +20,19 @@ def test_library_example(tmp_path, monkeypatch, capsys):
     )
     assert names["mixes"].shape == (2, 2, 441000)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "Effects",
+        "audio",
+        "channels.csv",
+        "channels.md",
+        "diffmst_master.jsfx",
+        "diffmst_strip.jsfx",
         "mix.wav",
         "model",
         "params.csv",
         "params.json",
         "report.json",
+        "session.RPP",
+        "session.dawproject",
         "sheet.pdf",
         "stems",
     ]

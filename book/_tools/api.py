@@ -19,6 +19,7 @@ BOXES = {
     "data": "Data sets",
     "training": "Training",
     "evaluation": "Comparing systems",
+    "export": "Sessions for workstations",
     "plots": "Figures",
     "notebook": "Players, explorers, exercises",
     "bench": "Measuring speed",
