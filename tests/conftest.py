@@ -13,9 +13,11 @@ from hypothesis import settings
 import diffmst_lib as dm
 from diffmst_lib.audio.loudness import level_stems
 
-# A shell's background job ignores Ctrl-C, and so would the commands that tests interrupt.
+# A shell's background job ignores Ctrl-C, nohup SIGHUP, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None
 )  # a failure in CI happens here as well
