@@ -3,7 +3,7 @@
 Equalizers keep their states, compressors theirs and the sound that waits for the gain that runs ahead, reverbs what
 still rings.
 
-Chapter: Mix your own song.
+Chapter: Beyond the paper.
 """
 
 from __future__ import annotations

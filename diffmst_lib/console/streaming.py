@@ -7,7 +7,7 @@ Our console "default" on a CPU goes in blocks, with one setting or with a consol
 one's own, one with registered effects or a meter, "reference", and sound on a GPU are rendered in one pass, as
 `MixingConsole.render` does; sections are then rendered whole and cross-faded.
 
-Chapter: Mix your own song.
+Chapter: Beyond the paper.
 """
 
 from __future__ import annotations
