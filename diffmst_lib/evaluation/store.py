@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import io
 import json
 import math
@@ -103,6 +104,9 @@ class Embeddings:
 
     Args:
         folder: Folder of the evaluation; what is there is read.
+
+    Raises:
+        InputError: For a file that is broken.
     """
 
     def __init__(self, folder: Path):
@@ -112,10 +116,13 @@ class Embeddings:
         cut_off(self.new)
         if self.new.is_file():
             lines = self.new.read_bytes().split(b"\n")[:-1]
-            for line in lines:
-                one = json.loads(line)
-                vectors = np.frombuffer(base64.b64decode(one["vectors"]), dtype="<f4")
-                self.vectors[one["system"], one["pair"]] = vectors.reshape(one["shape"])
+            try:
+                for line in lines:
+                    one = json.loads(line)
+                    vectors = np.frombuffer(base64.b64decode(one["vectors"]), dtype="<f4")
+                    self.vectors[one["system"], one["pair"]] = vectors.reshape(one["shape"])
+            except (ValueError, TypeError, KeyError) as error:
+                raise InputError(f"{self.new}: broken ({why(error)[:200]}): remove it, and {PAIRS}") from None
 
     def add(self, key: Key, vectors: np.ndarray) -> None:
         """Add what one sound gave, (patches, features), to the end of a file, at once."""
@@ -175,8 +182,10 @@ def append(path: Path, text: str) -> None:
     """
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        data = text.encode("utf-8", "surrogateescape")
         try:
-            os.write(file, text.encode("utf-8", "surrogateescape"))
+            if os.write(file, data) < len(data):  # a disk that is nearly full takes a part
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
     except OSError as error:

@@ -95,14 +95,24 @@ def run_date(folder):
     return read_run(folder)["date"]
 
 
-def test_any_two_runs_give_the_same_table(data, tmp_path):
-    one, other = (
-        run(data, tmp_path / name, ["sum", "random"], workers=workers, seed=5)
-        for name, workers in (("a", 0), ("b", 1))
-    )
-    pd.testing.assert_frame_equal(one.pairs.drop(columns=TIMES), other.pairs.drop(columns=TIMES), rtol=1e-4)
-    assert one.summary["kad"].to_numpy() == pytest.approx(other.summary["kad"].to_numpy(), rel=1e-3)
-    third = run(data, tmp_path / "c", ["random"], seed=6)
+def test_any_two_runs_give_the_same_table_and_a_process_that_dies_is_a_failed_mix(
+    data, tmp_path, monkeypatch
+):
+    (tmp_path / "dies").touch()
+    monkeypatch.setenv(DIES, str(tmp_path / "dies"))
+    systems, options = ["sum", "random"], {"embedding": deadly, "seed": 5}
+    other = run(data, tmp_path / "b", systems, workers=1, **options)
+    assert other.pairs["error"].tolist() == ["the process that mixed ended (signal 9)"] + [""] * 7
+    one = run(data, tmp_path / "a", systems, **options)
+    lost, there = other.pairs.drop(columns=TIMES), one.pairs.drop(columns=TIMES)
+    pd.testing.assert_frame_equal(there[1:], lost[1:], rtol=1e-4)
+    again = run(
+        data, tmp_path / "b", systems, **options
+    )  # here it is only the failed mix that is tried again
+    pd.testing.assert_frame_equal(there, again.pairs.drop(columns=TIMES), rtol=1e-4)
+    assert again.pairs.loc[1:, TIMES].equals(other.pairs.loc[1:, TIMES])
+    assert one.summary["kad"].to_numpy() == pytest.approx(again.summary["kad"].to_numpy(), rel=1e-3)
+    third = run(data, tmp_path / "c", ["random"], embedding=None, seed=6)
     random = one.pairs[one.pairs["system"] == "random"]
     assert third.pairs["af_mean"].tolist() != random["af_mean"].tolist()
 
@@ -154,18 +164,6 @@ def test_a_failure_is_a_row_and_is_tried_again(data, tmp_path, own):
     assert "- fails: RuntimeError: no luck (2)" in (tmp_path / "summary.md").read_text("utf-8")
     broken.clear()
     assert run(data, tmp_path, ["fails", "sum"]).failed == 0
-
-
-def test_a_process_that_dies_is_a_failed_mix(data, tmp_path, monkeypatch):
-    (tmp_path / "dies").touch()
-    monkeypatch.setenv(DIES, str(tmp_path / "dies"))
-    found = run(data, tmp_path / "out", embedding=deadly, workers=1)
-    assert found.pairs["error"].tolist() == ["the process that mixed ended (signal 9)"] + [""] * 7
-
-
-def test_what_cannot_go_to_another_process_is_said(data, tmp_path):
-    with pytest.raises(InputError, match="use workers=0"):
-        run(data, tmp_path / "out", embedding=lambda audio, rate: audio, workers=1)
 
 
 def test_systems_that_fit_get_the_first_pairs(data, tmp_path):
