@@ -135,9 +135,14 @@ def _held(params: ConsoleParams) -> list[Lock]:
 
 
 def _silent(part: Multitrack, params: ConsoleParams) -> list[Lock]:
-    """List the strips through which nothing comes in a part of the song: nothing can be said about them."""
+    """List the strips through which nothing is heard in a part of the song: nothing can be said about them."""
     tracks = console_tracks(part, params.preset)[1]
-    return [(row, None) for row, track in enumerate(tracks) if not bool(track.any())]
+    return [(row, None) for row, track in enumerate(tracks) if not _sounds(track, part.sample_rate)]
+
+
+def _sounds(track: torch.Tensor, sample_rate: int) -> bool:
+    """Tell whether a stem (2, T) or a channel (T,) can be heard: what a decoder leaves of silence cannot."""
+    return math.isfinite(loudness(torch.atleast_2d(track), sample_rate=sample_rate))
 
 
 def at_level_of(
@@ -187,12 +192,14 @@ def _loudest(song: Multitrack, sections: Sequence[Section]) -> int:
 def _follow_where_silent(
     song: Multitrack, sections: Sequence[Section], consoles: dict[str, ConsoleParams], loudest: ConsoleParams
 ) -> None:
-    """Give strips through which nothing comes in a kind of section those of the loudest: they need not move."""
+    """Give strips through which nothing is heard in a kind of section those of the loudest: they need not move."""
     audio = console_tracks(song, loudest.preset)[1]
     for group, console in consoles.items():
         parts = [section for section in sections if section.group == group]
         for row, track in enumerate(audio):
-            silent = not any(bool(of_sections(track, [part], song.sample_rate).any()) for part in parts)
+            silent = not any(
+                _sounds(of_sections(track, [part], song.sample_rate), song.sample_rate) for part in parts
+            )
             if silent and not torch.equal(console.tracks[row], loudest.tracks[row]):
                 console = consoles[group] = console.clone()
                 console.tracks[row] = loudest.tracks[row]
