@@ -1,6 +1,6 @@
 """A session as DAWproject, the open format that Bitwig, Studio One and Cubase read.
 
-A ZIP with `project.xml` and `metadata.xml`, and with the audio where all of it is written with the session.
+A ZIP with `project.xml` and `metadata.xml`, and with the audio where it was asked to be embedded.
 Units are named in the file: hertz, decibels, seconds, ratios as such (4 is 4:1), volumes and sends as
 factors, pans from 0 to 1.
 
@@ -68,9 +68,8 @@ _PAN, _VOLUME = ("Pan", "normalized", 0.0, 1.0), ("Volume", "linear", 0.0, 2.0)
 def dawproject_files(session: Session) -> dict[str, Callable[[Path], object]]:
     """List the file of a DAWproject session, as `disk.write_together` takes it.
 
-    Tracks play their files where they lie, by relative paths where possible. Where every file is written with
-    the session, as with `--embed`, they are in the ZIP as well, which can then be sent alone; their writers
-    (`stem_writers`) come first.
+    Tracks play their files where they lie, by relative paths where possible. Of an embedded session they are in
+    the ZIP as well, which can then be sent alone; their writers (`stem_writers`) come first.
 
     Args:
         session: The session.
@@ -89,13 +88,12 @@ def dawproject_files(session: Session) -> dict[str, Callable[[Path], object]]:
 
 
 def _write(session: Session, path: Path) -> None:
-    inside = all(track.clip.written for track in session.tracks)
     with zipfile.ZipFile(path, "w") as archive:
         for name, root in (("project.xml", project_xml(session)), ("metadata.xml", _metadata_xml(session))):
             ET.indent(root)
             content = ET.tostring(root, encoding="utf-8", xml_declaration=True)
             archive.writestr(_entry(name, zipfile.ZIP_DEFLATED), content + b"\n")
-        if inside:
+        if session.embedded:
             for track in session.tracks:
                 name = f"{AUDIO}/{track.clip.path.name}"
                 with (
@@ -164,7 +162,6 @@ def _track(parent: ET.Element, identity: str, name: str, comment: str, **more: s
 
 
 def _clip(lane: ET.Element, identity: str, name: str, clip: Clip, session: Session) -> None:
-    inside = all(track.clip.written for track in session.tracks)
     seconds = number(clip.seconds)
     clips = ET.SubElement(lane, "Clips", id=f"{identity}-clips")
     element = ET.SubElement(
@@ -185,7 +182,7 @@ def _clip(lane: ET.Element, identity: str, name: str, clip: Clip, session: Sessi
         sampleRate=str(clip.sample_rate),
         duration=seconds,
     )
-    if inside:
+    if session.embedded:
         ET.SubElement(audio, "File", path=text(f"{AUDIO}/{clip.path.name}"), external="false")
     else:
         ET.SubElement(audio, "File", path=text(_path(clip.path, session.folder)), external="true")

@@ -100,6 +100,7 @@ class Session:
         markers: (seconds, name) of each section.
         preset: Name of the console.
         folder: Where the session will lie, absolute. Paths are written relative to it where possible.
+        embedded: Whether all stems lie beside the session because that was wanted.
     """
 
     title: str
@@ -112,6 +113,7 @@ class Session:
     markers: list[tuple[float, str]]
     preset: str
     folder: Path
+    embedded: bool = False
 
 
 def why_no_session(preset: str) -> str | None:
@@ -203,6 +205,7 @@ def build_session(
         markers=list(zip(automation.starts_s, automation.labels, strict=True)) if automation else [],
         preset=first.preset,
         folder=folder,
+        embedded=embed,
     )
 
 

@@ -153,6 +153,15 @@ def test_embedded_audio_is_in_the_zip(tmp_path, song):
             assert archive.read(file.get("path")) == (tmp_path / file.get("path")).read_bytes()
 
 
+def test_audio_that_was_not_asked_for_lies_beside_the_zip_once(tmp_path, song):
+    root = written(tmp_path, song, ConsoleParams.neutral(song.names))
+    with zipfile.ZipFile(tmp_path / "session.dawproject") as archive:
+        assert sorted(archive.namelist()) == ["metadata.xml", "project.xml"]
+    for file in root.iter("File"):
+        assert file.get("external") == "true"
+        assert (tmp_path / file.get("path")).exists()
+
+
 def test_missing_audio_is_one_line_and_leaves_nothing(tmp_path, song):
     session = build_session(song, ConsoleParams.neutral(song.names), tmp_path, embed=True)
     with pytest.raises(InputError, match="not written"):
